@@ -1,0 +1,2 @@
+//! repoint
+fn main() {}
