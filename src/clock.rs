@@ -89,7 +89,10 @@ impl Wall {
 impl Add<Duration> for Wall {
     type Output = Wall;
     fn add(self, rhs: Duration) -> Wall {
-        Wall(self.0.saturating_add(i64::try_from(rhs.as_millis()).unwrap_or(i64::MAX)))
+        Wall(
+            self.0
+                .saturating_add(i64::try_from(rhs.as_millis()).unwrap_or(i64::MAX)),
+        )
     }
 }
 
@@ -119,13 +122,22 @@ mod tests {
 
     #[test]
     fn a_clock_set_back_gives_no_negative_duration() {
-        assert_eq!(Wall::from_millis(5).since(Wall::from_millis(9)), Duration::ZERO);
-        assert_eq!(Mono::from_micros(5).since(Mono::from_micros(9)), Duration::ZERO);
+        assert_eq!(
+            Wall::from_millis(5).since(Wall::from_millis(9)),
+            Duration::ZERO
+        );
+        assert_eq!(
+            Mono::from_micros(5).since(Mono::from_micros(9)),
+            Duration::ZERO
+        );
     }
 
     #[test]
     fn unix_seconds_wrap_in_2106_instead_of_failing() {
-        assert_eq!(Wall::from_millis((1_i64 << 32) * 1000 + 7000).unix_seconds(), 7);
+        assert_eq!(
+            Wall::from_millis((1_i64 << 32) * 1000 + 7000).unix_seconds(),
+            7
+        );
         assert_eq!(Wall::from_millis(-1).unix_seconds(), 0);
     }
 }

@@ -1,1 +1,13 @@
-//! repoint
+//! repoint: an authoritative DNS server that keeps XMPP and SIP federation pointed at a pool that works.
+//!
+//! One noun per arrow:
+//!
+//! ```text
+//! Probe ──probe──▶ Observation ──judge──▶ Verdict ──decide──▶ Decision ──compile──▶ ZoneVersion ──answer──▶ Answer
+//! ```
+//!
+//! The modules below are in the order of that line. Everything between an observation and a zone version is
+//! pure: no sockets, no files, no clock. `docs/architecture.md` has the code map.
+
+pub mod clock;
+pub mod topology;

@@ -1,0 +1,118 @@
+//! The world as configured: sites, pools, targets, routes, services, zones and the checks they call for.
+//!
+//! In: values the configuration has read. Out: an immutable [`Topology`], valid by construction as far as
+//! single values go; relations between them are checked by `config::validate`, which alone makes one.
+//! Never here: I/O, health, decisions, DNS library types.
+
+mod check;
+mod name;
+mod route;
+mod service;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+pub use check::{Check, CheckId, CheckUse, Checks};
+pub use name::{DomainName, LabelError, NameError, PoolName, RouteName, SiteName};
+pub use route::{
+    FailbackPolicy, FailoverPolicy, Mode, OwnerTemplate, Route, RoutePool, Service, ZonePlacement,
+};
+pub use service::{Accept, CertificatePolicy, CheckSettings, Depth, Family, ServiceKind};
+
+/// An Edge pool: targets that serve the same domains and share their state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// The pool's name.
+    pub name: PoolName,
+    /// Where it stands, for display.
+    pub site: Option<SiteName>,
+    /// Its SRV targets; at least one.
+    pub targets: Vec<Target>,
+}
+
+/// One SRV target: a host name with its addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The host name SRV records carry; never an alias.
+    pub name: DomainName,
+    /// Its addresses; at least one.
+    pub addresses: Vec<Address>,
+    /// The local address to probe from.
+    pub source: Option<IpAddr>,
+}
+
+/// An address as partners are given it and as it is probed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Address {
+    /// The address published.
+    pub publish: IpAddr,
+    /// The address probed; differs behind NAT.
+    pub probe: IpAddr,
+}
+
+/// A configured zone: a child delegation or a whole domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Zone {
+    /// The zone's apex.
+    pub apex: DomainName,
+}
+
+/// What generated zones say about their nameservers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nameservers {
+    /// Their names, the first one also the SOA MNAME; at least one.
+    pub servers: Vec<Nameserver>,
+    /// The SOA RNAME as a domain name: `hostmaster.contoso.com`.
+    pub hostmaster: Option<DomainName>,
+    /// Negative TTL and SOA MINIMUM of generated zones, in seconds.
+    pub negative_ttl: u32,
+    /// TTL of generated SOA and NS records, in seconds.
+    pub ttl: u32,
+}
+
+/// A nameserver of the zones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nameserver {
+    /// Its host name.
+    pub name: DomainName,
+    /// Its addresses, only where the glue is ours.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// The world as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topology {
+    /// Pools by name.
+    pub pools: BTreeMap<PoolName, Pool>,
+    /// Routes by name.
+    pub routes: BTreeMap<RouteName, Route>,
+    /// Configured zones by apex.
+    pub zones: BTreeMap<DomainName, Zone>,
+    /// The nameservers generated zones name.
+    pub nameservers: Nameservers,
+    /// Off-site addresses that tell a dead pool from a dead uplink, reached by TCP.
+    pub canaries: Vec<SocketAddr>,
+    /// Every check, once.
+    pub checks: Checks,
+}
+
+impl Topology {
+    /// Joins validated parts and works out the checks.
+    pub fn new(
+        pools: BTreeMap<PoolName, Pool>,
+        routes: BTreeMap<RouteName, Route>,
+        zones: BTreeMap<DomainName, Zone>,
+        nameservers: Nameservers,
+        canaries: Vec<SocketAddr>,
+    ) -> Topology {
+        let checks = Checks::of(&pools, &routes);
+        Topology {
+            pools,
+            routes,
+            zones,
+            nameservers,
+            canaries,
+            checks,
+        }
+    }
+}
