@@ -12,3 +12,5 @@
 pub mod clock;
 pub mod topology;
 pub mod probe;
+pub mod health;
+pub mod decide;
