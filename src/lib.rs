@@ -14,3 +14,4 @@ pub mod topology;
 pub mod probe;
 pub mod health;
 pub mod decide;
+pub mod engine;

@@ -1,0 +1,143 @@
+//! Commands: what an operator can ask of the engine, and how it answers.
+//!
+//! In: requests from the control interface. Out: [`Done`] once the change is served, or a [`Refusal`].
+//! Never here: parsing of arguments or HTTP; those are `cli/` and `control/`.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::decide::{Decision, Generation, OverrideKey};
+use crate::topology::{PoolName, RouteName};
+
+/// Tells requests apart while they are under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// One request with who asks for it and how.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Its number.
+    pub id: RequestId,
+    /// What is asked.
+    pub command: Command,
+    /// Who asks: the user name behind the control socket, or what `--author` says.
+    pub author: String,
+    /// Why, in the operator's words.
+    pub why: Option<String>,
+    /// Work it out and answer, but change nothing.
+    pub dry_run: bool,
+    /// Accept that the change is lost at restart when the store cannot commit it.
+    pub volatile: bool,
+}
+
+/// What can be asked.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Pin, drain or freeze.
+    SetOverride {
+        /// What it is about.
+        key: OverrideKey,
+        /// The pool, for a pin.
+        pool: Option<PoolName>,
+        /// For the drain of a pool: not even last.
+        never: bool,
+        /// How long.
+        lifetime: Lifetime,
+        /// Do it although the pool is down, or although nothing else would be left.
+        force: bool,
+    },
+    /// Unpin, undrain or unfreeze. Unfreezing a route also clears its latch.
+    EndOverride {
+        /// What it is about.
+        key: OverrideKey,
+    },
+    /// Leave the active pool.
+    Failover {
+        /// The route.
+        route: RouteName,
+        /// Where to; the best other pool when absent.
+        to: Option<PoolName>,
+        /// Go even to a pool that is down.
+        force: bool,
+    },
+    /// Return to the most preferred pool.
+    Failback {
+        /// The route.
+        route: RouteName,
+        /// Go even to a pool that is down.
+        force: bool,
+    },
+    /// Declare restored or lost state good: automatic changes may go on.
+    AcceptState,
+}
+
+/// How long an override lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lifetime {
+    /// From now on for this long.
+    For(Duration),
+    /// Until it is ended by command; alarms daily.
+    Forever,
+}
+
+/// What a command did. The change is served when this is returned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// The generation that serves it; the one before when nothing changed in the answers.
+    pub generation: Generation,
+    /// Routes whose answers changed.
+    pub changes: Vec<RouteChange>,
+    /// The zones' differences in master-file text, for a dry run; empty otherwise.
+    pub zone_diff: String,
+    /// What the operator should know, in sentences.
+    pub warnings: Vec<String>,
+    /// It was a dry run: nothing was changed.
+    pub dry_run: bool,
+    /// It is in force but not stored: it is lost at restart.
+    pub volatile: bool,
+}
+
+/// How one route's decision changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteChange {
+    /// The route.
+    pub route: RouteName,
+    /// The decision before; none for a new route.
+    pub before: Option<Decision>,
+    /// The decision after; none for a route that was removed.
+    pub after: Option<Decision>,
+}
+
+/// Why a command was not carried out, in four parts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{what}: {why}\n{in_force}")]
+pub struct Refusal {
+    /// A stable word for programs: `unknown-route`, `pool-down`, `store-failing` …
+    pub code: String,
+    /// Which HTTP status fits.
+    pub kind: RefusalKind,
+    /// What failed, on which thing: `cannot pin route contoso to edgepool2`.
+    pub what: String,
+    /// Why.
+    pub why: String,
+    /// What stays in force: `edgepool1 stays active (generation 118)`.
+    pub in_force: String,
+    /// What to type instead, if anything helps.
+    pub hint: Option<String>,
+}
+
+/// The kinds of refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RefusalKind {
+    /// The thing named does not exist.
+    NotFound,
+    /// The request contradicts itself or the configuration.
+    Invalid,
+    /// It contradicts what is in force; another command or `--force` makes it possible.
+    Conflict,
+    /// It cannot be done now: the store fails, the engine stops.
+    Unavailable,
+}

@@ -1,0 +1,103 @@
+//! What goes into the engine and what comes out of it.
+//!
+//! In: [`Event`]s, from probers, operators, the store. Out: [`Effect`]s, which the shell carries out in order.
+//! Never here: I/O. The result of an effect comes back as an event.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::alarm::Alarm;
+use super::command::{Done, Refusal, Request, RequestId};
+use super::record::Batch;
+use crate::probe::{CanaryObservation, Observation};
+use crate::topology::{Check, CheckId};
+
+/// What the engine is told.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A probe has ended.
+    Observed(Box<Observation>),
+    /// An attempt to reach a canary has ended.
+    Canary(CanaryObservation),
+    /// An operator asks for something.
+    Request(Box<Request>),
+    /// A batch was committed, or not.
+    Stored {
+        /// Which batch.
+        token: BatchToken,
+        /// Why not.
+        result: Result<(), StoreFault>,
+    },
+    /// The configuration file could not be used; the one in force stays.
+    ConfigurationRejected {
+        /// Every problem, as text.
+        problems: String,
+    },
+    /// A moment the engine asked for by `next_deadline` has come.
+    Tick,
+}
+
+/// What the engine wants done, in this order.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Begin a probe; its result comes back as [`Event::Observed`], always.
+    Probe {
+        /// Its identifier.
+        id: CheckId,
+        /// What to probe and how.
+        check: Arc<Check>,
+    },
+    /// Begin an attempt to reach a canary; its result comes back as [`Event::Canary`], always.
+    ProbeCanary {
+        /// Which.
+        canary: SocketAddr,
+        /// Bound of the attempt.
+        timeout: Duration,
+    },
+    /// Commit rows; the result comes back as [`Event::Stored`], always.
+    Store {
+        /// Tells batches apart.
+        token: BatchToken,
+        /// The rows.
+        batch: Box<Batch>,
+        /// The store is given this long; none means as long as it takes.
+        within: Option<Duration>,
+    },
+    /// Answer a request.
+    Reply {
+        /// Which.
+        request: RequestId,
+        /// The answer.
+        result: Result<Box<Done>, Box<Refusal>>,
+    },
+    /// An alarm began or ended; log it and run the alarm command.
+    Alarm {
+        /// Which.
+        alarm: Alarm,
+        /// Began (true) or ended (false), or stands on and is repeated (true).
+        raised: bool,
+    },
+    /// Log a transition.
+    Log {
+        /// Whether it deserves attention.
+        warn: bool,
+        /// The line.
+        text: String,
+    },
+}
+
+/// Tells batches apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BatchToken(pub u64);
+
+/// Why a batch is not known to be committed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreFault {
+    /// The store did not finish in the time it was given. A second result follows when it does.
+    #[error("the store did not finish within {0:?}")]
+    TooSlow(Duration),
+    /// The store said no; nothing of the batch is kept.
+    #[error("{0}")]
+    Failed(String),
+}

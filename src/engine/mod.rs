@@ -1,0 +1,18 @@
+//! The engine: a single writer with a pure core.
+//!
+//! In: [`Event`]s and the time. Out: [`Effect`]s, in order. The core never reads a clock, opens a socket or
+//! sleeps, so a test drives hours of failures in milliseconds.
+
+mod alarm;
+mod command;
+mod event;
+mod record;
+mod view;
+
+pub use alarm::{Alarm, AlarmKind, Severity};
+pub use command::{Command, Done, Lifetime, Refusal, RefusalKind, Request, RequestId, RouteChange};
+pub use event::{BatchToken, Effect, Event, StoreFault};
+pub use record::{Batch, Entry, EntryKind, Remembered, Reservation, StoredRoute};
+pub use view::{
+    CanaryView, CheckView, OwnerView, PoolView, RoutePoolView, RouteView, View, ZoneView,
+};

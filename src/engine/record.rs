@@ -1,0 +1,123 @@
+//! What is remembered: the rows that the engine asks the store to keep and finds again at start.
+//!
+//! In: overrides, route states, reservations, journal entries. Out: one [`Batch`] per commit, and
+//! [`Remembered`] at start. Never here: SQL, files, or how durable a batch is.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Wall;
+use crate::decide::{Decision, Generation, Override, OverrideKey};
+use crate::topology::{PoolName, RouteName};
+
+/// Rows that are committed together or not at all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// Overrides set (some) or ended (none).
+    pub overrides: Vec<(OverrideKey, Option<Override>)>,
+    /// Route states, replaced whole; a route that left the configuration is kept.
+    pub routes: Vec<StoredRoute>,
+    /// Numbers that may be used up to these bounds without asking again.
+    pub reservation: Option<Reservation>,
+    /// What happened, oldest first.
+    pub entries: Vec<Entry>,
+    /// The configuration accepted, as the text of all its files (JSON of `config::Sources`).
+    pub accepted: Option<String>,
+    /// State that had been restored or lost is accepted from here on.
+    pub state_accepted: bool,
+}
+
+impl Batch {
+    /// Whether there is nothing to commit.
+    pub fn is_empty(&self) -> bool {
+        *self == Batch::default()
+    }
+}
+
+/// A route's state as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredRoute {
+    /// The route.
+    pub route: RouteName,
+    /// Its last decision.
+    pub decision: Option<Decision>,
+    /// The pool an operator's `failover` chose.
+    pub home: Option<PoolName>,
+    /// Automatic changes of the active pool in the last 60 minutes.
+    pub switches: Vec<Wall>,
+    /// Latched since.
+    pub latched: Option<Wall>,
+    /// Addresses that have proven themselves.
+    pub proven: BTreeSet<IpAddr>,
+}
+
+/// Numbers reserved ahead, so that none repeats after a crash or without a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reservation {
+    /// Generations up to and including this one may be used.
+    pub generation: Generation,
+    /// SOA serials up to and including this one (RFC 1982 order) may be used.
+    pub serial: u32,
+}
+
+/// One line of history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The generation in force after it.
+    pub generation: Generation,
+    /// When.
+    pub at: Wall,
+    /// The route it is about, if it is about one.
+    pub route: Option<RouteName>,
+    /// What sort of event.
+    pub kind: EntryKind,
+    /// What happened, in one line.
+    pub text: String,
+    /// Who, if somebody did.
+    pub author: Option<String>,
+    /// Why, in the operator's words.
+    pub why: Option<String>,
+    /// The decision taken, with its evidence.
+    pub decision: Option<Decision>,
+}
+
+/// The sorts of history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EntryKind {
+    /// The process began.
+    Start,
+    /// The active pool changed.
+    Switch,
+    /// Something behind the active pool changed.
+    Reorder,
+    /// What `failover = "observe"` or `"ask"` would have done.
+    WouldSwitch,
+    /// An override was set, changed, ended or expired.
+    Override,
+    /// Automatic switching latched or was released.
+    Latch,
+    /// A verdict of a pool changed.
+    Verdict,
+    /// An alarm began or ended.
+    Alarm,
+    /// A configuration was put in force or refused.
+    Configuration,
+}
+
+/// What the store gives back at start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Remembered {
+    /// Overrides in force.
+    pub overrides: Vec<Override>,
+    /// Route states.
+    pub routes: Vec<StoredRoute>,
+    /// The bounds reserved last; none on a first start.
+    pub reservation: Option<Reservation>,
+    /// Why the state is not to be trusted until accepted: it was restored from a backup, or lost.
+    pub doubt: Option<String>,
+    /// Why nothing could be stored from the start: the process goes on without a store.
+    pub unavailable: Option<String>,
+}

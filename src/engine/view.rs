@@ -1,0 +1,166 @@
+//! What can be seen of the engine: one value with everything that `status`, `route`, `pool`, `target` and
+//! `explain` show.
+//!
+//! In: the engine's state at one moment. Out: plain values, the same in JSON and for the command line.
+//! Never here: formatting for people; that is `cli/`.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::alarm::Alarm;
+use crate::clock::Wall;
+use crate::decide::{Decision, Generation, Override};
+use crate::health::{CheckHealth, PoolHealth, Verdict};
+use crate::topology::{
+    CheckId, DomainName, FailbackPolicy, FailoverPolicy, PoolName, RouteName, ServiceKind, SiteName,
+};
+
+/// The whole node at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct View {
+    /// When it was taken.
+    pub at: Wall,
+    /// When the process began.
+    pub started: Wall,
+    /// The version of the program.
+    pub version: String,
+    /// The generation served.
+    pub generation: Generation,
+    /// Our own network fails, since when.
+    pub blind: Option<Wall>,
+    /// The canaries and whether each answered last; empty when the blind rule is off.
+    pub canaries: Vec<CanaryView>,
+    /// All routes, in order of name.
+    pub routes: Vec<RouteView>,
+    /// All pools, in order of name.
+    pub pools: Vec<PoolView>,
+    /// All checks, in order of identifier.
+    pub checks: Vec<CheckView>,
+    /// All overrides in force.
+    pub overrides: Vec<Override>,
+    /// All alarms that stand, worst first.
+    pub alarms: Vec<Alarm>,
+    /// All zones served, in order of apex.
+    pub zones: Vec<ZoneView>,
+    /// The store's state in words when it fails.
+    pub store_fault: Option<String>,
+}
+
+/// A route.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteView {
+    /// Its name.
+    pub name: RouteName,
+    /// Its domains.
+    pub domains: Vec<DomainName>,
+    /// The decision in force.
+    pub decision: Decision,
+    /// The pools, preferred first, as this route sees them.
+    pub pools: Vec<RoutePoolView>,
+    /// The pool it belongs on: home, else the most preferred.
+    pub wanted: PoolName,
+    /// The pool an operator's `failover` chose.
+    pub home: Option<PoolName>,
+    /// The policy.
+    pub failover: FailoverPolicy,
+    /// The policy.
+    pub failback: FailbackPolicy,
+    /// Every check has been observed once since the start, so automatic changes may be made.
+    pub warm: bool,
+    /// Latched since.
+    pub latched: Option<Wall>,
+    /// Automatic switches in the last 60 minutes.
+    pub switches: u32,
+    /// How many latch it.
+    pub max_switches: u32,
+    /// When an automatic failback is possible at the earliest, if one is waiting.
+    pub failback_at: Option<Wall>,
+    /// What would change next and why it does not: one sentence each, in order of precedence.
+    pub held_by: Vec<String>,
+    /// The steered owner names with the zone each lies in.
+    pub owners: Vec<OwnerView>,
+}
+
+/// A steered owner name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnerView {
+    /// The owner.
+    pub owner: DomainName,
+    /// The record type: `SRV`, `A/AAAA`.
+    pub records: String,
+    /// The apex of its zone.
+    pub zone: DomainName,
+}
+
+/// A pool as a route sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoutePoolView {
+    /// Its name.
+    pub pool: PoolName,
+    /// The priority configured for it.
+    pub priority: u16,
+    /// What was seen (observed).
+    pub health: PoolHealth,
+    /// Whether it is drained.
+    pub drained: bool,
+    /// Its place in the decision (effective): `active`, `2nd`, …, counted from zero.
+    pub place: Option<usize>,
+    /// Its checks.
+    pub checks: Vec<CheckId>,
+}
+
+/// A pool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolView {
+    /// Its name.
+    pub name: PoolName,
+    /// Its site.
+    pub site: Option<SiteName>,
+    /// The worst verdict any route has of it; unknown when no route uses it.
+    pub verdict: Verdict,
+    /// Its targets' names.
+    pub targets: Vec<DomainName>,
+    /// Routes that use it, with whether it is active there.
+    pub routes: BTreeMap<RouteName, bool>,
+    /// Whether it is drained.
+    pub drained: bool,
+}
+
+/// A check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckView {
+    /// Its identifier.
+    pub id: CheckId,
+    /// The protocol.
+    pub service: ServiceKind,
+    /// Where it connects.
+    pub peer: SocketAddr,
+    /// The domain asked for.
+    pub domain: DomainName,
+    /// What is known.
+    pub health: CheckHealth,
+}
+
+/// A canary.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CanaryView {
+    /// Its address.
+    pub address: SocketAddr,
+    /// Whether it answered when it was last asked; none before the first time.
+    pub answered: Option<bool>,
+}
+
+/// A zone served.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZoneView {
+    /// Its apex.
+    pub apex: DomainName,
+    /// Its SOA serial.
+    pub serial: u32,
+    /// The generation that last changed it.
+    pub generation: Generation,
+    /// How many RRsets it has.
+    pub rrsets: usize,
+}
