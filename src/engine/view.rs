@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -79,6 +80,9 @@ pub struct RouteView {
     pub failback_at: Option<Wall>,
     /// What would change next and why it does not: one sentence each, in order of precedence.
     pub held_by: Vec<String>,
+    /// The longest time from the failure of a silent pool to the decision, over the route's required
+    /// services; the first term of what a partner waits.
+    pub detection: Duration,
     /// The steered owner names with the zone each lies in.
     pub owners: Vec<OwnerView>,
 }
@@ -88,8 +92,8 @@ pub struct RouteView {
 pub struct OwnerView {
     /// The owner.
     pub owner: DomainName,
-    /// The record type: `SRV`, `A/AAAA`.
-    pub records: String,
+    /// The service whose SRV records it has; none for the federation A/AAAA.
+    pub service: Option<ServiceKind>,
     /// The apex of its zone.
     pub zone: DomainName,
 }

@@ -270,6 +270,14 @@ impl CheckSettings {
             accept: BTreeSet::new(),
         }
     }
+
+    /// The longest time from the moment a pool falls silent to the verdict `down` (DESIGN §3):
+    /// interval + max(fall × timeout + (fall − 1) × retry, min_fault + retry + timeout) + 1 s.
+    pub fn detection(&self) -> Duration {
+        let counted = self.timeout * self.fall + self.retry * self.fall.saturating_sub(1);
+        let spanned = self.min_fault + self.retry + self.timeout;
+        self.interval + counted.max(spanned) + Duration::from_secs(1)
+    }
 }
 
 mod humantime_text {
@@ -281,5 +289,21 @@ mod humantime_text {
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&humantime::format_duration(*duration))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn detection_is_bounded_by_the_longer_of_counting_and_spanning() {
+        let defaults = CheckSettings::default_for(ServiceKind::XmppServer);
+        assert_eq!(defaults.detection(), Duration::from_secs(10 + 15 + 1));
+        let patient = CheckSettings {
+            fall: 5,
+            ..defaults
+        };
+        assert_eq!(patient.detection(), Duration::from_secs(10 + 23 + 1));
     }
 }
