@@ -1,13 +1,254 @@
 //! Deciding where each route points.
 //!
 //! In: verdicts, overrides, a route's state, and the time, which the caller passes.
-//! Out: one `Decision` per route, with the reason it was taken.
+//! Out: one [`Decision`] per route, with the [`Reason`] it was taken, and what is held back and by what.
 //!
 //! Never here: I/O, sleeping, reading a clock. Equal inputs give equal decisions, so every decision can be
 //! replayed from history.
 
 mod decision;
 mod overrides;
+mod candidate;
+mod active;
+mod render;
+pub mod latch;
+mod operate;
+
+use std::collections::BTreeMap;
+use std::fmt;
 
 pub use decision::{Decision, Generation, Reason, RouteState, SrvRecord};
+pub use operate::{CommandFault, Position, failback_position, failover_position};
 pub use overrides::{Override, OverrideKey, Overrides};
+
+use crate::clock::{Mono, Now};
+use crate::health::{PoolHealth, Verdict};
+use crate::topology::{FailoverPolicy, PoolName, Route, Topology};
+use active::{Choice, Move};
+use candidate::Candidate;
+
+/// All that a decision depends on.
+#[derive(Clone, Debug)]
+pub struct Inputs<'a> {
+    /// The world as configured.
+    pub topology: &'a Topology,
+    /// The route to decide about.
+    pub route: &'a Route,
+    /// What is known of its pools; a pool not in it is unknown.
+    pub verdicts: BTreeMap<PoolName, &'a PoolHealth>,
+    /// The operator's standing will.
+    pub overrides: &'a Overrides,
+    /// What the route remembers.
+    pub state: &'a RouteState,
+    /// Our own network fails: no automatic change.
+    pub blind: bool,
+    /// Every check has been observed once since the start: automatic changes may be made.
+    pub warm: bool,
+    /// State was lost or restored and not accepted yet: no automatic change.
+    pub doubt: bool,
+    /// Why the question is asked.
+    pub trigger: Trigger,
+    /// The time.
+    pub now: Now,
+}
+
+/// Why a decision is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// Something was observed, or time has passed.
+    Observation,
+    /// An operator commanded something that concerns the route, or an override of theirs ended.
+    Operator(Reason),
+    /// The configuration changed, or the process began.
+    Configuration,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Where the route points. Its generation and time are those of the last decision unless `change` says
+    /// that something changed; the engine then gives it new ones.
+    pub decision: Decision,
+    /// What changed.
+    pub change: Change,
+    /// An automatic move that something holds back.
+    pub wanted: Option<Wanted>,
+    /// When to ask again although nothing happened.
+    pub wake: Option<Mono>,
+    /// No pool is up, degraded or unknown: the last decision stays.
+    pub all_down: bool,
+}
+
+/// How a decision differs from the last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Not at all.
+    None,
+    /// The active pool is the same; something else differs.
+    Reorder,
+    /// Another pool is active.
+    Switch {
+        /// Done by repoint and not by an operator, an override or the configuration; it counts for the latch.
+        automatic: bool,
+    },
+}
+
+/// An automatic move that is wanted but held back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Where to.
+    pub to: PoolName,
+    /// Why.
+    pub reason: Reason,
+    /// What holds it back; at least one.
+    pub holds: Vec<Hold>,
+}
+
+/// What holds an automatic move back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// State is not accepted yet.
+    StateDoubtful,
+    /// The first round of probes is not over.
+    NotWarm,
+    /// Our own network fails.
+    Blind,
+    /// The operator froze the route.
+    Frozen,
+    /// Too many switches.
+    Latched,
+    /// `failover = "ask"`.
+    Ask,
+    /// `failover = "observe"`.
+    Observe,
+    /// The pool has not been up for the hold-down.
+    HoldDown {
+        /// When it will have been.
+        until: Mono,
+    },
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Hold::StateDoubtful => "state was lost or restored and is not accepted yet",
+            Hold::NotWarm => "the first round of probes is not over",
+            Hold::Blind => "our own network fails (blind)",
+            Hold::Frozen => "frozen by the operator",
+            Hold::Latched => "latched: too many automatic switches within an hour",
+            Hold::Ask => "failover = \"ask\" leaves it to the operator",
+            Hold::Observe => "failover = \"observe\" only journals it",
+            Hold::HoldDown { .. } => "the pool must stay up for the hold-down first",
+        })
+    }
+}
+
+/// Decides where a route points. Total: there is a decision whatever fails.
+pub fn decide(inputs: &Inputs<'_>) -> Outcome {
+    let candidates = candidate::candidates(inputs);
+    let choice = active::choose(inputs, &candidates);
+    let last = inputs.state.decision.as_ref();
+    let all_down = candidates
+        .iter()
+        .all(|pool| pool.verdict() == Verdict::Down);
+
+    let stays = last.is_some_and(|last| last.active == choice.active);
+    let by_observation = matches!(inputs.trigger, Trigger::Observation);
+    let held = stays && by_observation && (!may_change_by_itself(inputs) || all_down);
+    if let (true, Some(last)) = (held, last) {
+        return outcome(last.clone(), Change::None, choice, all_down);
+    }
+    let decision = point(inputs, &candidates, &choice, last, all_down);
+    let change = match last {
+        Some(last) if last.same_answers(&decision) => {
+            return outcome(last.clone(), Change::None, choice, all_down);
+        }
+        Some(last) if last.active == decision.active => Change::Reorder,
+        _ => Change::Switch {
+            automatic: matches!(choice.moved, Some(Move::Automatic(_))),
+        },
+    };
+    outcome(decision, change, choice, all_down)
+}
+
+fn outcome(decision: Decision, change: Change, choice: Choice, all_down: bool) -> Outcome {
+    Outcome {
+        decision,
+        change,
+        wanted: choice.wanted,
+        wake: choice.wake,
+        all_down,
+    }
+}
+
+/// Whether health may change anything now without an operator.
+fn may_change_by_itself(inputs: &Inputs<'_>) -> bool {
+    inputs.warm
+        && !inputs.doubt
+        && !inputs.blind
+        && inputs.overrides.freeze(&inputs.route.name).is_none()
+        && inputs.route.failover != FailoverPolicy::Observe
+}
+
+fn point(
+    inputs: &Inputs<'_>,
+    candidates: &[Candidate<'_>],
+    choice: &Choice,
+    last: Option<&Decision>,
+    all_down: bool,
+) -> Decision {
+    // Where health may not change anything, a command or a new configuration changes only what it names:
+    // everything else keeps the place it has.
+    let settled = last.is_some() && (!may_change_by_itself(inputs) || all_down);
+    let order = order(candidates, &choice.active, last.filter(|_| settled));
+    let reason = match (&choice.moved, &inputs.trigger) {
+        (Some(Move::Operator(reason) | Move::Automatic(reason)), _) => reason.clone(),
+        (None, Trigger::Operator(reason)) => reason.clone(),
+        (None, Trigger::Configuration) => Reason::Configuration,
+        (None, Trigger::Observation) => Reason::Reorder {
+            evidence: evidence_of_change(&order),
+        },
+    };
+    Decision {
+        route: inputs.route.name.clone(),
+        generation: last.map_or(Generation::default(), |last| last.generation),
+        at: last.map_or(inputs.now.wall, |last| last.at),
+        active: choice.active.clone(),
+        order: order.iter().map(|pool| pool.name().clone()).collect(),
+        services: render::services(inputs, &order, settled),
+        addresses: render::addresses(inputs, order[0], settled),
+        ttl: inputs.route.ttl,
+        reason,
+    }
+}
+
+/// The active pool, then the rest by rank; by their last place where health may not change anything.
+fn order<'c, 'a>(
+    candidates: &'c [Candidate<'a>],
+    active: &PoolName,
+    settled_in: Option<&Decision>,
+) -> Vec<&'c Candidate<'a>> {
+    let mut pools: Vec<_> = candidates
+        .iter()
+        .filter(|pool| !pool.excluded || pool.name() == active)
+        .collect();
+    match settled_in {
+        None => pools.sort_by_key(|p| (p.name() != active, p.rank(), p.preference)),
+        Some(last) => {
+            let place = |p: &Candidate<'_>| last.order.iter().position(|name| name == p.name());
+            pools.sort_by_key(|p| {
+                let place = place(p).unwrap_or(usize::MAX);
+                (p.name() != active, p.drained, place, p.preference)
+            });
+        }
+    }
+    pools
+}
+
+fn evidence_of_change(order: &[&Candidate<'_>]) -> Vec<crate::health::Evidence> {
+    let health = order.iter().filter_map(|pool| pool.health);
+    health
+        .flat_map(|health| health.evidence.iter().cloned())
+        .take(8)
+        .collect()
+}

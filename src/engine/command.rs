@@ -56,17 +56,13 @@ pub enum Command {
     Failover {
         /// The route.
         route: RouteName,
-        /// Where to; the best other pool when absent.
+        /// Where to; the best other pool when absent. Never to a pool that is down: that is what a pin is for.
         to: Option<PoolName>,
-        /// Go even to a pool that is down.
-        force: bool,
     },
     /// Return to the most preferred pool.
     Failback {
         /// The route.
         route: RouteName,
-        /// Go even to a pool that is down.
-        force: bool,
     },
     /// Declare restored or lost state good: automatic changes may go on.
     AcceptState,
