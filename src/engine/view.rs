@@ -15,7 +15,8 @@ use crate::clock::Wall;
 use crate::decide::{Decision, Generation, Override};
 use crate::health::{CheckHealth, PoolHealth, Verdict};
 use crate::topology::{
-    CheckId, DomainName, FailbackPolicy, FailoverPolicy, PoolName, RouteName, ServiceKind, SiteName,
+    CheckId, CheckUse, DomainName, FailbackPolicy, FailoverPolicy, PoolName, RouteName,
+    ServiceKind, SiteName,
 };
 
 /// The whole node at one moment.
@@ -111,8 +112,8 @@ pub struct RoutePoolView {
     pub drained: bool,
     /// Its place in the decision (effective): `active`, `2nd`, …, counted from zero.
     pub place: Option<usize>,
-    /// Its checks.
-    pub checks: Vec<CheckId>,
+    /// Its checks, with the target (by index in the pool) and published address each decides about.
+    pub checks: Vec<CheckUse>,
 }
 
 /// A pool.

@@ -56,7 +56,7 @@ pub struct Check {
 }
 
 /// Where a check's verdict counts: one address of one target of one pool, for one service.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckUse {
     /// The service it counts for.
     pub service: ServiceKind,
