@@ -11,6 +11,7 @@
 
 pub mod clock;
 pub mod topology;
+pub mod config;
 pub mod probe;
 pub mod health;
 pub mod decide;

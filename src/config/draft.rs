@@ -1,0 +1,150 @@
+//! A configuration as it was written: single values taken, relations between them not yet looked at.
+//!
+//! In: what `v1` read. Out: values with their places, for `validate`. What could not be taken is absent, and
+//! its problem has been reported. Never here: TOML.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::topology::{
+    Accept, CertificatePolicy, Depth, DomainName, FailbackPolicy, FailoverPolicy, Family, Mode,
+    OwnerTemplate, PoolName, RouteName, ServiceKind, SiteName, ZonePlacement,
+};
+
+use super::problem::{At, Place};
+use super::reader::List;
+use super::settings::{AlarmSettings, LogSettings, ServerSettings};
+
+/// A whole file.
+#[derive(Clone, Debug)]
+pub(super) struct Draft {
+    /// The top of the file.
+    pub(super) place: Place,
+    pub(super) server: ServerSettings,
+    pub(super) log: LogSettings,
+    pub(super) alarm: AlarmSettings,
+    pub(super) nameservers: NameserversDraft,
+    pub(super) health: HealthDraft,
+    pub(super) pools: Vec<PoolDraft>,
+    pub(super) routes: Vec<RouteDraft>,
+    pub(super) zones: Vec<ZoneDraft>,
+}
+
+/// `[dns]`.
+#[derive(Clone, Debug)]
+pub(super) struct NameserversDraft {
+    pub(super) place: Place,
+    pub(super) servers: Vec<NameserverDraft>,
+    /// Some were written, even if none could be taken.
+    pub(super) given: bool,
+    pub(super) hostmaster: Option<DomainName>,
+    pub(super) ttl: u32,
+    pub(super) negative_ttl: u32,
+}
+
+/// An entry of `nameservers`.
+#[derive(Clone, Debug)]
+pub(super) struct NameserverDraft {
+    pub(super) name: At<DomainName>,
+    pub(super) addresses: Vec<At<IpAddr>>,
+}
+
+/// `[health]`.
+#[derive(Clone, Debug)]
+pub(super) struct HealthDraft {
+    pub(super) place: Place,
+    pub(super) canaries: Vec<At<SocketAddr>>,
+    /// Some were written, even if none could be taken.
+    pub(super) canaries_given: bool,
+    pub(super) check: CheckDraft,
+}
+
+/// `[[pool]]`.
+#[derive(Clone, Debug)]
+pub(super) struct PoolDraft {
+    pub(super) place: Place,
+    pub(super) name: Option<At<PoolName>>,
+    pub(super) site: Option<SiteName>,
+    pub(super) targets: Vec<TargetDraft>,
+    /// A `target` key was written.
+    pub(super) targets_given: bool,
+}
+
+/// `[[pool.target]]`.
+#[derive(Clone, Debug)]
+pub(super) struct TargetDraft {
+    pub(super) name: Option<At<DomainName>>,
+    pub(super) publish: Option<List<IpAddr>>,
+    pub(super) probe: Option<List<IpAddr>>,
+    pub(super) source: Option<At<IpAddr>>,
+}
+
+/// `[[route]]`.
+#[derive(Clone, Debug)]
+pub(super) struct RouteDraft {
+    pub(super) place: Place,
+    pub(super) name: Option<At<RouteName>>,
+    pub(super) domains: List<DomainName>,
+    pub(super) domains_file: Option<At<PathBuf>>,
+    pub(super) check_domains: Option<List<DomainName>>,
+    pub(super) pools: List<RoutePoolDraft>,
+    pub(super) zones: ZonePlacement,
+    pub(super) failover: FailoverPolicy,
+    pub(super) failback: FailbackPolicy,
+    pub(super) hold_down: At<Duration>,
+    pub(super) ttl: At<u32>,
+    pub(super) max_switches: u32,
+    pub(super) need: At<u32>,
+    pub(super) require_families: Option<At<BTreeSet<Family>>>,
+    pub(super) address: Option<At<OwnerTemplate>>,
+    pub(super) services: Vec<ServiceDraft>,
+    /// A `service` key was written.
+    pub(super) services_given: bool,
+    pub(super) check: CheckDraft,
+}
+
+/// An entry of `pools`.
+#[derive(Clone, Debug)]
+pub(super) struct RoutePoolDraft {
+    pub(super) pool: At<PoolName>,
+    pub(super) priority: Option<At<u16>>,
+}
+
+/// `[[route.service]]`.
+#[derive(Clone, Debug)]
+pub(super) struct ServiceDraft {
+    pub(super) kind: At<ServiceKind>,
+    pub(super) mode: Option<At<Mode>>,
+    pub(super) required: bool,
+    pub(super) owner: Option<At<OwnerTemplate>>,
+    pub(super) port: Option<At<u16>>,
+    pub(super) allow_nonstandard_port: bool,
+    pub(super) targets: Vec<(At<PoolName>, List<DomainName>)>,
+    pub(super) check: CheckDraft,
+}
+
+/// One layer of check settings: what is absent comes from the layer before.
+#[derive(Clone, Debug, Default)]
+pub(super) struct CheckDraft {
+    pub(super) depth: Option<At<Depth>>,
+    pub(super) interval: Option<At<Duration>>,
+    pub(super) retry: Option<At<Duration>>,
+    pub(super) timeout: Option<At<Duration>>,
+    pub(super) fall: Option<At<u32>>,
+    pub(super) min_fault: Option<At<Duration>>,
+    pub(super) rise: Option<At<u32>>,
+    pub(super) steady: Option<At<u32>>,
+    pub(super) certificate: Option<At<CertificatePolicy>>,
+    pub(super) ca: Option<At<PathBuf>>,
+    pub(super) from: Option<At<DomainName>>,
+    pub(super) accept: Option<At<BTreeSet<Accept>>>,
+}
+
+/// `[[zone]]`.
+#[derive(Clone, Debug)]
+pub(super) struct ZoneDraft {
+    pub(super) apex: Option<At<DomainName>>,
+    pub(super) file: Option<At<PathBuf>>,
+}

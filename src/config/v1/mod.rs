@@ -1,0 +1,108 @@
+//! Version 1 of the file: its sections and keys, read into a [`Draft`].
+//!
+//! In: TOML. Out: values with their places; TOML stops here. Never here: relations between values, which hold for
+//! every version of the file; those are `validate`'s.
+
+mod check;
+mod daemon;
+pub(super) mod keys;
+mod pool;
+mod route;
+
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+use super::draft::{Draft, ZoneDraft};
+use super::problem::{At, ConfigProblems, Place, Problem, Rule};
+use super::reader::{Table, Value};
+
+/// Reads a whole file. `base` is the directory that relative paths begin in.
+pub(super) fn read(
+    entries: &DeTable<'_>,
+    top: Place,
+    base: &Path,
+    problems: &mut ConfigProblems,
+) -> Draft {
+    let mut table = Table::new(entries, &keys::TOP, top.clone());
+    // Looked at before anything else was read.
+    table.get("version");
+    let draft = Draft {
+        server: daemon::server(table.get("server"), base, problems),
+        log: daemon::log(table.get("log"), problems),
+        alarm: daemon::alarm(table.get("alarm"), problems),
+        nameservers: daemon::dns(table.get("dns"), &top, problems),
+        health: daemon::health(table.get("health"), &top, base, problems),
+        pools: pool::pools(table.get("pool"), problems),
+        routes: route::routes(table.get("route"), base, problems),
+        zones: zones(table.get("zone"), base, problems),
+        place: top,
+    };
+    table.finish(problems);
+    draft
+}
+
+fn zones(value: Option<Value<'_>>, base: &Path, problems: &mut ConfigProblems) -> Vec<ZoneDraft> {
+    let tables = value.map_or_else(Vec::new, |v| v.tables(&keys::ZONE, problems));
+    let read = tables.into_iter().map(|mut table| {
+        let apex = table
+            .require("apex", "apex = \"fed.contoso.com\"", problems)
+            .and_then(|v| {
+                v.parsed(
+                    "a domain name like \"fed.contoso.com\"",
+                    str::parse,
+                    problems,
+                )
+            });
+        let file = table.get("file").and_then(|v| path(&v, base, problems));
+        refuse_dnssec(table.get("dnssec"), problems);
+        table.finish(problems);
+        ZoneDraft { apex, file }
+    });
+    read.collect()
+}
+
+/// A path; a relative one begins in the directory of the configuration file.
+fn path(value: &Value<'_>, base: &Path, problems: &mut ConfigProblems) -> Option<At<PathBuf>> {
+    let read = value.text("a path in quotes", problems)?;
+    if read.value.is_empty() || read.value.contains('\0') {
+        value.bad("it is not a path", "write the path of a file", problems);
+        return None;
+    }
+    Some(At {
+        value: base.join(read.value),
+        place: read.place,
+    })
+}
+
+/// Signing has its key in the design, and no code yet.
+fn refuse_dnssec(value: Option<Value<'_>>, problems: &mut ConfigProblems) {
+    let Some(value) = value.and_then(|v| v.boolean(problems)) else {
+        return;
+    };
+    if value.value {
+        not_yet(
+            &value.place,
+            "dnssec = true",
+            "this version does not sign zones",
+            problems,
+        )
+        .help("write dnssec = false; leave no DS record for these names in the parent zone");
+    }
+}
+
+/// Refuses what the design has a word for and this version cannot do.
+fn not_yet<'p>(
+    place: &Place,
+    what: &str,
+    why: &str,
+    problems: &'p mut ConfigProblems,
+) -> &'p mut Problem {
+    problems
+        .error(
+            Rule::NotYet,
+            place,
+            format!("{what} cannot be used yet: {why}"),
+        )
+        .label("not yet")
+}
