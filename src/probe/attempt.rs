@@ -1,0 +1,170 @@
+//! One probe while it is being made: its bound, its timings and the facts gathered so far.
+//!
+//! In: the steps of a protocol's ladder, one at a time. Out: an [`Observation`], whole however it ended.
+//! Never here: what a step does; and no wait without the bound.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::observation::{
+    CertificateFacts, Observation, Phase, PhaseTiming, ProbeResult, Reason, TlsFacts,
+};
+use super::prober::ReadNow;
+use super::tcp;
+use super::wire::Wire;
+use crate::clock::{Mono, Now};
+use crate::topology::{Check, CheckId, Depth};
+
+/// How long a peer is waited for when closing: RFC 6120 §4.4 sets no bound.
+const CLOSE_WAIT: Duration = Duration::from_secs(2);
+/// Notes kept, and characters of each: peers write part of them.
+const MAX_NOTES: usize = 8;
+const MAX_NOTE: usize = 200;
+
+/// The phase that did not succeed, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Stop {
+    pub(super) phase: Phase,
+    pub(super) reason: Reason,
+}
+
+impl Stop {
+    /// The same stop, with the reason `other` if it was for lack of time.
+    pub(super) fn if_late(mut self, other: Reason) -> Stop {
+        if self.reason == Reason::TooSlow {
+            self.reason = other;
+        }
+        self
+    }
+}
+
+/// A probe under way.
+pub(super) struct Attempt<'a> {
+    /// What is probed.
+    pub(super) check: &'a Check,
+    /// The deepest step that succeeded.
+    pub(super) reached: Option<Depth>,
+    /// What TLS negotiated.
+    pub(super) tls: Option<TlsFacts>,
+    /// The server's certificate.
+    pub(super) certificate: Option<CertificateFacts>,
+    read_now: &'a ReadNow,
+    began: Mono,
+    concluded: Option<Now>,
+    deadline: Instant,
+    phases: Vec<PhaseTiming>,
+    notes: Vec<String>,
+}
+
+impl<'a> Attempt<'a> {
+    /// Begins; `timeout` runs from now.
+    pub(super) fn begin(check: &'a Check, read_now: &'a ReadNow) -> Attempt<'a> {
+        Attempt {
+            check,
+            reached: None,
+            tls: None,
+            certificate: None,
+            read_now,
+            began: read_now().mono,
+            concluded: None,
+            // The timer's own reckoning of its end: timers and readings need not be the same clock.
+            deadline: sleep(check.settings.timeout).deadline(),
+            phases: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Whether the probe is to go further than `depth`.
+    pub(super) fn goes_past(&self, depth: Depth) -> bool {
+        self.check.settings.depth > depth
+    }
+
+    /// The time now, for what a certificate says.
+    pub(super) fn now(&self) -> Now {
+        (self.read_now)()
+    }
+
+    /// Takes one step, within what is left of the time. A step that does not end is `TooSlow`.
+    pub(super) async fn step<T>(
+        &mut self,
+        phase: Phase,
+        step: impl Future<Output = Result<T, Reason>>,
+    ) -> Result<T, Stop> {
+        let began = self.now().mono;
+        let outcome = timeout_at(self.deadline, step)
+            .await
+            .unwrap_or(Err(Reason::TooSlow));
+        self.time(phase, began);
+        outcome.map_err(|reason| Stop { phase, reason })
+    }
+
+    /// Records that `phase` took from `began` until now.
+    pub(super) fn time(&mut self, phase: Phase, began: Mono) {
+        let took = self.now().mono.since(began);
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.phases.push(PhaseTiming { phase, micros });
+    }
+
+    /// The TCP connection, with which every ladder begins.
+    pub(super) async fn connect(&mut self) -> Result<Wire, Stop> {
+        let connecting = tcp::connect(self.check.peer, self.check.source);
+        let stream = self
+            .step(Phase::Connect, connecting)
+            .await
+            .map_err(|stop| stop.if_late(Reason::ConnectTimeout))?;
+        self.reached = Some(Depth::Tcp);
+        Ok(Wire::new(stream))
+    }
+
+    /// Says goodbye. The result stands already: neither the time this takes nor its failure counts.
+    /// None when the peer did not answer it in time.
+    pub(super) async fn close<T>(&mut self, goodbye: impl Future<Output = T>) -> Option<T> {
+        let began = self.conclude().mono;
+        let until = self.deadline.min(sleep(CLOSE_WAIT).deadline());
+        let outcome = timeout_at(until, goodbye).await.ok();
+        self.time(Phase::Close, began);
+        outcome
+    }
+
+    /// The result is known now; the observation ends here.
+    fn conclude(&mut self) -> Now {
+        let now = self.now();
+        *self.concluded.get_or_insert(now)
+    }
+
+    /// Adds a note, cleaned of what could disturb a terminal or a log.
+    pub(super) fn note(&mut self, text: &str) {
+        if self.notes.len() < MAX_NOTES {
+            self.notes.push(printable(text));
+        }
+    }
+
+    /// The observation.
+    pub(super) fn finish(mut self, id: &CheckId, outcome: Result<(), Stop>) -> Observation {
+        let ended = self.conclude();
+        Observation {
+            check: id.clone(),
+            peer: self.check.peer,
+            began: self.began,
+            ended: ended.mono,
+            at: ended.wall,
+            reached: self.reached,
+            result: match outcome {
+                Ok(()) => ProbeResult::Reached,
+                Err(Stop { phase, reason }) => ProbeResult::Stopped { phase, reason },
+            },
+            phases: self.phases,
+            tls: self.tls,
+            certificate: self.certificate,
+            notes: self.notes,
+        }
+    }
+}
+
+/// A peer's words, fit to be shown: no control characters, and not too many.
+pub(super) fn printable(text: &str) -> String {
+    let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    clean.take(MAX_NOTE).collect()
+}
