@@ -16,3 +16,4 @@ pub mod probe;
 pub mod health;
 pub mod decide;
 pub mod engine;
+pub mod control;

@@ -1,0 +1,29 @@
+//! The control interface: HTTP+JSON over a Unix socket, the same for the command line and for programs.
+//!
+//! In: requests of whoever may open the socket. Out: commands to the node, and what they or the views answer.
+//! Never here: decisions, or text for people. A fault here never touches the answers to partners.
+//!
+//! Nouns are paths, verbs are methods, and *how* something is to be done (`reason`, `dry_run` …) is in the query.
+//! `docs/api.md` lists the routes.
+
+mod author;
+mod change;
+mod explanation;
+mod extract;
+mod listener;
+mod look;
+mod near;
+mod node;
+mod refusal;
+mod router;
+mod wire;
+
+pub use explanation::{Explanation, Next, PARTNER_CACHE};
+pub use listener::{ListenError, Listener};
+pub use near::nearest;
+pub use node::{Answer, Ask, HistoryFilter, Node, Reload};
+pub use router::router;
+pub use wire::{
+    DrainBody, FailoverBody, FreezeBody, How, Nothing, PinBody, ProbeBody, ReloadBody,
+    ServerHealth, TargetView, lifetime,
+};

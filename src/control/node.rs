@@ -1,0 +1,84 @@
+//! What the control interface asks of the running node.
+//!
+//! In: nothing. Out: the seam between HTTP and the engine, the configuration and the store. `serve` joins it with
+//! the real ones; tests join it with values of their own.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::clock::Wall;
+use crate::engine::{Command, Done, Entry, Refusal, View};
+use crate::probe::Observation;
+use crate::topology::{DomainName, PoolName, RouteName};
+
+/// An answer that is on its way.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Refusal>> + Send + 'a>>;
+
+/// A running node, as the control interface needs it.
+pub trait Node: Send + Sync + 'static {
+    /// Everything that can be seen at this moment.
+    fn view(&self) -> Answer<'_, View>;
+
+    /// Carries out a command; the answer comes once the change is served.
+    fn request(&self, ask: Ask) -> Answer<'_, Done>;
+
+    /// History entries, oldest first.
+    fn history(&self, filter: HistoryFilter) -> Answer<'_, Vec<Entry>>;
+
+    /// Probes a route's pools now, or one of them; changes no verdict.
+    fn probe(&self, route: RouteName, pool: Option<PoolName>) -> Answer<'_, Vec<Observation>>;
+
+    /// The zone as master-file text; none when it is not served.
+    fn zone_text(&self, apex: &DomainName) -> Option<String>;
+
+    /// What the last version of the zone changed, as lines that left (`-`) and came (`+`).
+    fn zone_diff(&self, apex: &DomainName) -> Option<String>;
+
+    /// Reads the configuration file and says whether it could be used; changes nothing.
+    fn check_configuration(&self) -> Answer<'_, Vec<String>>;
+
+    /// Reads the configuration file again and puts it in force, all of it or nothing.
+    fn reload(&self, reload: Reload) -> Answer<'_, Done>;
+
+    /// A copy of the store, as the bytes of its file.
+    fn backup(&self) -> Answer<'_, Vec<u8>>;
+}
+
+/// How a configuration is to be reloaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reload {
+    /// Who asks.
+    pub author: String,
+    /// Why.
+    pub why: Option<String>,
+    /// Say what would change, and change nothing.
+    pub dry_run: bool,
+    /// Permit that an active or pinned pool, or more than a few zones, go.
+    pub allow_removal: bool,
+}
+
+/// A command with who asks and how.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// What is asked.
+    pub command: Command,
+    /// Who asks.
+    pub author: String,
+    /// Why, in the operator's words.
+    pub why: Option<String>,
+    /// Work it out and answer, but change nothing.
+    pub dry_run: bool,
+    /// Accept that the change is lost at restart when the store cannot commit it.
+    pub volatile: bool,
+}
+
+/// Which entries of history are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HistoryFilter {
+    /// Only what is about this route, or about all routes.
+    pub route: Option<RouteName>,
+    /// Nothing before this moment.
+    pub since: Option<Wall>,
+    /// The newest so many of what is left.
+    pub limit: usize,
+}
