@@ -16,4 +16,5 @@ pub mod probe;
 pub mod health;
 pub mod decide;
 pub mod engine;
+pub mod store;
 pub mod control;

@@ -1,18 +1,24 @@
 //! The engine: a single writer with a pure core.
 //!
 //! In: [`Event`]s and the time. Out: [`Effect`]s, in order. The core never reads a clock, opens a socket or
-//! sleeps, so a test drives hours of failures in milliseconds.
+//! sleeps, so a test drives hours of failures in milliseconds. The [`Shell`] around it does all of that.
 
 mod alarm;
+mod alarm_command;
 mod command;
 mod event;
+mod handle;
 mod record;
+mod shell;
 mod view;
 
 pub use alarm::{Alarm, AlarmKind, Severity};
+pub use alarm_command::{AlarmCommand, AlarmProgram};
 pub use command::{Command, Done, Lifetime, Refusal, RefusalKind, Request, RequestId, RouteChange};
 pub use event::{BatchToken, Effect, Event, StoreFault};
+pub use handle::{Ask, Handle};
 pub use record::{Batch, Entry, EntryKind, Remembered, Reservation, StoredRoute};
+pub use shell::{Begin, Clock, Core, Probing, Shell};
 pub use view::{
     CanaryView, CheckView, OwnerView, PoolView, RoutePoolView, RouteView, View, ZoneView,
 };

@@ -1,0 +1,140 @@
+//! The handle of a running engine: how the control interface asks, looks and reads history.
+//!
+//! In: commands and questions from any task. Out: the engine's answer, or a [`Refusal`] that says what stays in
+//! force. Never here: decisions; a handle only carries messages to the shell and waits.
+
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::command::{Command, Done, Refusal, RefusalKind};
+use super::event::Event;
+use super::record::Entry;
+use super::view::View;
+use crate::store::{HistoryError, HistoryFilter, Store};
+
+/// An engine that does not answer in this time is stuck: callers are told so instead of waiting for ever.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What an operator asks, with who asks and how. The shell gives it its number.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// What is asked.
+    pub command: Command,
+    /// Who asks: the user name behind the control socket, or what `--author` says.
+    pub author: String,
+    /// Why, in the operator's words.
+    pub why: Option<String>,
+    /// Work it out and answer, but change nothing.
+    pub dry_run: bool,
+    /// Accept that the change is lost at restart when the store cannot commit it.
+    pub volatile: bool,
+}
+
+/// The answer to a command.
+pub(super) type Answer = Result<Done, Refusal>;
+
+/// What reaches the shell's task.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// A result of an effect, with the run of the core that wanted it.
+    Event { run: u64, event: Box<Event> },
+    /// Something from outside that no run of the core waits for.
+    Notice(Box<Event>),
+    /// An operator's request.
+    Ask {
+        ask: Box<Ask>,
+        reply: oneshot::Sender<Answer>,
+    },
+    /// A question for the whole state.
+    View(oneshot::Sender<View>),
+    /// The end.
+    Stop,
+}
+
+/// A way to the running engine; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    pub(super) inbox: mpsc::Sender<Message>,
+    pub(super) store: Store,
+}
+
+impl Handle {
+    /// Carries out a command. Returns once the change is served, or says why not and what stays in force.
+    pub async fn request(&self, ask: Ask) -> Result<Done, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        let message = Message::Ask {
+            ask: Box::new(ask),
+            reply,
+        };
+        self.exchange(message, answer).await?
+    }
+
+    /// The whole state at this moment.
+    pub async fn view(&self) -> Result<View, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        self.exchange(Message::View(reply), answer).await
+    }
+
+    /// History entries, oldest first. What was journalled in the last moments may still be on its way to disk.
+    pub async fn history(&self, filter: HistoryFilter) -> Result<Vec<Entry>, HistoryError> {
+        let store = self.store.clone();
+        match tokio::task::spawn_blocking(move || store.history(&filter)).await {
+            Ok(result) => result,
+            Err(ended) => Err(HistoryError::new(ended.to_string())),
+        }
+    }
+
+    /// Tells the engine of something that happened outside: a configuration file that was refused.
+    pub async fn notify(&self, event: Event) -> Result<(), Refusal> {
+        let message = Message::Notice(Box::new(event));
+        self.inbox.send(message).await.map_err(|_| stopped())
+    }
+
+    /// Ends the engine's task; answers go on from the zones last published until the listeners end too.
+    pub async fn stop(&self) {
+        // Already stopped is as good.
+        let _ = self.inbox.send(Message::Stop).await;
+    }
+
+    async fn exchange<T>(
+        &self,
+        message: Message,
+        answer: oneshot::Receiver<T>,
+    ) -> Result<T, Refusal> {
+        let wait = async {
+            self.inbox.send(message).await.map_err(|_| stopped())?;
+            answer.await.map_err(|_| restarting())
+        };
+        match tokio::time::timeout(PATIENCE, wait).await {
+            Ok(result) => result,
+            Err(_) => Err(unavailable(
+                "engine-stuck",
+                format!("it did not answer within {PATIENCE:?}"),
+            )),
+        }
+    }
+}
+
+fn stopped() -> Refusal {
+    unavailable("engine-stopped", "it has stopped".into())
+}
+
+/// The refusal of everything while the core is being restarted.
+pub(super) fn restarting() -> Refusal {
+    unavailable(
+        "engine-restarting",
+        "it failed and is being restarted".into(),
+    )
+}
+
+pub(super) fn unavailable(code: &str, why: String) -> Refusal {
+    Refusal {
+        code: code.into(),
+        kind: RefusalKind::Unavailable,
+        what: "cannot ask the engine".into(),
+        why,
+        in_force: "the zones last published go on being served".into(),
+        hint: None,
+    }
+}

@@ -1,0 +1,161 @@
+//! Backup and restore of the state.
+//!
+//! In: a state directory, a file. Out: a consistent copy, also while a server writes; or that copy put back,
+//! marked so that nothing changes automatically until an operator accepts it. Never here: restoring under a running
+//! server.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use rusqlite::backup::Backup;
+use rusqlite::{Connection, OpenFlags};
+
+use super::directory::Directory;
+use super::{DATABASE, StoreError, rows, schema};
+use crate::clock::Wall;
+
+/// More than any server publishes between a backup and its restoring: no generation is issued twice.
+const GENERATIONS_SKIPPED: u64 = 1_000_000;
+
+/// Why no backup was made.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cannot back up the state in {} to {}: {error}\nnothing was changed",
+    dir.display(),
+    to.display()
+)]
+pub struct BackupError {
+    dir: PathBuf,
+    to: PathBuf,
+    error: CopyError,
+}
+
+/// Why a backup was not put back.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// The server runs on it.
+    #[error(transparent)]
+    InUse(#[from] StoreError),
+    /// The file is no backup, or the directory takes none.
+    #[error(
+        "cannot restore {} into {}: {why}\nthe state there is as it was",
+        from.display(),
+        dir.display()
+    )]
+    Failed {
+        /// The state directory.
+        dir: PathBuf,
+        /// The backup.
+        from: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+/// Why a database could not be copied.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CopyError {
+    /// The database or its copy.
+    #[error("{0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The copy's file.
+    #[error("{0}")]
+    File(#[from] io::Error),
+}
+
+/// Copies the state to a file as it is at one moment. A server may be running on it.
+pub fn backup(dir: &Path, to: &Path) -> Result<(), BackupError> {
+    let copy = || -> Result<(), CopyError> {
+        let source = Connection::open_with_flags(
+            dir.join(DATABASE),
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
+        copy_into(&source, to)
+    };
+    copy().map_err(|error| BackupError {
+        dir: dir.to_owned(),
+        to: to.to_owned(),
+        error,
+    })
+}
+
+/// Puts a backup in place of the state, which is kept beside it. `at` names it. No server may be running.
+pub fn restore(dir: &Path, from: &Path, at: Wall) -> Result<(), RestoreError> {
+    let directory = Directory::open(dir)?;
+    put_back(&directory, from, at).map_err(|why| RestoreError::Failed {
+        dir: dir.to_owned(),
+        from: from.to_owned(),
+        why,
+    })
+}
+
+fn put_back(directory: &Directory, from: &Path, at: Wall) -> Result<(), String> {
+    if let Some(fault) = directory.fault() {
+        return Err(fault.to_owned());
+    }
+    let say = |error: &dyn std::fmt::Display| error.to_string();
+    let source = Connection::open_with_flags(
+        from,
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+    .map_err(|e| say(&e))?;
+    schema::fits(&source).map_err(|misfit| super::open::Trouble::from(misfit).to_string())?;
+    if let Some(fault) = schema::check_pages(&source).map_err(|e| say(&e))? {
+        return Err(fault);
+    }
+    let fresh = directory.path().join(format!("{DATABASE}.restoring"));
+    copy_into(&source, &fresh).map_err(|e| say(&e))?;
+    let mark = || -> Result<(), rusqlite::Error> {
+        let connection = Connection::open(&fresh)?;
+        let doubt = format!("it was restored from {} at {at}", from.display());
+        rows::set_doubt(&connection, &doubt)?;
+        rows::skip_generations(&connection, GENERATIONS_SKIPPED)?;
+        connection.close().map_err(|(_, error)| error)
+    };
+    mark().map_err(|e| say(&e))?;
+    // Restored by root, used by the server's own user.
+    let owner = fs::metadata(directory.path()).map_err(|e| say(&e))?;
+    if owner.uid() != nix::unistd::geteuid().as_raw() {
+        chown(&fresh, Some(owner.uid()), Some(owner.gid())).map_err(|e| say(&e))?;
+    }
+    directory
+        .move_aside("before-restore", at)
+        .map_err(|e| say(&e))?;
+    fs::rename(&fresh, directory.database()).map_err(|e| say(&e))?;
+    File::open(directory.path())
+        .and_then(|dir| dir.sync_all())
+        .map_err(|e| say(&e))
+}
+
+/// Copies a database as it is at one moment into a new file for this user alone, whole or not at all.
+pub(super) fn copy_into(source: &Connection, to: &Path) -> Result<(), CopyError> {
+    let mut fresh = to.as_os_str().to_owned();
+    fresh.push(".new");
+    let fresh = PathBuf::from(fresh);
+    let result = fill(source, &fresh).and_then(|()| Ok(fs::rename(&fresh, to)?));
+    if result.is_err() {
+        // It may not have been made at all.
+        let _ = fs::remove_file(&fresh);
+    }
+    result
+}
+
+fn fill(source: &Connection, fresh: &Path) -> Result<(), CopyError> {
+    // Emptied first: left over from an attempt that was interrupted.
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(fresh)?;
+    let mut copy = Connection::open(fresh)?;
+    // All pages in one step: one moment, whatever is written meanwhile.
+    Backup::new(source, &mut copy)?.step(-1)?;
+    // Without a log beside it, so that the one file is all there is to keep.
+    let _mode: String = copy.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0))?;
+    copy.close().map_err(|(_, error)| error)?;
+    file.sync_all()?;
+    Ok(())
+}

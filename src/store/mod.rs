@@ -1,0 +1,119 @@
+//! Memory: what must outlive the process, in one SQLite file of the state directory.
+//!
+//! In: [`Batch`](crate::engine::Batch)es from the engine's shell. Out: whether each was committed, the
+//! [`Remembered`] of the last run at start, and history. Never here: decisions. Nothing outside knows SQL.
+//!
+//! A failing store never stops answers: what can be read is read, the rest is said in `Remembered`.
+
+mod backup;
+mod directory;
+mod history;
+mod open;
+mod rows;
+mod schema;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+pub use backup::{BackupError, RestoreError, backup, restore};
+pub use history::{HistoryError, HistoryFilter};
+pub use writer::Commit;
+
+use crate::clock::Wall;
+use crate::engine::{Batch, Remembered};
+use directory::Directory;
+use writer::{Job, Writer};
+
+/// Why a store cannot be had at all. Everything else is survivable and told by `Remembered`.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Two servers on one state would each forget what the other remembers.
+    #[error(
+        "cannot use the state directory {}: another repoint{} uses it\nthat one goes on unchanged",
+        dir.display(),
+        holder.map(|pid| format!(" (process {pid})")).unwrap_or_default()
+    )]
+    InUse {
+        /// The state directory.
+        dir: PathBuf,
+        /// The process that holds it, when the kernel tells.
+        holder: Option<u32>,
+    },
+    /// The system gives no thread for the writer.
+    #[error("cannot begin the store in {}: {error}\nnothing is served by this process", dir.display())]
+    NoThread {
+        /// The state directory.
+        dir: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+}
+
+/// The store of one state directory; cheap to clone. The directory stays locked until the last clone is gone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    writer: Arc<Writer>,
+    accepted: Arc<Option<String>>,
+}
+
+impl Store {
+    /// Opens the state directory, which is made when it is missing. `at` names files that are moved aside.
+    ///
+    /// A database that cannot be read is moved aside and a new one begun; a directory that cannot be written
+    /// gives a store that reads what it can and commits again once the disk does.
+    pub fn open(dir: &Path, at: Wall) -> Result<(Store, Remembered), StoreError> {
+        let directory = Directory::open(dir)?;
+        let opened = open::open(&directory, at);
+        let accepted = opened.accepted.or_else(|| directory.read_accepted()).into();
+        let remembered = opened.remembered;
+        let writer =
+            Writer::start(directory, opened.database, remembered.clone()).map_err(|error| {
+                StoreError::NoThread {
+                    dir: dir.to_owned(),
+                    error,
+                }
+            })?;
+        let store = Store {
+            writer: Arc::new(writer),
+            accepted,
+        };
+        Ok((store, remembered))
+    }
+
+    /// The configuration accepted last, as it was when the store was opened (JSON of `config::Sources`).
+    pub fn accepted(&self) -> Option<&str> {
+        self.accepted.as_deref()
+    }
+
+    /// Puts a batch in the writer's queue, after all that came before it.
+    pub fn commit(&self, batch: Batch) -> Commit {
+        self.writer.commit(batch)
+    }
+
+    /// What a new core would find after everything queued so far; none when the writer is gone or stuck.
+    pub async fn recall(&self) -> Option<Remembered> {
+        let (reply, answer) = oneshot::channel();
+        self.writer.queue(Job::Recall(reply)).ok()?;
+        answer.await.ok()
+    }
+
+    /// History entries, oldest first: the newest `limit` that pass the filter. Blocks on the disk.
+    pub fn history(
+        &self,
+        filter: &HistoryFilter,
+    ) -> Result<Vec<crate::engine::Entry>, HistoryError> {
+        history::query(self.writer.database(), filter)
+    }
+
+    /// Waits until everything queued so far is committed or has failed; false when the writer is gone.
+    pub async fn flush(&self) -> bool {
+        let (reply, answer) = oneshot::channel();
+        self.writer.queue(Job::Flush(reply)).is_ok() && answer.await.is_ok()
+    }
+}
+
+/// The database's file name in the state directory.
+const DATABASE: &str = "repoint.db";

@@ -1,0 +1,307 @@
+//! Opening the database in whatever condition it is.
+//!
+//! In: the state directory. Out: a connection if there can be one, and what could be read in any case.
+//! Never here: a reason not to start. What is wrong is told by `Remembered::doubt` and `Remembered::unavailable`.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::directory::{Directory, later, make_private, with_suffix};
+use super::rows;
+use super::schema::{self, Misfit};
+use crate::clock::Wall;
+use crate::engine::{Batch, Remembered};
+
+/// What the writer begins with.
+#[derive(Debug)]
+pub(super) enum Database {
+    /// Ready.
+    Open(Connection),
+    /// Cannot be written now; tried again for each batch.
+    Later,
+    /// Must not be written by this process: nobody knows what is in it.
+    Never(String),
+}
+
+/// What opening found.
+pub(super) struct Opened {
+    pub(super) database: Database,
+    pub(super) remembered: Remembered,
+    pub(super) accepted: Option<String>,
+}
+
+/// Why the database does not open.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Trouble {
+    /// Its content cannot be trusted: it is moved aside.
+    #[error("{0}")]
+    Unreadable(String),
+    /// The disk or its permissions, or a version that is not ours: it is left alone.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+impl From<rusqlite::Error> for Trouble {
+    fn from(error: rusqlite::Error) -> Trouble {
+        use rusqlite::ffi;
+        let content = match &error {
+            rusqlite::Error::SqliteFailure(failure, _) => {
+                matches!(
+                    failure.code,
+                    ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::TypeMismatch
+                ) || matches!(
+                    failure.extended_code,
+                    // No such table or column; pages the disk no longer gives.
+                    ffi::SQLITE_ERROR | ffi::SQLITE_IOERR_READ | ffi::SQLITE_IOERR_SHORT_READ
+                )
+            }
+            _ => true,
+        };
+        if content {
+            Trouble::Unreadable(error.to_string())
+        } else {
+            Trouble::Unusable(error.to_string())
+        }
+    }
+}
+
+impl From<Misfit> for Trouble {
+    fn from(misfit: Misfit) -> Trouble {
+        match misfit {
+            Misfit::Foreign => Trouble::Unreadable("it is not a database of repoint".into()),
+            Misfit::Newer { found, known } => Trouble::Unusable(format!(
+                "a later version wrote it (schema {found}, this version knows {known})"
+            )),
+            Misfit::Copy(error) => Trouble::Unusable(format!(
+                "it is of an older version, and a copy of it could not be made before changing it: {error}"
+            )),
+            Misfit::Sqlite(error) => error.into(),
+        }
+    }
+}
+
+/// Opens the database, or what is left of it.
+pub(super) fn open(directory: &Directory, at: Wall) -> Opened {
+    if let Some(fault) = directory.fault() {
+        return without(fault, "the state directory cannot be read");
+    }
+    let path = directory.database();
+    let existed = fs::metadata(&path).is_ok_and(|meta| meta.len() > 0);
+    let lost = !existed && directory.has_traces();
+    let mut opened = match attempt(directory, existed, at) {
+        Ok(mut opened) => {
+            if lost {
+                doubt(
+                    &mut opened,
+                    "the database was missing from the state directory".into(),
+                );
+            }
+            opened
+        }
+        Err(Trouble::Unreadable(why)) => renew(directory, &why, at),
+        Err(Trouble::Unusable(why)) => {
+            let why = format!("{}: {why}", path.display());
+            match read_copy(&path, existed) {
+                Ok(mut opened) => {
+                    opened.remembered.unavailable = Some(why);
+                    if lost {
+                        opened.remembered.doubt =
+                            Some("the database was missing from the state directory".into());
+                    }
+                    opened
+                }
+                Err(error) => without(&why, &format!("the database cannot be read: {error}")),
+            }
+        }
+    };
+    let reserved = opened.remembered.reservation;
+    opened.remembered.reservation = later(reserved, directory.read_reserved());
+    opened
+}
+
+/// A connection for the writer, of the latest schema.
+pub(super) fn open_writable(directory: &Directory) -> Result<Connection, Trouble> {
+    let path = directory.database();
+    make_private(&path).map_err(|error| Trouble::Unusable(error.to_string()))?;
+    let mut connection = Connection::open_with_flags(
+        &path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    schema::prepare(&connection)?;
+    schema::migrate(&mut connection, &path, schema::STEPS)?;
+    Ok(connection)
+}
+
+fn attempt(directory: &Directory, existed: bool, at: Wall) -> Result<Opened, Trouble> {
+    let connection = open_writable(directory)?;
+    if existed && let Some(fault) = schema::check_pages(&connection)? {
+        return Err(Trouble::Unreadable(fault));
+    }
+    let (remembered, unreadable) = rows::recall(&connection)?;
+    let accepted = rows::accepted(&connection)?;
+    let written = rows::note_opened(&connection, at.as_millis());
+    let mut opened = Opened {
+        database: Database::Open(connection),
+        remembered,
+        accepted,
+    };
+    if unreadable > 0 {
+        let why =
+            format!("{unreadable} rows of the database could not be understood and are left out");
+        doubt(&mut opened, why);
+    }
+    match written.map_err(Trouble::from) {
+        Ok(()) => Ok(opened),
+        Err(Trouble::Unreadable(why)) => Err(Trouble::Unreadable(why)),
+        Err(Trouble::Unusable(why)) => {
+            opened.database = Database::Later;
+            opened.remembered.unavailable =
+                Some(format!("{}: {why}", directory.database().display()));
+            Ok(opened)
+        }
+    }
+}
+
+/// Moves an unreadable database aside and begins a new one with what can be saved.
+fn renew(directory: &Directory, why: &str, at: Wall) -> Opened {
+    let aside = match directory.move_aside("unreadable", at) {
+        Ok(aside) => aside,
+        Err(error) => {
+            let fault = format!("{why}; and it cannot be moved aside: {error}");
+            return without(&fault, &format!("the database cannot be read: {why}"));
+        }
+    };
+    let (saved, accepted) = on_copy(&aside, |connection| {
+        Ok((
+            rows::salvage(connection),
+            rows::accepted(connection).ok().flatten(),
+        ))
+    })
+    .unwrap_or_default();
+    let text = format!(
+        "the database could not be read ({why}) and was moved to {}; saved from it: {} overrides, {} routes",
+        aside.display(),
+        saved.overrides.len(),
+        saved.routes.len()
+    );
+    let mut opened = match attempt(directory, false, at) {
+        Ok(opened) => opened,
+        Err(trouble) => Opened {
+            database: Database::Later,
+            remembered: Remembered {
+                unavailable: Some(trouble.to_string()),
+                ..Remembered::default()
+            },
+            accepted: None,
+        },
+    };
+    if let Database::Open(connection) = &mut opened.database {
+        let batch = Batch {
+            overrides: saved
+                .overrides
+                .iter()
+                .map(|one| (one.key.clone(), Some(one.clone())))
+                .collect(),
+            routes: saved.routes.clone(),
+            reservation: saved.reservation,
+            accepted: accepted.clone(),
+            ..Batch::default()
+        };
+        if let Err(error) = rows::commit(connection, &batch) {
+            opened.remembered.unavailable = Some(error.to_string());
+            opened.database = Database::Later;
+        }
+    }
+    opened.remembered.overrides = saved.overrides;
+    opened.remembered.routes = saved.routes;
+    opened.remembered.reservation = saved.reservation;
+    opened.accepted = accepted;
+    doubt(&mut opened, text);
+    opened
+}
+
+/// Notes a doubt for good, as far as it can be written. An earlier one that nobody accepted stays in front.
+fn doubt(opened: &mut Opened, why: String) {
+    let why = match opened.remembered.doubt.take() {
+        Some(before) if before != why => format!("{before}; {why}"),
+        _ => why,
+    };
+    if let Database::Open(connection) = &opened.database
+        && let Err(error) = rows::set_doubt(connection, &why)
+    {
+        opened.remembered.unavailable = Some(error.to_string());
+        opened.database = Database::Later;
+    }
+    opened.remembered.doubt = Some(why);
+}
+
+/// Nothing is known and nothing can be written.
+fn without(fault: &str, doubt: &str) -> Opened {
+    Opened {
+        database: Database::Never(format!("{fault}; it will be tried again at the next start")),
+        remembered: Remembered {
+            doubt: Some(doubt.into()),
+            unavailable: Some(fault.into()),
+            ..Remembered::default()
+        },
+        accepted: None,
+    }
+}
+
+/// Reads a database that cannot be opened where it lies. A full or read-only disk leaves no room for the log's
+/// index, without which SQLite would miss the newest commits.
+fn read_copy(path: &Path, existed: bool) -> Result<Opened, Trouble> {
+    let (remembered, accepted) = if existed {
+        on_copy(path, |connection| {
+            schema::fits(connection)?;
+            let (remembered, _) = rows::recall(connection)?;
+            Ok((remembered, rows::accepted(connection)?))
+        })?
+    } else {
+        Default::default()
+    };
+    Ok(Opened {
+        database: Database::Later,
+        remembered,
+        accepted,
+    })
+}
+
+/// Works on a private copy of a database and its log, in the first temporary directory that has room.
+fn on_copy<T>(path: &Path, work: impl Fn(&Connection) -> Result<T, Trouble>) -> Result<T, Trouble> {
+    let mut trouble = Trouble::Unusable("no temporary directory".into());
+    for base in [std::env::temp_dir(), "/dev/shm".into(), "/run".into()] {
+        let place = base.join(format!("repoint-read-{}", std::process::id()));
+        let result = copy_to(path, &place)
+            .map_err(|error| Trouble::Unusable(format!("{}: {error}", place.display())))
+            .and_then(|copy| {
+                let connection = Connection::open_with_flags(
+                    copy,
+                    OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+                )?;
+                work(&connection)
+            });
+        // What stays of it is a temporary file of this user.
+        let _ = fs::remove_dir_all(&place);
+        match result {
+            Ok(value) => return Ok(value),
+            Err(error) => trouble = error,
+        }
+    }
+    Err(trouble)
+}
+
+fn copy_to(path: &Path, place: &Path) -> io::Result<PathBuf> {
+    // Fails when it is there: nobody else's directory is ever used.
+    DirBuilder::new().mode(0o700).create(place)?;
+    let copy = place.join("copy.db");
+    fs::copy(path, &copy)?;
+    match fs::copy(with_suffix(path, "-wal"), with_suffix(&copy, "-wal")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(copy),
+    }
+}

@@ -1,0 +1,260 @@
+//! Rows: a batch written, and what was remembered read.
+//!
+//! In: a connection. Out: rows in it, or the values they hold. Never here: when, and what to do when it fails.
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::engine::{Batch, Entry, EntryKind, Remembered};
+
+/// How much history is kept. The limits are by count first, because a wall clock that was set wrong for an hour
+/// must not empty it: of each sort the newest `KEPT_AT_LEAST` stay, whatever their age.
+const DAY: i64 = 24 * 60 * 60 * 1000;
+const LASTING: Bounds = Bounds {
+    count: 60_000,
+    age: 366 * DAY,
+};
+const ROUTINE: Bounds = Bounds {
+    count: 40_000,
+    age: 92 * DAY,
+};
+const KEPT_AT_LEAST: i64 = 1_000;
+/// Old entries are removed once in so many new ones.
+const TRIM_EVERY: i64 = 256;
+
+struct Bounds {
+    count: i64,
+    age: i64,
+}
+
+/// Keys of `meta`.
+const ACCEPTED: &str = "accepted";
+const DOUBT: &str = "doubt";
+const OPENED: &str = "opened";
+const RESERVATION: &str = "reservation";
+
+/// Commits a batch whole or not at all.
+pub(super) fn commit(connection: &mut Connection, batch: &Batch) -> Result<(), rusqlite::Error> {
+    let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for (key, value) in &batch.overrides {
+        match value {
+            Some(value) => upsert(&change, "overrides", "key", &json(key)?, &json(value)?)?,
+            None => {
+                change
+                    .prepare_cached("DELETE FROM overrides WHERE key = ?1")?
+                    .execute([json(key)?])?;
+            }
+        }
+    }
+    for state in &batch.routes {
+        upsert(
+            &change,
+            "routes",
+            "route",
+            state.route.as_str(),
+            &json(state)?,
+        )?;
+    }
+    if let Some(reservation) = &batch.reservation {
+        set_meta(&change, RESERVATION, &json(reservation)?)?;
+    }
+    if let Some(accepted) = &batch.accepted {
+        set_meta(&change, ACCEPTED, accepted)?;
+    }
+    if batch.state_accepted {
+        change.execute("DELETE FROM meta WHERE key = ?1", [DOUBT])?;
+    }
+    for entry in &batch.entries {
+        insert(&change, entry)?;
+    }
+    change.commit()
+}
+
+/// Keeps a doubt until the state is accepted.
+pub(super) fn set_doubt(connection: &Connection, why: &str) -> Result<(), rusqlite::Error> {
+    set_meta(connection, DOUBT, why)
+}
+
+/// Writes something small, to learn at the start and not at the first failure whether the disk takes it.
+pub(super) fn note_opened(connection: &Connection, at: i64) -> Result<(), rusqlite::Error> {
+    set_meta(connection, OPENED, &at.to_string())
+}
+
+/// What a core is to begin with. Rows that cannot be read are left out and counted.
+pub(super) fn recall(connection: &Connection) -> Result<(Remembered, usize), rusqlite::Error> {
+    let mut unreadable = 0;
+    let remembered = Remembered {
+        overrides: values(
+            connection,
+            "SELECT value FROM overrides ORDER BY key",
+            &mut unreadable,
+        )?,
+        routes: values(
+            connection,
+            "SELECT value FROM routes ORDER BY route",
+            &mut unreadable,
+        )?,
+        reservation: meta(connection, RESERVATION)?.and_then(|text| parse(&text, &mut unreadable)),
+        doubt: meta(connection, DOUBT)?,
+        unavailable: None,
+    };
+    Ok((remembered, unreadable))
+}
+
+/// What can be saved from a database with faults: every row that can still be reached and understood.
+pub(super) fn salvage(connection: &Connection) -> Remembered {
+    let mut unreadable = 0;
+    Remembered {
+        overrides: reachable(connection, "SELECT value FROM overrides"),
+        routes: reachable(connection, "SELECT value FROM routes"),
+        reservation: meta(connection, RESERVATION)
+            .ok()
+            .flatten()
+            .and_then(|text| parse(&text, &mut unreadable)),
+        doubt: None,
+        unavailable: None,
+    }
+}
+
+/// The configuration accepted last.
+pub(super) fn accepted(connection: &Connection) -> Result<Option<String>, rusqlite::Error> {
+    meta(connection, ACCEPTED)
+}
+
+/// Raises the reserved generation, so that nothing issued after a backup was made is issued again.
+pub(super) fn skip_generations(connection: &Connection, by: u64) -> Result<(), rusqlite::Error> {
+    let (remembered, _) = recall(connection)?;
+    if let Some(mut reservation) = remembered.reservation {
+        reservation.generation.0 = reservation.generation.0.saturating_add(by);
+        set_meta(connection, RESERVATION, &json(&reservation)?)?;
+    }
+    Ok(())
+}
+
+fn insert(change: &Transaction<'_>, entry: &Entry) -> Result<(), rusqlite::Error> {
+    let lasting = !matches!(
+        entry.kind,
+        EntryKind::Start | EntryKind::Reorder | EntryKind::Verdict
+    );
+    let decision = entry.decision.as_ref().map(json).transpose()?;
+    change
+        .prepare_cached(
+            "INSERT INTO entries (generation, at, route, kind, lasting, text, author, why, decision)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?
+        .execute(params![
+            i64::try_from(entry.generation.0).unwrap_or(i64::MAX),
+            entry.at.as_millis(),
+            entry.route.as_ref().map(|route| route.as_str()),
+            json(&entry.kind)?,
+            lasting,
+            entry.text,
+            entry.author,
+            entry.why,
+            decision,
+        ])?;
+    if change.last_insert_rowid() % TRIM_EVERY == 0 {
+        trim(change, true, &LASTING, entry.at.as_millis())?;
+        trim(change, false, &ROUTINE, entry.at.as_millis())?;
+    }
+    Ok(())
+}
+
+fn trim(
+    change: &Transaction<'_>,
+    lasting: bool,
+    bounds: &Bounds,
+    now: i64,
+) -> Result<(), rusqlite::Error> {
+    let nth = |n: i64| -> Result<Option<i64>, rusqlite::Error> {
+        change
+            .query_row(
+                "SELECT id FROM entries WHERE lasting = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2",
+                params![lasting, n],
+                |row| row.get(0),
+            )
+            .optional()
+    };
+    if let Some(id) = nth(bounds.count)? {
+        change.execute(
+            "DELETE FROM entries WHERE lasting = ?1 AND id <= ?2",
+            params![lasting, id],
+        )?;
+    }
+    if let Some(id) = nth(KEPT_AT_LEAST)? {
+        change.execute(
+            "DELETE FROM entries WHERE lasting = ?1 AND id <= ?2 AND at < ?3",
+            params![lasting, id, now - bounds.age],
+        )?;
+    }
+    Ok(())
+}
+
+fn upsert(
+    change: &Connection,
+    table: &str,
+    column: &str,
+    key: &str,
+    value: &str,
+) -> Result<(), rusqlite::Error> {
+    change
+        .prepare_cached(&format!(
+            "INSERT INTO {table} ({column}, value) VALUES (?1, ?2)
+             ON CONFLICT ({column}) DO UPDATE SET value = excluded.value"
+        ))?
+        .execute([key, value])?;
+    Ok(())
+}
+
+fn set_meta(connection: &Connection, key: &str, value: &str) -> Result<(), rusqlite::Error> {
+    upsert(connection, "meta", "key", key, value)
+}
+
+fn meta(connection: &Connection, key: &str) -> Result<Option<String>, rusqlite::Error> {
+    connection
+        .query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| {
+            row.get(0)
+        })
+        .optional()
+}
+
+fn values<T: DeserializeOwned>(
+    connection: &Connection,
+    query: &str,
+    unreadable: &mut usize,
+) -> Result<Vec<T>, rusqlite::Error> {
+    let mut statement = connection.prepare(query)?;
+    let texts = statement.query_map([], |row| row.get::<_, String>(0))?;
+    let mut values = Vec::new();
+    for text in texts {
+        values.extend(parse(&text?, unreadable));
+    }
+    Ok(values)
+}
+
+fn reachable<T: DeserializeOwned>(connection: &Connection, query: &str) -> Vec<T> {
+    let Ok(mut statement) = connection.prepare(query) else {
+        return Vec::new();
+    };
+    let Ok(texts) = statement.query_map([], |row| row.get::<_, String>(0)) else {
+        return Vec::new();
+    };
+    // A page that cannot be read ends the walk: SQLite may give the same error for ever.
+    texts
+        .map_while(Result::ok)
+        .filter_map(|text| serde_json::from_str(&text).ok())
+        .collect()
+}
+
+fn parse<T: DeserializeOwned>(text: &str, unreadable: &mut usize) -> Option<T> {
+    let value = serde_json::from_str(text).ok();
+    *unreadable += usize::from(value.is_none());
+    value
+}
+
+/// The types written here have no maps with keys JSON lacks; should one come, the commit fails with its reason.
+pub(super) fn json<T: Serialize>(value: &T) -> Result<String, rusqlite::Error> {
+    serde_json::to_string(value)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+}

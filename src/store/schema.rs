@@ -1,0 +1,133 @@
+//! The database's shape, and how older shapes become this one.
+//!
+//! In: a connection. Out: one whose tables are those of this program; a copy of the file is kept before any
+//! step that changes an older one. Never here: what the rows mean.
+
+use std::path::Path;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::backup::{CopyError, copy_into};
+
+/// "rpnt": tells a database of repoint from any other.
+const APPLICATION_ID: i32 = 0x7270_6e74;
+
+/// Step n makes schema n + 1 out of schema n. Steps are only ever added.
+pub(super) const STEPS: &[&str] = &[
+    // 1: JSON in the value columns, as the types of `engine::record` and `decide` write it.
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+     CREATE TABLE overrides (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+     CREATE TABLE routes (route TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+     CREATE TABLE entries (
+         id INTEGER PRIMARY KEY,
+         generation INTEGER NOT NULL,
+         at INTEGER NOT NULL,
+         route TEXT,
+         kind TEXT NOT NULL,
+         lasting INTEGER NOT NULL,
+         text TEXT NOT NULL,
+         author TEXT,
+         why TEXT,
+         decision TEXT
+     ) STRICT;
+     CREATE INDEX entries_by_route ON entries (route, id);
+     CREATE INDEX entries_by_age ON entries (lasting, id);",
+];
+
+/// Why a database cannot be used as it is.
+#[derive(Debug)]
+pub(super) enum Misfit {
+    /// Another program's file.
+    Foreign,
+    /// A later repoint wrote it.
+    Newer {
+        /// Its schema.
+        found: usize,
+        /// The latest this program knows.
+        known: usize,
+    },
+    /// The copy that must be kept could not be made: better not to migrate.
+    Copy(CopyError),
+    /// SQLite said no.
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Misfit {
+    fn from(error: rusqlite::Error) -> Misfit {
+        Misfit::Sqlite(error)
+    }
+}
+
+/// Sets the modes every read-write connection needs: a commit is on the disk when it returns.
+pub(super) fn prepare(connection: &Connection) -> Result<(), rusqlite::Error> {
+    // Another process of ours (a backup) may hold the file for a moment.
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "journal_size_limit", 4 << 20)?;
+    let _mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    Ok(())
+}
+
+/// Brings the database at `path` to the latest schema.
+pub(super) fn migrate(
+    connection: &mut Connection,
+    path: &Path,
+    steps: &[&str],
+) -> Result<(), Misfit> {
+    let (application, found) = identity(connection)?;
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if found > steps.len() {
+        return Err(Misfit::Newer {
+            found,
+            known: steps.len(),
+        });
+    }
+    if tables > 0 && application != APPLICATION_ID {
+        return Err(Misfit::Foreign);
+    }
+    if found == steps.len() {
+        return Ok(());
+    }
+    if found > 0 {
+        let mut copy = path.as_os_str().to_owned();
+        copy.push(format!(".schema-{found}"));
+        copy_into(connection, Path::new(&copy)).map_err(Misfit::Copy)?;
+    }
+    let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for step in &steps[found..] {
+        change.execute_batch(step)?;
+    }
+    change.pragma_update(None, "application_id", APPLICATION_ID)?;
+    change.pragma_update(None, "user_version", steps.len() as i64)?;
+    change.commit()?;
+    Ok(())
+}
+
+/// Whether the file is a repoint database of a schema this program knows, without changing it.
+pub(super) fn fits(connection: &Connection) -> Result<(), Misfit> {
+    let (application, found) = identity(connection)?;
+    if application != APPLICATION_ID || found == 0 {
+        return Err(Misfit::Foreign);
+    }
+    if found > STEPS.len() {
+        return Err(Misfit::Newer {
+            found,
+            known: STEPS.len(),
+        });
+    }
+    Ok(())
+}
+
+fn identity(connection: &Connection) -> Result<(i32, usize), rusqlite::Error> {
+    let application = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok((application, usize::try_from(version).unwrap_or(usize::MAX)))
+}
+
+/// SQLite's own check of every page; the first fault it finds.
+pub(super) fn check_pages(connection: &Connection) -> Result<Option<String>, rusqlite::Error> {
+    let said: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    Ok(if said == "ok" { None } else { Some(said) })
+}

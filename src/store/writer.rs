@@ -1,0 +1,256 @@
+//! The writer: one thread with the only writing connection.
+//!
+//! In: batches, through a bounded queue. Out: one result per batch, also when it comes too late for the caller.
+//! Never here: what is done about a failure. A failed connection is given up and opened anew for the next batch.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::directory::Directory;
+use super::open::{Database, open_writable};
+use super::rows;
+use crate::engine::{Batch, Remembered, StoreFault};
+
+/// Batches that may wait. A disk that is this far behind is a failed disk.
+const QUEUE: usize = 1024;
+
+/// The states of a batch on its way.
+const QUEUED: u8 = 0;
+const BEGUN: u8 = 1;
+const WITHDRAWN: u8 = 2;
+
+/// Work for the thread, done in order.
+#[derive(Debug)]
+pub(super) enum Job {
+    Commit {
+        batch: Box<Batch>,
+        state: Arc<AtomicU8>,
+        reply: oneshot::Sender<Result<(), StoreFault>>,
+    },
+    Recall(oneshot::Sender<Remembered>),
+    Flush(oneshot::Sender<()>),
+}
+
+/// A batch on its way to the disk.
+#[derive(Debug)]
+pub struct Commit {
+    state: Arc<AtomicU8>,
+    result: oneshot::Receiver<Result<(), StoreFault>>,
+}
+
+impl Commit {
+    /// The first result. At the deadline a batch that still waits is withdrawn and has failed; one the disk has
+    /// begun is [`StoreFault::TooSlow`], and [`Commit::last`] then tells how it ended.
+    pub async fn first(&mut self, within: Option<Duration>) -> Result<(), StoreFault> {
+        let Some(within) = within else {
+            return settled((&mut self.result).await);
+        };
+        if let Ok(result) = tokio::time::timeout(within, &mut self.result).await {
+            return settled(result);
+        }
+        let waits =
+            self.state
+                .compare_exchange(QUEUED, WITHDRAWN, Ordering::AcqRel, Ordering::Acquire);
+        if waits.is_ok() {
+            return Err(StoreFault::Failed(format!(
+                "the disk was busy with earlier writes for {within:?}; this one was withdrawn"
+            )));
+        }
+        match self.result.try_recv() {
+            Err(oneshot::error::TryRecvError::Empty) => Err(StoreFault::TooSlow(within)),
+            Err(oneshot::error::TryRecvError::Closed) => Err(gone()),
+            Ok(result) => result,
+        }
+    }
+
+    /// How a batch ended for which `first` said [`StoreFault::TooSlow`].
+    pub async fn last(self) -> Result<(), StoreFault> {
+        settled(self.result.await)
+    }
+}
+
+fn settled(
+    result: Result<Result<(), StoreFault>, oneshot::error::RecvError>,
+) -> Result<(), StoreFault> {
+    result.unwrap_or_else(|_| Err(gone()))
+}
+
+fn gone() -> StoreFault {
+    StoreFault::Failed("the store's thread has ended".into())
+}
+
+/// The thread's outside. Dropping it waits for what is queued.
+#[derive(Debug)]
+pub(super) struct Writer {
+    queue: Option<SyncSender<Job>>,
+    thread: Option<JoinHandle<()>>,
+    database: PathBuf,
+}
+
+impl Writer {
+    pub(super) fn start(
+        directory: Directory,
+        database: Database,
+        remembered: Remembered,
+    ) -> io::Result<Writer> {
+        let path = directory.database();
+        let (queue, jobs) = sync_channel(QUEUE);
+        let desk = Desk {
+            directory,
+            database,
+            remembered,
+        };
+        let thread = std::thread::Builder::new()
+            .name("store".into())
+            .spawn(move || desk.run(&jobs))?;
+        Ok(Writer {
+            queue: Some(queue),
+            thread: Some(thread),
+            database: path,
+        })
+    }
+
+    pub(super) fn database(&self) -> &Path {
+        &self.database
+    }
+
+    pub(super) fn commit(&self, batch: Batch) -> Commit {
+        let (reply, result) = oneshot::channel();
+        let state = Arc::new(AtomicU8::new(QUEUED));
+        let job = Job::Commit {
+            batch: Box::new(batch),
+            state: Arc::clone(&state),
+            reply,
+        };
+        if let Err((Job::Commit { reply, .. }, fault)) = self.queue(job) {
+            // The receiver is right here; it cannot have gone.
+            let _ = reply.send(Err(fault));
+        }
+        Commit { state, result }
+    }
+
+    /// Puts a job in the queue; never waits.
+    pub(super) fn queue(&self, job: Job) -> Result<(), (Job, StoreFault)> {
+        use std::sync::mpsc::TrySendError;
+        let Some(queue) = &self.queue else {
+            return Err((job, gone()));
+        };
+        queue.try_send(job).map_err(|error| match error {
+            TrySendError::Full(job) => (
+                job,
+                StoreFault::Failed(format!("{QUEUE} writes wait for the disk already")),
+            ),
+            TrySendError::Disconnected(job) => (job, gone()),
+        })
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            // Its panic was reported when it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The thread's inside.
+struct Desk {
+    directory: Directory,
+    database: Database,
+    /// What was found at the start: the answer to `Recall` as long as nothing can be written.
+    remembered: Remembered,
+}
+
+impl Desk {
+    fn run(mut self, jobs: &Receiver<Job>) {
+        for job in jobs {
+            match job {
+                Job::Commit {
+                    batch,
+                    state,
+                    reply,
+                } => {
+                    let claimed =
+                        state.compare_exchange(QUEUED, BEGUN, Ordering::AcqRel, Ordering::Acquire);
+                    if claimed.is_ok() {
+                        // Nobody may be waiting any more: an automatic decision's result is news, not needed.
+                        let _ = reply.send(self.commit(&batch));
+                    }
+                }
+                Job::Recall(reply) => {
+                    let _ = reply.send(self.recall());
+                }
+                Job::Flush(reply) => {
+                    let _ = reply.send(());
+                }
+            }
+        }
+        if let Database::Open(connection) = self.database {
+            // Folds the log into the database; what fails here is done at the next start.
+            let _ = connection.close();
+        }
+    }
+
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreFault> {
+        let connection = self.connection()?;
+        let result = rows::commit(connection, batch);
+        if let Err(error) = result {
+            // A connection that failed once (disk full, I/O error) may be in any state: begin the next with
+            // a fresh one. Note that a commit whose sync failed may come to light after a crash all the same.
+            self.database = Database::Later;
+            return Err(StoreFault::Failed(error.to_string()));
+        }
+        if let Some(reservation) = batch.reservation
+            && let Err(error) = self.directory.write_reserved(reservation)
+        {
+            tracing::warn!(
+                "cannot write the copy of the reserved numbers beside the database: {error}; the database has them"
+            );
+        }
+        if let Some(accepted) = &batch.accepted
+            && let Err(error) = self.directory.write_accepted(accepted)
+        {
+            tracing::warn!(
+                "cannot write the plain copy of the accepted configuration: {error}; the database has it"
+            );
+        }
+        Ok(())
+    }
+
+    fn connection(&mut self) -> Result<&mut Connection, StoreFault> {
+        if let Database::Later = self.database {
+            match open_writable(&self.directory) {
+                Ok(connection) => self.database = Database::Open(connection),
+                Err(trouble) => return Err(StoreFault::Failed(trouble.to_string())),
+            }
+        }
+        match &mut self.database {
+            Database::Open(connection) => Ok(connection),
+            Database::Never(why) => Err(StoreFault::Failed(why.clone())),
+            Database::Later => Err(StoreFault::Failed("the database is not open".into())),
+        }
+    }
+
+    fn recall(&mut self) -> Remembered {
+        let Ok(connection) = self.connection() else {
+            return self.remembered.clone();
+        };
+        match rows::recall(connection) {
+            Ok((remembered, _)) => remembered,
+            Err(error) => Remembered {
+                unavailable: Some(error.to_string()),
+                ..self.remembered.clone()
+            },
+        }
+    }
+}
