@@ -15,6 +15,7 @@ pub mod config;
 pub mod probe;
 pub mod health;
 pub mod decide;
+pub mod zone;
 pub mod engine;
 pub mod store;
 pub mod control;

@@ -1,0 +1,16 @@
+//! Master files (RFC 1035 §5): read right, or refused with the line and what to do.
+//!
+//! In: the octets of a file, and a closure that loads included ones. Out: records with the line each came
+//! from, or every problem of all files at once. A parser of our own: what an operator wrote must never be
+//! altered or dropped silently, and the crates at hand do both.
+//! Never here: opening files (configuration's job), relations between records (`static_zone`).
+
+mod problem;
+mod rdata;
+mod reader;
+mod token;
+
+pub use problem::{MasterFault, MasterProblem, Severity, SourceLine};
+pub use reader::{Include, Included};
+
+pub(super) use reader::{MasterRecord, read};

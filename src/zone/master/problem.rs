@@ -1,0 +1,479 @@
+//! What can be wrong with a master file: the place, the fact, and what to do.
+//!
+//! In: facts found by the reader and by the checks of `static_zone`. Out: messages an operator can act on.
+//! What stays in force is said by whoever asked for the file.
+
+use std::fmt;
+use std::sync::Arc;
+
+use hickory_proto::rr::RecordType;
+
+use crate::zone::name::{Name, NameFault};
+use crate::zone::shape::{TypeFault, type_text};
+
+/// A line of a file, as a message names it: `zones/fed.contoso.com.zone:12`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceLine {
+    /// The file, as its loader called it.
+    pub file: Arc<str>,
+    /// The line, from 1.
+    pub line: u32,
+}
+
+impl fmt::Display for SourceLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
+/// Whether a file can be used in spite of a problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// It cannot.
+    Error,
+    /// It can, but this is hardly meant.
+    Warning,
+}
+
+/// One problem of a master file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MasterProblem {
+    /// Where.
+    pub at: SourceLine,
+    /// What.
+    pub fault: MasterFault,
+}
+
+impl MasterProblem {
+    /// Whether the file can be used all the same.
+    pub fn severity(&self) -> Severity {
+        match self.fault {
+            MasterFault::Duplicate { .. }
+            | MasterFault::Occluded { .. }
+            | MasterFault::CnameToNothing { .. }
+            | MasterFault::SiblingGlue { .. } => Severity::Warning,
+            _ => Severity::Error,
+        }
+    }
+
+    /// What to do about it.
+    pub fn mend(&self) -> String {
+        self.fault.mend()
+    }
+}
+
+impl fmt::Display for MasterProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.at, self.fault)
+    }
+}
+
+/// What is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MasterFault {
+    /// A quoted string does not end in its line.
+    #[error("a quoted string is not closed in its line")]
+    QuoteOpen,
+    /// A quote in the middle of a word.
+    #[error("a quote touches the word beside it")]
+    QuoteTouches,
+    /// A parenthesis that is never closed.
+    #[error("a parenthesis is opened here and never closed")]
+    ParenthesisOpen,
+    /// A parenthesis that was never opened.
+    #[error("a parenthesis is closed that was not opened")]
+    ParenthesisClosed,
+    /// A control character outside quotes.
+    #[error("there is a control character (octet {octet}) outside quotes")]
+    Control {
+        /// The octet.
+        octet: u8,
+    },
+    /// A backslash with nothing, or nonsense, after it.
+    #[error("a backslash is followed by neither a character nor three digits up to 255")]
+    Escape,
+    /// `$GENERATE`.
+    #[error("$GENERATE is not supported")]
+    Generate,
+    /// A directive we do not know.
+    #[error("{directive} is not a directive of master files")]
+    Directive {
+        /// As written.
+        directive: String,
+    },
+    /// A directive with too few or too many words.
+    #[error("{directive} has the wrong number of words")]
+    DirectiveWords {
+        /// As written.
+        directive: String,
+    },
+    /// An included file could not be had.
+    #[error("cannot include {path:?}: {reason}")]
+    Include {
+        /// The path as written.
+        path: String,
+        /// Why not.
+        reason: String,
+    },
+    /// Files include each other too deeply.
+    #[error("files include each other more than {limit} deep")]
+    IncludeDepth {
+        /// How deep they may.
+        limit: usize,
+    },
+    /// A word that must be a name is not one.
+    #[error("{text:?} is not a name: {why}")]
+    Name {
+        /// As written.
+        text: String,
+        /// Why not.
+        why: NameFault,
+    },
+    /// A name in quotes.
+    #[error("{text:?} stands in quotes where a name belongs")]
+    QuotedName {
+        /// As written.
+        text: String,
+    },
+    /// An address where a name belongs.
+    #[error("{text} is an address where the name of a host belongs")]
+    AddressForName {
+        /// As written.
+        text: String,
+    },
+    /// The first entry of a file has no owner.
+    #[error("the entry has no owner and no entry before it in this file has one")]
+    NoOwner,
+    /// No TTL and no default.
+    #[error("the record has no TTL, and neither $TTL nor a record before it gives one")]
+    NoTtl,
+    /// The default TTL was changed by an included file.
+    #[error(
+        "the record has no TTL, and the default was changed by the file included at line {include}: \
+         name servers differ in which one holds here"
+    )]
+    AmbiguousTtl {
+        /// The line of the `$INCLUDE`.
+        include: u32,
+    },
+    /// Not a TTL, or one above 2^31 − 1 (RFC 2181 §8).
+    #[error("{text:?} is not a TTL")]
+    Ttl {
+        /// As written.
+        text: String,
+    },
+    /// A class other than IN.
+    #[error("class {class} is not served; only IN is")]
+    Class {
+        /// As written.
+        class: String,
+    },
+    /// The class or TTL twice.
+    #[error("{text:?} repeats what the entry said before its type")]
+    Repeated {
+        /// As written.
+        text: String,
+    },
+    /// The entry ends before its type.
+    #[error("the entry has no record type")]
+    NoType,
+    /// A word that is no type we know.
+    #[error("{text:?} is not a record type we know")]
+    UnknownType {
+        /// As written.
+        text: String,
+    },
+    /// A type that a zone of ours may not hold.
+    #[error("{} records cannot be served from here: {why}", type_text(*.rtype))]
+    Type {
+        /// The type.
+        rtype: RecordType,
+        /// Why not.
+        why: TypeFault,
+    },
+    /// A type whose text form we do not read.
+    #[error("the text form of {} records is not read here", type_text(*.rtype))]
+    Opaque {
+        /// The type.
+        rtype: RecordType,
+    },
+    /// The RDATA ends too early.
+    #[error("the {} record ends before its {wanted}", type_text(*.rtype))]
+    RdataShort {
+        /// The type.
+        rtype: RecordType,
+        /// What is missing.
+        wanted: &'static str,
+    },
+    /// Words after the RDATA.
+    #[error("the {} record is complete before {text:?}", type_text(*.rtype))]
+    RdataLong {
+        /// The type.
+        rtype: RecordType,
+        /// The first word too many.
+        text: String,
+    },
+    /// A field of the RDATA that is not what the type asks for.
+    #[error("{text:?} in the {} record is not {wanted}", type_text(*.rtype))]
+    Field {
+        /// The type.
+        rtype: RecordType,
+        /// As written.
+        text: String,
+        /// What it should be.
+        wanted: &'static str,
+    },
+    /// A digest of the wrong length.
+    #[error(
+        "the digest in the {} record has {got} octets, its kind has {wanted}",
+        type_text(*.rtype)
+    )]
+    Digest {
+        /// The type.
+        rtype: RecordType,
+        /// Octets written.
+        got: usize,
+        /// Octets such a digest has.
+        wanted: usize,
+    },
+    /// RFC 3597 data whose octets are not whole.
+    #[error("the octets after \\# are not the data of a {} record", type_text(*.rtype))]
+    GenericRdata {
+        /// The type.
+        rtype: RecordType,
+    },
+    /// Text outside quotes runs into a comment.
+    #[error("the text after {text:?} is a comment and would be lost")]
+    TextMeetsComment {
+        /// The word before the semicolon.
+        text: String,
+    },
+    /// An owner that is not in the zone.
+    #[error("{owner} is not in the zone {apex}")]
+    OutOfZone {
+        /// The owner.
+        owner: Name,
+        /// The zone.
+        apex: Name,
+    },
+    /// No SOA.
+    #[error("the zone {apex} has no SOA record")]
+    NoSoa {
+        /// The zone.
+        apex: Name,
+    },
+    /// A second SOA.
+    #[error("there is another SOA record at {first}")]
+    SecondSoa {
+        /// The first one.
+        first: SourceLine,
+    },
+    /// An SOA that is not at the apex.
+    #[error("the SOA record of {owner} is not at the apex of the zone {apex}")]
+    SoaBelowApex {
+        /// Its owner.
+        owner: Name,
+        /// The zone.
+        apex: Name,
+    },
+    /// No NS at the apex.
+    #[error("the zone {apex} has no NS record at its apex")]
+    NoNs {
+        /// The zone.
+        apex: Name,
+    },
+    /// CNAME and other data at one name (RFC 1034 §3.6.2, RFC 2181 §10.1).
+    #[error("{owner} has a CNAME record and a record at {other}; an alias has nothing else")]
+    CnameAndOther {
+        /// The name.
+        owner: Name,
+        /// The other record.
+        other: SourceLine,
+    },
+    /// Two TTLs in one RRset (RFC 2181 §5.2).
+    #[error(
+        "TTL {ttl} differs from TTL {first_ttl} at {first}; all {} records of {owner} have one",
+        type_text(*.rtype)
+    )]
+    TtlDiffers {
+        /// The owner.
+        owner: Name,
+        /// The type.
+        rtype: RecordType,
+        /// This record's.
+        ttl: u32,
+        /// The first record's.
+        first_ttl: u32,
+        /// The first record.
+        first: SourceLine,
+    },
+    /// The same record twice.
+    #[error("the record is already at {first}")]
+    Duplicate {
+        /// The first one.
+        first: SourceLine,
+    },
+    /// More data than an answer of 64 KiB has room for.
+    #[error("the {} records of {owner} do not fit into one answer", type_text(*.rtype))]
+    TooLarge {
+        /// The owner.
+        owner: Name,
+        /// The type.
+        rtype: RecordType,
+    },
+    /// NS at a wildcard (RFC 4592 §4.2).
+    #[error("{owner} is a wildcard and cannot be delegated")]
+    WildcardNs {
+        /// The wildcard.
+        owner: Name,
+    },
+    /// DS where nothing is delegated.
+    #[error("{owner} has a DS record but no delegation: DS stands beside NS, below the apex")]
+    LoneDs {
+        /// Its owner.
+        owner: Name,
+    },
+    /// NS, MX or SRV to an alias (RFC 2181 §10.3, RFC 2782).
+    #[error("{target} is an alias (CNAME at {cname}); {} records lead to real names", type_text(*.rtype))]
+    TargetIsCname {
+        /// The type of the record that leads there.
+        rtype: RecordType,
+        /// The alias.
+        target: Name,
+        /// Where it is made one.
+        cname: SourceLine,
+    },
+    /// NS to a name of ours without an address.
+    #[error("the name server {target} lies in this zone and has no address")]
+    NsWithoutAddress {
+        /// The name server.
+        target: Name,
+    },
+    /// A delegation whose name server lies in it, without glue.
+    #[error("the name server {target} lies in the delegated {cut} and has no glue")]
+    NoGlue {
+        /// The name server.
+        target: Name,
+        /// The delegation.
+        cut: Name,
+    },
+    /// A name server below another delegation, without glue.
+    #[error("the name server {target} lies in the delegated {cut} and has no address here")]
+    SiblingGlue {
+        /// The name server.
+        target: Name,
+        /// The other delegation.
+        cut: Name,
+    },
+    /// CNAME to a name of ours that is not there.
+    #[error("the alias leads to {target}, which lies in this zone and is not there")]
+    CnameToNothing {
+        /// Where it leads.
+        target: Name,
+    },
+    /// Data at or below a delegation that is never answered.
+    #[error("{owner} is delegated away at {cut}: this {} record is never seen", type_text(*.rtype))]
+    Occluded {
+        /// The owner.
+        owner: Name,
+        /// The type.
+        rtype: RecordType,
+        /// Where the delegation is.
+        cut: SourceLine,
+    },
+}
+
+impl MasterFault {
+    fn mend(&self) -> String {
+        use MasterFault as F;
+        match self {
+            F::QuoteOpen => {
+                "close the string in the same line; cut long text into several strings".into()
+            }
+            F::QuoteTouches => {
+                "put a blank between them, or \\\" for a quote inside the word".into()
+            }
+            F::ParenthesisOpen => "close it after the record's last word".into(),
+            F::ParenthesisClosed => "remove it, or open it after the record's type".into(),
+            F::Control { .. } => "remove it, or write it as \\DDD inside quotes".into(),
+            F::Escape => "write \\\\ for a backslash and \\DDD for an octet, in decimal".into(),
+            F::Generate => "write the records out, one per line".into(),
+            F::Directive { .. } => {
+                "use $ORIGIN, $TTL or $INCLUDE; escape a leading $ of a name as \\$".into()
+            }
+            F::DirectiveWords { .. } => {
+                "write $ORIGIN name, $TTL ttl, or $INCLUDE file [origin]".into()
+            }
+            F::Include { .. } => "mend the path or the file's permissions".into(),
+            F::IncludeDepth { .. } => "see whether a file includes itself".into(),
+            F::Name { .. } => "mend the name".into(),
+            F::QuotedName { .. } => "write the name without quotes".into(),
+            F::AddressForName { .. } => {
+                "give the address a name with an A or AAAA record and write that name".into()
+            }
+            F::NoOwner => "begin the line with the owner, or @ for the origin".into(),
+            F::NoTtl => "write $TTL at the top of the file, for example $TTL 3600".into(),
+            F::AmbiguousTtl { .. } => {
+                "write $TTL after the $INCLUDE, or a TTL in the record".into()
+            }
+            F::Ttl { .. } => {
+                "write seconds up to 2147483647, or units: 30s, 5m, 1h30m, 2d, 1w".into()
+            }
+            F::Class { .. } => "write IN, or leave the class out".into(),
+            F::Repeated { .. } => "keep one of them".into(),
+            F::NoType => "write owner, TTL, class, type and data, in this order".into(),
+            F::UnknownType { .. } => {
+                "mend the type, or write it as TYPEn with \\# and its octets (RFC 3597)".into()
+            }
+            F::Type { why, .. } => match why {
+                TypeFault::Meta => "remove the record".into(),
+                TypeFault::Signing => "remove the record".into(),
+                TypeFault::Dname => "write a CNAME for each name instead".into(),
+                TypeFault::Obsolete => "remove the record, or use the type that replaced it".into(),
+            },
+            F::Opaque { rtype } => format!(
+                "write the data in octets: TYPE{} \\# length hexadecimal (RFC 3597 §5)",
+                u16::from(*rtype)
+            ),
+            F::RdataShort { wanted, .. } => format!("add the {wanted}"),
+            F::RdataLong { .. } => {
+                "remove what is too much; text with blanks belongs in quotes".into()
+            }
+            F::Field { wanted, .. } => format!("write {wanted}"),
+            F::Digest { .. } => "copy the digest again, whole, with the number of its kind".into(),
+            F::GenericRdata { .. } => {
+                "write \\#, the number of octets, and that many in hexadecimal".into()
+            }
+            F::TextMeetsComment { .. } => {
+                "put the whole text in quotes; if a comment is meant, put a blank before the ;"
+                    .into()
+            }
+            F::OutOfZone { .. } => {
+                "end relative names without a dot, or move the record to its zone's file".into()
+            }
+            F::NoSoa { apex } => format!(
+                "add one, or leave out the file so that it is generated: {apex} SOA ns1.example.net. hostmaster.example.net. 1 60 30 7d 30"
+            ),
+            F::SecondSoa { .. } => "keep one".into(),
+            F::SoaBelowApex { .. } => "remove it, or make it the apex's (owner @)".into(),
+            F::NoNs { .. } => "add one NS record per name server".into(),
+            F::CnameAndOther { .. } => "keep the CNAME or the other records".into(),
+            F::TtlDiffers { .. } => "give both the same TTL".into(),
+            F::Duplicate { .. } => "remove one of them; it is served once".into(),
+            F::TooLarge { .. } => "keep fewer records".into(),
+            F::WildcardNs { .. } => "delegate each name by itself".into(),
+            F::LoneDs { .. } => "add the NS records of the delegation, or remove the DS".into(),
+            F::TargetIsCname { target, .. } => {
+                format!("write the name the alias leads to, or give {target} addresses instead")
+            }
+            F::NsWithoutAddress { target } | F::NoGlue { target, .. } => format!(
+                "add A or AAAA records for {target}; end the name with a dot if one outside the zone is meant"
+            ),
+            F::SiblingGlue { target, .. } => format!("add A or AAAA records for {target} as glue"),
+            F::CnameToNothing { target } => {
+                format!("add {target}; end the name with a dot if one outside the zone is meant")
+            }
+            F::Occluded { .. } => "remove the record, or serve it in the delegated zone".into(),
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! Records from entries: directives, owners, TTLs and classes.
+//!
+//! In: the octets of a file and the loader of included ones. Out: records in order, each with its line, and
+//! every problem found on the way.
+
+use std::sync::Arc;
+
+use hickory_proto::rr::RecordType;
+
+use super::problem::{MasterFault, MasterProblem, SourceLine};
+use super::rdata::{period, read_name, read_rdata, shown};
+use super::token::{Entry, Lexer, Token};
+use crate::zone::name::Name;
+use crate::zone::rdata::Rdata;
+use crate::zone::shape;
+
+/// How deep files may include each other; deeper is a file that includes itself.
+const INCLUDE_DEPTH: usize = 16;
+
+/// What an `$INCLUDE` asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Include<'a> {
+    /// The path as written.
+    pub path: &'a str,
+    /// The file that asks, as its loader called it; a relative path is relative to it.
+    pub from: &'a str,
+}
+
+/// An included file.
+#[derive(Clone, Debug)]
+pub struct Included {
+    /// What messages call it.
+    pub file: String,
+    /// Its content.
+    pub octets: Vec<u8>,
+}
+
+/// A record as read, with the place it came from.
+#[derive(Clone, Debug)]
+pub(in crate::zone) struct MasterRecord {
+    pub(in crate::zone) owner: Name,
+    pub(in crate::zone) rtype: RecordType,
+    pub(in crate::zone) ttl: u32,
+    pub(in crate::zone) rdata: Rdata,
+    pub(in crate::zone) at: SourceLine,
+}
+
+/// Loads an included file, or says why it cannot.
+type Loader<'a> = dyn FnMut(Include<'_>) -> Result<Included, String> + 'a;
+
+/// Reads a whole master file and what it includes.
+pub(in crate::zone) fn read(
+    origin: &Name,
+    file: &str,
+    octets: &[u8],
+    load: &mut Loader<'_>,
+) -> (Vec<MasterRecord>, Vec<MasterProblem>) {
+    let mut reader = Reader {
+        load,
+        records: Vec::new(),
+        problems: Vec::new(),
+        default_ttl: None,
+        last_ttl: None,
+        ttl_from_include: None,
+    };
+    reader.file(file.into(), octets, origin.clone(), 0);
+    (reader.records, reader.problems)
+}
+
+struct Reader<'a, 'l> {
+    load: &'a mut Loader<'l>,
+    records: Vec<MasterRecord>,
+    problems: Vec<MasterProblem>,
+    /// `$TTL` (RFC 2308 §4).
+    default_ttl: Option<u32>,
+    /// The last TTL written in a record (RFC 1035 §5.1), where there is no `$TTL`.
+    last_ttl: Option<u32>,
+    /// The line of the `$INCLUDE` that changed the default, until `$TTL` says it anew.
+    ttl_from_include: Option<u32>,
+}
+
+/// What holds within one file.
+struct Place {
+    file: Arc<str>,
+    origin: Name,
+    owner: Option<Name>,
+    depth: usize,
+}
+
+impl Reader<'_, '_> {
+    fn file(&mut self, file: Arc<str>, octets: &[u8], origin: Name, depth: usize) {
+        let mut place = Place {
+            file,
+            origin,
+            owner: None,
+            depth,
+        };
+        for entry in Lexer::new(octets) {
+            let result = match entry {
+                Ok(entry) => self.entry(&mut place, &entry),
+                Err(fault) => Err(fault),
+            };
+            if let Err((line, fault)) = result {
+                let at = SourceLine {
+                    file: place.file.clone(),
+                    line,
+                };
+                self.problems.push(MasterProblem { at, fault });
+            }
+        }
+    }
+
+    fn entry(&mut self, place: &mut Place, entry: &Entry) -> Result<(), (u32, MasterFault)> {
+        let first = &entry.tokens[0];
+        if !entry.owner_omitted && !first.quoted && first.text.starts_with(b"$") {
+            return self.directive(place, entry);
+        }
+        let mut words = entry.tokens.as_slice();
+        if !entry.owner_omitted {
+            words = &words[1..];
+            // An owner that cannot be read must not lend the next line the one before it.
+            place.owner = None;
+            place.owner = Some(read_owner(first, &place.origin)?);
+        }
+        let end_line = entry.tokens.last().map_or(entry.line, |token| token.line);
+        let (ttl, after) = ttl_and_class(words)?;
+        let (rtype, rdata) = rtype_of(after, end_line)?;
+        let Some(owner) = place.owner.clone() else {
+            return Err((entry.line, MasterFault::NoOwner));
+        };
+        if let Some(ttl) = ttl {
+            self.last_ttl = Some(ttl);
+        }
+        let ttl = match (ttl, self.ttl_from_include) {
+            (Some(ttl), _) => ttl,
+            (None, Some(include)) => {
+                return Err((entry.line, MasterFault::AmbiguousTtl { include }));
+            }
+            (None, None) => self
+                .default_ttl
+                .or(self.last_ttl)
+                .ok_or((entry.line, MasterFault::NoTtl))?,
+        };
+        let rdata = read_rdata(rtype, rdata, end_line, &place.origin)?;
+        let at = SourceLine {
+            file: place.file.clone(),
+            line: entry.line,
+        };
+        self.records.push(MasterRecord {
+            owner,
+            rtype,
+            ttl,
+            rdata,
+            at,
+        });
+        Ok(())
+    }
+
+    fn directive(&mut self, place: &mut Place, entry: &Entry) -> Result<(), (u32, MasterFault)> {
+        let directive = shown(&entry.tokens[0].text);
+        let words = &entry.tokens[1..];
+        let line = entry.line;
+        match (directive.to_ascii_uppercase().as_str(), words) {
+            ("$ORIGIN", [name]) => place.origin = read_name(name, &place.origin)?,
+            ("$TTL", [ttl]) => {
+                let text = shown(&ttl.text);
+                self.default_ttl = Some(period(ttl).ok_or((ttl.line, MasterFault::Ttl { text }))?);
+                self.ttl_from_include = None;
+            }
+            ("$INCLUDE", [path]) => self.include(place, path, place.origin.clone(), line)?,
+            ("$INCLUDE", [path, origin]) => {
+                let origin = read_name(origin, &place.origin)?;
+                self.include(place, path, origin, line)?;
+            }
+            ("$GENERATE", _) => return Err((line, MasterFault::Generate)),
+            ("$ORIGIN" | "$TTL" | "$INCLUDE", _) => {
+                return Err((line, MasterFault::DirectiveWords { directive }));
+            }
+            _ => return Err((line, MasterFault::Directive { directive })),
+        }
+        Ok(())
+    }
+
+    /// Reads another file in this place. Its origin and owner end with it (RFC 1035 §5.1).
+    fn include(
+        &mut self,
+        place: &Place,
+        path: &Token,
+        origin: Name,
+        line: u32,
+    ) -> Result<(), (u32, MasterFault)> {
+        if place.depth >= INCLUDE_DEPTH {
+            let limit = INCLUDE_DEPTH;
+            return Err((line, MasterFault::IncludeDepth { limit }));
+        }
+        let path = shown(&path.text);
+        let asked = Include {
+            path: &path,
+            from: &place.file,
+        };
+        let included = match (self.load)(asked) {
+            Ok(included) => included,
+            Err(reason) => return Err((line, MasterFault::Include { path, reason })),
+        };
+        let before = (self.default_ttl, self.last_ttl);
+        self.file(
+            included.file.into(),
+            &included.octets,
+            origin,
+            place.depth + 1,
+        );
+        let after = (self.default_ttl, self.last_ttl);
+        // RFC 2308 does not say whether a default outlives the file that set it, and servers differ.
+        if before.0 != after.0 || (after.0.is_none() && before.1 != after.1) {
+            self.ttl_from_include = Some(line);
+        }
+        Ok(())
+    }
+}
+
+fn read_owner(word: &Token, origin: &Name) -> Result<Name, (u32, MasterFault)> {
+    if word.quoted {
+        let text = shown(&word.text);
+        return Err((word.line, MasterFault::QuotedName { text }));
+    }
+    // Unlike a target, an owner may look like an address: reverse zones have such names.
+    Name::from_text(&word.text, Some(origin)).map_err(|why| {
+        let text = shown(&word.text);
+        (word.line, MasterFault::Name { text, why })
+    })
+}
+
+/// Takes the TTL and the class, in either order and each at most once (RFC 1035 §5.1).
+fn ttl_and_class(words: &[Token]) -> Result<(Option<u32>, &[Token]), (u32, MasterFault)> {
+    let (mut ttl, mut class) = (None, false);
+    let mut rest = words;
+    while let Some((word, after)) = rest.split_first() {
+        let text = || shown(&word.text);
+        let upper = text().to_ascii_uppercase();
+        if word.quoted {
+            break;
+        }
+        if word.text.first().is_some_and(u8::is_ascii_digit) {
+            let read = period(word).ok_or((word.line, MasterFault::Ttl { text: text() }))?;
+            if ttl.replace(read).is_some() {
+                return Err((word.line, MasterFault::Repeated { text: text() }));
+            }
+        } else if upper == "IN" || upper == "CLASS1" {
+            if std::mem::replace(&mut class, true) {
+                return Err((word.line, MasterFault::Repeated { text: text() }));
+            }
+        } else if matches!(upper.as_str(), "CH" | "HS" | "CS" | "ANY" | "NONE")
+            || (upper.starts_with("CLASS") && upper.len() > 5)
+        {
+            return Err((word.line, MasterFault::Class { class: text() }));
+        } else {
+            break;
+        }
+        rest = after;
+    }
+    Ok((ttl, rest))
+}
+
+fn rtype_of(words: &[Token], end_line: u32) -> Result<(RecordType, &[Token]), (u32, MasterFault)> {
+    let Some((word, rdata)) = words.split_first() else {
+        return Err((end_line, MasterFault::NoType));
+    };
+    let text = shown(&word.text);
+    let rtype = match shape::parse_type(&text) {
+        Some(rtype) if !word.quoted => rtype,
+        _ => return Err((word.line, MasterFault::UnknownType { text })),
+    };
+    shape::storable(rtype).map_err(|why| (word.line, MasterFault::Type { rtype, why }))?;
+    Ok((rtype, rdata))
+}

@@ -1,0 +1,457 @@
+//! A zone's static records: a master file that has passed every check a zone can pass by itself.
+//!
+//! In: a master file. Out: its RRsets, each with the lines it came from, or every problem at once.
+//! Never here: steered names; `layout` puts the two together.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hickory_proto::rr::RecordType;
+
+use super::master::{
+    self, Include, Included, MasterFault, MasterProblem, MasterRecord, Severity, SourceLine,
+};
+use super::name::{Name, parent_key};
+use super::rdata::{Rdata, Rrset};
+use super::serial::Serial;
+use crate::topology::DomainName;
+
+/// The most octets of RDATA and record headers one RRset may have: an answer of 64 KiB holds it with room for
+/// the rest of the message.
+const RRSET_LIMIT: usize = 60_000;
+
+/// The static records of one zone.
+#[derive(Clone, Debug)]
+pub struct StaticZone {
+    apex: Name,
+    pub(super) names: BTreeMap<Name, BTreeMap<u16, StaticSet>>,
+    warnings: Vec<MasterProblem>,
+}
+
+/// A static RRset and where its records stand.
+#[derive(Clone, Debug)]
+pub(super) struct StaticSet {
+    pub(super) rrset: Arc<Rrset>,
+    /// One per record, in the same order.
+    pub(super) lines: Vec<SourceLine>,
+}
+
+impl StaticSet {
+    pub(super) fn at(&self) -> &SourceLine {
+        &self.lines[0]
+    }
+}
+
+impl StaticZone {
+    /// Reads a master file as the zone `apex`. `file` is what messages call it; `load` is asked for each
+    /// `$INCLUDE`. The origin is the apex. Gives every problem when one of them is an error.
+    pub fn parse(
+        apex: &DomainName,
+        file: &str,
+        octets: &[u8],
+        load: &mut dyn FnMut(Include<'_>) -> Result<Included, String>,
+    ) -> Result<StaticZone, Vec<MasterProblem>> {
+        let apex = Name::from(apex);
+        let (records, mut problems) = master::read(&apex, file, octets, load);
+        let top = SourceLine {
+            file: file.into(),
+            line: 1,
+        };
+        let mut check = Check {
+            apex: &apex,
+            names: BTreeMap::new(),
+            problems: Vec::new(),
+        };
+        check.gather(records);
+        check.apex_has_its_records(&top);
+        check.aliases_stand_alone();
+        check.delegations();
+        check.targets();
+        let names = check.names;
+        problems.append(&mut check.problems);
+        problems.sort_by(|a, b| a.at.cmp(&b.at));
+        if problems.iter().any(|p| p.severity() == Severity::Error) {
+            return Err(problems);
+        }
+        Ok(StaticZone {
+            apex,
+            names,
+            warnings: problems,
+        })
+    }
+
+    /// The zone's name.
+    pub fn apex(&self) -> &Name {
+        &self.apex
+    }
+
+    /// The serial in the file. Ours replaces it and is never below it.
+    pub fn serial(&self) -> Serial {
+        let soa = self.set(&self.apex, RecordType::SOA);
+        let octets = soa.and_then(|set| {
+            let soa = set.rrset.rdatas.first()?.wire();
+            let at = soa.len().checked_sub(20)?;
+            soa.get(at..at + 4)?.try_into().ok()
+        });
+        Serial(u32::from_be_bytes(octets.unwrap_or_default()))
+    }
+
+    /// What is hardly meant, though the file can be used.
+    pub fn warnings(&self) -> &[MasterProblem] {
+        &self.warnings
+    }
+
+    /// How many records the file and what it includes hold.
+    pub fn record_count(&self) -> usize {
+        let sets = self.names.values().flat_map(BTreeMap::values);
+        sets.map(|set| set.rrset.rdatas.len()).sum()
+    }
+
+    /// Every record, in canonical order of owners, as lines of a master file.
+    pub fn to_master_text(&self) -> String {
+        let mut text = String::new();
+        for (owner, sets) in &self.names {
+            for set in sets.values() {
+                for rdata in &set.rrset.rdatas {
+                    let record = super::delta::ZoneRecord {
+                        owner,
+                        rtype: set.rrset.rtype,
+                        ttl: set.rrset.ttl,
+                        rdata,
+                    };
+                    text.push_str(&format!("{record}\n"));
+                }
+            }
+        }
+        text
+    }
+
+    pub(super) fn set(&self, name: &Name, rtype: RecordType) -> Option<&StaticSet> {
+        self.names.get(name)?.get(&u16::from(rtype))
+    }
+}
+
+struct Check<'a> {
+    apex: &'a Name,
+    names: BTreeMap<Name, BTreeMap<u16, StaticSet>>,
+    problems: Vec<MasterProblem>,
+}
+
+impl Check<'_> {
+    fn problem(&mut self, at: &SourceLine, fault: MasterFault) {
+        self.problems.push(MasterProblem {
+            at: at.clone(),
+            fault,
+        });
+    }
+
+    /// Puts records into RRsets; reports what cannot be in this zone or in one RRset.
+    fn gather(&mut self, records: Vec<MasterRecord>) {
+        struct Growing {
+            rtype: RecordType,
+            ttl: u32,
+            rdatas: Vec<Rdata>,
+            canonical: Vec<Vec<u8>>,
+            lines: Vec<SourceLine>,
+            octets: usize,
+        }
+        let mut names: BTreeMap<Name, BTreeMap<u16, Growing>> = BTreeMap::new();
+        for record in records {
+            let MasterRecord {
+                owner,
+                rtype,
+                ttl,
+                rdata,
+                at,
+            } = record;
+            if !owner.is_at_or_below(self.apex) {
+                let apex = self.apex.clone();
+                self.problem(&at, MasterFault::OutOfZone { owner, apex });
+                continue;
+            }
+            if rtype == RecordType::SOA && owner != *self.apex {
+                let apex = self.apex.clone();
+                self.problem(&at, MasterFault::SoaBelowApex { owner, apex });
+                continue;
+            }
+            if rtype == RecordType::NS && owner.is_wildcard() {
+                self.problem(&at, MasterFault::WildcardNs { owner });
+                continue;
+            }
+            let set = names
+                .entry(owner.clone())
+                .or_default()
+                .entry(u16::from(rtype))
+                .or_insert_with(|| Growing {
+                    rtype,
+                    ttl,
+                    rdatas: Vec::new(),
+                    canonical: Vec::new(),
+                    lines: Vec::new(),
+                    octets: 0,
+                });
+            let canonical = rdata.canonical(rtype);
+            let fault = if set.ttl != ttl {
+                Some(MasterFault::TtlDiffers {
+                    owner,
+                    rtype,
+                    ttl,
+                    first_ttl: set.ttl,
+                    first: set.lines[0].clone(),
+                })
+            } else if let Some(same) = set.canonical.iter().position(|other| *other == canonical) {
+                let first = set.lines[same].clone();
+                Some(MasterFault::Duplicate { first })
+            } else if rtype == RecordType::SOA && !set.rdatas.is_empty() {
+                let first = set.lines[0].clone();
+                Some(MasterFault::SecondSoa { first })
+            } else if rtype == RecordType::CNAME && !set.rdatas.is_empty() {
+                let other = set.lines[0].clone();
+                Some(MasterFault::CnameAndOther { owner, other })
+            } else if set.octets + 12 + rdata.wire().len() > RRSET_LIMIT {
+                Some(MasterFault::TooLarge { owner, rtype })
+            } else {
+                None
+            };
+            match fault {
+                Some(fault) => self.problem(&at, fault),
+                None => {
+                    set.octets += 12 + rdata.wire().len();
+                    set.canonical.push(canonical);
+                    set.rdatas.push(rdata);
+                    set.lines.push(at);
+                }
+            }
+        }
+        for (name, sets) in names {
+            let sets = sets.into_iter().map(|(number, set)| {
+                let rrset = Arc::new(Rrset {
+                    rtype: set.rtype,
+                    ttl: set.ttl,
+                    rdatas: set.rdatas,
+                });
+                let lines = set.lines;
+                (number, StaticSet { rrset, lines })
+            });
+            self.names.insert(name, sets.collect());
+        }
+    }
+
+    fn set(&self, name: &Name, rtype: RecordType) -> Option<&StaticSet> {
+        self.names.get(name)?.get(&u16::from(rtype))
+    }
+
+    fn apex_has_its_records(&mut self, top: &SourceLine) {
+        let apex = self.apex.clone();
+        if self.set(&apex, RecordType::SOA).is_none() {
+            self.problem(top, MasterFault::NoSoa { apex: apex.clone() });
+        }
+        if self.set(&apex, RecordType::NS).is_none() {
+            self.problem(top, MasterFault::NoNs { apex });
+        }
+    }
+
+    /// RFC 1034 §3.6.2, RFC 2181 §10.1.
+    fn aliases_stand_alone(&mut self) {
+        let mut found = Vec::new();
+        for (owner, sets) in &self.names {
+            let Some(cname) = sets.get(&u16::from(RecordType::CNAME)) else {
+                continue;
+            };
+            for other in sets.values() {
+                if other.rrset.rtype != RecordType::CNAME {
+                    let fault = MasterFault::CnameAndOther {
+                        owner: owner.clone(),
+                        other: other.at().clone(),
+                    };
+                    found.push((cname.at().clone(), fault));
+                }
+            }
+        }
+        for (at, fault) in found {
+            self.problem(&at, fault);
+        }
+    }
+
+    /// The topmost delegation at or above a name.
+    fn cut_of(&self, name: &Name) -> Option<(&Name, &StaticSet)> {
+        let mut key = name.key();
+        let mut found = None;
+        while key.len() > self.apex.key().len() {
+            if let Some((owner, sets)) = self.entry(key)
+                && let Some(ns) = sets.get(&u16::from(RecordType::NS))
+            {
+                found = Some((owner, ns));
+            }
+            key = parent_key(key)?;
+        }
+        found
+    }
+
+    fn entry(&self, key: &[u8]) -> Option<(&Name, &BTreeMap<u16, StaticSet>)> {
+        self.names.get_key_value(key)
+    }
+
+    /// Glue is used; everything else at or below a cut is not (RFC 1034 §4.2.1).
+    fn delegations(&mut self) {
+        let mut found = Vec::new();
+        let mut glue: Vec<Name> = Vec::new();
+        for sets in self.names.values() {
+            if let Some(ns) = sets.get(&u16::from(RecordType::NS)) {
+                glue.extend(targets_of(&ns.rrset).map(|(_, target)| target));
+            }
+        }
+        for (owner, sets) in &self.names {
+            let cut = self.cut_of(owner);
+            for set in sets.values() {
+                let rtype = set.rrset.rtype;
+                let at_cut = cut.is_some_and(|(cut, _)| cut == owner);
+                if rtype == RecordType::DS && !at_cut {
+                    let owner = owner.clone();
+                    found.push((set.at().clone(), MasterFault::LoneDs { owner }));
+                    continue;
+                }
+                let Some((_, ns)) = cut else { continue };
+                let of_the_cut = at_cut && matches!(rtype, RecordType::NS | RecordType::DS);
+                let is_glue =
+                    matches!(rtype, RecordType::A | RecordType::AAAA) && glue.contains(owner);
+                if !of_the_cut && !is_glue {
+                    let fault = MasterFault::Occluded {
+                        owner: owner.clone(),
+                        rtype,
+                        cut: ns.at().clone(),
+                    };
+                    found.push((set.at().clone(), fault));
+                }
+            }
+        }
+        for (at, fault) in found {
+            self.problem(&at, fault);
+        }
+    }
+
+    /// NS, MX and SRV lead to names with addresses, not to aliases, as far as this zone knows.
+    fn targets(&mut self) {
+        let mut found = Vec::new();
+        for (owner, sets) in &self.names {
+            let owner_cut = self.cut_of(owner).map(|(cut, _)| cut);
+            for set in sets.values() {
+                let rtype = set.rrset.rtype;
+                for (n, target) in targets_of(&set.rrset) {
+                    if !target.is_at_or_below(self.apex) {
+                        continue;
+                    }
+                    if let Some(fault) = self.target_fault(rtype, &target, owner_cut) {
+                        found.push((set.lines[n].clone(), fault));
+                    }
+                }
+            }
+        }
+        for (at, fault) in found {
+            self.problem(&at, fault);
+        }
+    }
+
+    fn target_fault(
+        &self,
+        rtype: RecordType,
+        target: &Name,
+        owner_cut: Option<&Name>,
+    ) -> Option<MasterFault> {
+        let target_cut = self.cut_of(target).map(|(cut, _)| cut.clone());
+        let has_address = [RecordType::A, RecordType::AAAA]
+            .into_iter()
+            .any(|rtype| self.set(target, rtype).is_some());
+        if target_cut.is_none()
+            && rtype != RecordType::CNAME
+            && let Some(cname) = self.found(target, RecordType::CNAME)
+        {
+            return Some(MasterFault::TargetIsCname {
+                rtype,
+                target: target.clone(),
+                cname: cname.at().clone(),
+            });
+        }
+        let target = target.clone();
+        match (rtype, target_cut) {
+            (RecordType::NS, Some(cut)) if !has_address => {
+                Some(if owner_cut == Some(&cut) {
+                    // RFC 9471 §3: without in-domain glue nobody gets there.
+                    MasterFault::NoGlue { target, cut }
+                } else {
+                    MasterFault::SiblingGlue { target, cut }
+                })
+            }
+            (RecordType::NS, None) => {
+                let addressed = [RecordType::A, RecordType::AAAA]
+                    .into_iter()
+                    .any(|rtype| self.found(&target, rtype).is_some());
+                (!addressed).then_some(MasterFault::NsWithoutAddress { target })
+            }
+            (RecordType::CNAME, None) if !self.exists(&target) => {
+                Some(MasterFault::CnameToNothing { target })
+            }
+            _ => None,
+        }
+    }
+
+    fn exists(&self, name: &Name) -> bool {
+        self.has_at_or_below(name) || self.covering(name).is_some()
+    }
+
+    /// The RRset that answers for a name: its own, or that of the wildcard that covers it.
+    fn found(&self, name: &Name, rtype: RecordType) -> Option<&StaticSet> {
+        if let Some(set) = self.set(name, rtype) {
+            return Some(set);
+        }
+        if self.has_at_or_below(name) {
+            return None;
+        }
+        self.covering(name)?.get(&u16::from(rtype))
+    }
+
+    fn has_at_or_below(&self, name: &Name) -> bool {
+        let first = self.names.range(name.clone()..).next();
+        first.is_some_and(|(first, _)| first.is_at_or_below(name))
+    }
+
+    fn covering(&self, name: &Name) -> Option<&BTreeMap<u16, StaticSet>> {
+        covering_wildcard(&self.names, self.apex, name)
+    }
+}
+
+/// The wildcard at the closest encloser of a name that is not there (RFC 4592 §3.3.1).
+pub(super) fn covering_wildcard<'a, T>(
+    names: &'a BTreeMap<Name, T>,
+    apex: &Name,
+    name: &Name,
+) -> Option<&'a T> {
+    let mut key = name.key();
+    while key.len() > apex.key().len() {
+        key = parent_key(key)?;
+        let mut wildcard = key.to_vec();
+        wildcard.extend(b"*\0");
+        if let Some(found) = names.get(wildcard.as_slice()) {
+            return Some(found);
+        }
+        let bounds = (std::ops::Bound::Included(key), std::ops::Bound::Unbounded);
+        let below = names.range::<[u8], _>(bounds).next();
+        if below.is_some_and(|(first, _)| first.key().starts_with(key)) {
+            return None;
+        }
+    }
+    None
+}
+
+fn targets_of(set: &Rrset) -> impl Iterator<Item = (usize, Name)> {
+    let wanted = matches!(
+        set.rtype,
+        RecordType::NS | RecordType::MX | RecordType::SRV | RecordType::CNAME
+    );
+    let rdatas = if wanted { set.rdatas.as_slice() } else { &[] };
+    rdatas.iter().enumerate().filter_map(|(n, rdata)| {
+        // "." says there is none (RFC 2782, RFC 7505).
+        let target = rdata.target(set.rtype).filter(|target| !target.is_root())?;
+        Some((n, target))
+    })
+}

@@ -1,0 +1,113 @@
+//! The zones as published together: one immutable value, swapped whole.
+//!
+//! In: zone versions of one compilation. Out: the zone a name lies in, by the longest apex, in as many steps
+//! as the name has labels however many zones there are. Never here: building a version; that is `compile`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::compile::Rendered;
+use super::name::{Name, label_count, parent_key};
+use super::serial::Serial;
+use super::version::ZoneVersion;
+use crate::decide::Generation;
+use crate::topology::{DomainName, RouteName};
+
+/// Which zone has which apex: made once per layout, shared by every publication.
+#[derive(Debug, Default)]
+pub(super) struct ZoneIndex {
+    by_key: HashMap<Box<[u8]>, usize>,
+    /// Bit `n` is set when some apex has `n` labels: other ancestors need no look.
+    label_counts: u128,
+}
+
+impl ZoneIndex {
+    pub(super) fn new<'a>(apexes: impl IntoIterator<Item = &'a Name>) -> ZoneIndex {
+        let mut index = ZoneIndex::default();
+        for (at, apex) in apexes.into_iter().enumerate() {
+            index.label_counts |= 1 << apex.label_count().min(127);
+            index.by_key.insert(apex.key().into(), at);
+        }
+        index
+    }
+
+    pub(super) fn exact(&self, key: &[u8]) -> Option<usize> {
+        self.by_key.get(key).copied()
+    }
+
+    /// The zone with the longest apex that `key` is at or below.
+    pub(super) fn longest(&self, key: &[u8]) -> Option<usize> {
+        let mut at = key;
+        let mut labels = label_count(key);
+        loop {
+            if self.label_counts & (1 << labels.min(127)) != 0
+                && let Some(found) = self.exact(at)
+            {
+                return Some(found);
+            }
+            at = parent_key(at)?;
+            labels -= 1;
+        }
+    }
+}
+
+/// All zones of one publication.
+#[derive(Clone, Debug, Default)]
+pub struct Zones {
+    pub(super) generation: Generation,
+    pub(super) serial: Option<Serial>,
+    pub(super) index: Arc<ZoneIndex>,
+    pub(super) versions: Vec<Option<Arc<ZoneVersion>>>,
+    pub(super) rendered: BTreeMap<RouteName, Arc<Rendered>>,
+}
+
+impl Zones {
+    /// No zones: every question is refused.
+    pub fn empty() -> Zones {
+        Zones::default()
+    }
+
+    /// The generation published.
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// The serial that zones changed by this publication carry; none when there is none.
+    pub fn serial(&self) -> Option<Serial> {
+        self.serial
+    }
+
+    /// The zone that a name lies in: the longest apex wins.
+    pub fn zone_of(&self, key: &[u8]) -> Option<&Arc<ZoneVersion>> {
+        self.versions.get(self.index.longest(key)?)?.as_ref()
+    }
+
+    /// The zone that holds the parent's side of an apex: the one above it (RFC 4035 §3.1.4.1, for DS).
+    pub fn zone_above(&self, apex: &Name) -> Option<&Arc<ZoneVersion>> {
+        self.zone_of(parent_key(apex.key())?)
+    }
+
+    /// The zone with this apex.
+    pub fn zone(&self, apex: &DomainName) -> Option<&Arc<ZoneVersion>> {
+        self.version_at(&Name::from(apex))
+    }
+
+    pub(super) fn version_at(&self, apex: &Name) -> Option<&Arc<ZoneVersion>> {
+        self.versions.get(self.index.exact(apex.key())?)?.as_ref()
+    }
+
+    /// All zones, in canonical order of their apexes.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<ZoneVersion>> {
+        self.versions.iter().flatten()
+    }
+
+    /// How many zones are served.
+    pub fn len(&self) -> usize {
+        self.iter().count()
+    }
+
+    /// Whether no zone is served.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
