@@ -2,7 +2,20 @@
 //!
 //! In: observations and the time, which the caller passes. Out: a [`Verdict`] per check, target and pool,
 //! and which probes are due. Never here: I/O, sleeping, reading a clock, operator's will.
+//!
+//! [`Health`] is the face. Behind it an observation is judged (`judge`), counted (`watch`, `threshold`), held
+//! against the canaries (`canary`) and summed up per pool (`pool`); `schedule` says what is probed next.
 
 mod verdict;
+mod judge;
+mod threshold;
+mod canary;
+mod watch;
+mod pool;
+mod schedule;
+mod node;
 
+pub use canary::CANARY_TIMEOUT;
+pub use judge::{Grade, Outcome, judge};
+pub use node::{Due, Health, Transition};
 pub use verdict::{AddressHealth, CheckHealth, Evidence, PoolHealth, TargetHealth, Verdict};

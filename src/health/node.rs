@@ -1,0 +1,514 @@
+//! All that this node knows of health, as the engine sees it.
+//!
+//! In: the topology, observations, canaries' answers, the time. Out: verdicts of checks and pools, the probes that
+//! are due, and what has just changed. Never here: I/O, deciding, publishing, logging.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::canary::{Canaries, CanaryNews};
+use super::judge::{Grade, Outcome, judge};
+use super::pool::pool_health;
+use super::schedule::{End, Schedule};
+use super::threshold::Gate;
+use super::verdict::{CheckHealth, PoolHealth, Verdict};
+use super::watch::{Change, Watch};
+use crate::clock::{Mono, Now, Wall};
+use crate::probe::{CanaryObservation, CertificateFacts, Observation, ProbeResult, Reason};
+use crate::topology::{Check, CheckId, CheckUse, Pool, PoolName, Route, RouteName, Topology};
+
+/// A fact that has just come about, for the log, the journal and `decide/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transition {
+    /// A check has another verdict.
+    Check {
+        /// Which.
+        check: CheckId,
+        /// The verdict before.
+        from: Verdict,
+        /// The verdict now.
+        to: Verdict,
+        /// Why, in one line; none when all is well.
+        cause: Option<String>,
+    },
+    /// A check has reached `rise` successes in a row for the first time: its address may be published.
+    Proven {
+        /// Which.
+        check: CheckId,
+    },
+    /// A pool has another verdict in a route.
+    Pool {
+        /// The route.
+        route: RouteName,
+        /// The pool.
+        pool: PoolName,
+        /// The verdict before.
+        from: Verdict,
+        /// The verdict now.
+        to: Verdict,
+        /// The worst check and its cause, in one line; none when all is well.
+        cause: Option<String>,
+    },
+    /// Every check of a pool has been observed at least once.
+    Observed {
+        /// The route.
+        route: RouteName,
+        /// The pool.
+        pool: PoolName,
+    },
+    /// No canary answered after a failure: our own network fails.
+    BlindBegan,
+    /// A canary answers again.
+    BlindEnded {
+        /// Since when the node had been blind.
+        since: Wall,
+    },
+}
+
+/// What is to be probed now. Everything in it is marked as in flight; each result is expected back by
+/// [`Health::observe`] or [`Health::canary`].
+#[derive(Debug, Default)]
+pub struct Due {
+    /// Checks.
+    pub probes: Vec<(CheckId, Arc<Check>)>,
+    /// Canaries, each within [`CANARY_TIMEOUT`](super::CANARY_TIMEOUT).
+    pub canaries: Vec<SocketAddr>,
+    /// What changed because a result never came.
+    pub transitions: Vec<Transition>,
+}
+
+/// Checks, pools, canaries and the schedule of probes.
+#[derive(Debug)]
+pub struct Health {
+    checks: BTreeMap<CheckId, Watch>,
+    pools: BTreeMap<(RouteName, PoolName), Watched>,
+    canaries: Canaries,
+    schedule: Schedule,
+    /// Checks whose thresholds are complete and that wait for a canary's answer.
+    waiting: BTreeSet<CheckId>,
+}
+
+/// One pool as one route uses it.
+#[derive(Debug)]
+struct Watched {
+    route: Arc<Route>,
+    pool: Arc<Pool>,
+    uses: Vec<CheckUse>,
+    health: PoolHealth,
+}
+
+impl Health {
+    /// Begins to watch: every check is unknown. `seed` makes this node's probe times differ from another's.
+    pub fn new(topology: &Topology, seed: u64, now: Now) -> Health {
+        let mut health = Health {
+            checks: BTreeMap::new(),
+            pools: BTreeMap::new(),
+            canaries: Canaries::default(),
+            schedule: Schedule::new(seed),
+            waiting: BTreeSet::new(),
+        };
+        health.reconfigure(topology, now);
+        health
+    }
+
+    /// Takes over another topology. A check that is the same keeps its state; one whose settings changed keeps its
+    /// verdict and starts to count anew. The returned transitions are those of pools.
+    pub fn reconfigure(&mut self, topology: &Topology, now: Now) -> Vec<Transition> {
+        let mut known = std::mem::take(&mut self.checks);
+        // The number in an identifier depends on the other checks: what is probed identifies a check for good.
+        let mut by_peer: BTreeMap<_, Watch> = BTreeMap::new();
+        let mut unchanged: BTreeMap<CheckId, Watch> = BTreeMap::new();
+        for (id, check) in topology.checks.iter() {
+            if let Some(watch) = known.remove(id) {
+                if watch.check == *check {
+                    unchanged.insert(id.clone(), watch);
+                } else {
+                    by_peer.insert(place_of(&watch.check), watch);
+                }
+            }
+        }
+        for (_, watch) in known {
+            by_peer.entry(place_of(&watch.check)).or_insert(watch);
+        }
+        for (id, check) in topology.checks.iter() {
+            let watch = match unchanged.remove(id) {
+                Some(mut watch) => {
+                    watch.users.clear();
+                    watch
+                }
+                None => Watch::new(check, by_peer.get(&place_of(check)), now),
+            };
+            self.checks.insert(id.clone(), watch);
+        }
+        self.waiting
+            .retain(|id| self.checks.get(id).is_some_and(Watch::waits_for_canary));
+        self.canaries.reconfigure(&topology.canaries);
+        self.schedule.reconfigure(topology.checks.iter(), now.mono);
+        self.reconfigure_pools(topology, now)
+    }
+
+    /// A probe has ended. Results of checks that are no longer configured are dropped.
+    pub fn observe(&mut self, observation: &Observation, now: Now) -> Vec<Transition> {
+        let (id, ip) = (&observation.check, observation.peer.ip());
+        let Some(watch) = self.checks.get(id) else {
+            self.schedule.ended(id, ip, End::Nothing, now.mono);
+            return Vec::new();
+        };
+        if observation.began < watch.born {
+            self.schedule.ended(id, ip, End::Nothing, now.mono);
+            return Vec::new();
+        }
+        let outcome = judge(observation, &watch.check.settings);
+        let shared = outcome.grade == Grade::Failed && fails_before_stream(observation);
+        let ip = watch.check.peer.ip();
+        let siblings = if shared {
+            self.schedule.siblings(id)
+        } else {
+            Vec::new()
+        };
+        let end = match outcome.grade {
+            Grade::Good | Grade::Degraded => End::Good,
+            Grade::Unknown => End::Nothing,
+            Grade::Failed if shared => End::FailedForAll,
+            Grade::Failed => End::Failed,
+        };
+        let mut transitions = Vec::new();
+        let mut touched = Touched::new();
+        let times = (observation.began, observation.ended);
+        self.note(id, &outcome, times, now, &mut touched, &mut transitions);
+        if let Some(watch) = self.checks.get_mut(id) {
+            watch.health.observed += 1;
+            watch.health.last = Some(outcome.line.clone());
+            watch.health.last_wall = Some(observation.at);
+            if observation.certificate.is_some() {
+                watch.certificate = observation.certificate.clone();
+            }
+            if watch.health.observed == 1 || watch.health.verdict != Verdict::Up {
+                touched.extend(watch.users.iter().cloned());
+            }
+        }
+        for sibling in siblings {
+            self.note(
+                &sibling,
+                &outcome,
+                times,
+                now,
+                &mut touched,
+                &mut transitions,
+            );
+        }
+        self.schedule.ended(id, ip, end, now.mono);
+        self.refresh(touched, now, &mut transitions);
+        transitions
+    }
+
+    /// An attempt to reach a canary has ended.
+    pub fn canary(&mut self, observation: &CanaryObservation, now: Now) -> Vec<Transition> {
+        let before = self.canaries.answered();
+        let mut transitions = Vec::new();
+        match self.canaries.ended(observation, now) {
+            CanaryNews::Nothing => {}
+            CanaryNews::Answered(began) => self.confirm(began, now, &mut transitions),
+            CanaryNews::BlindBegan => {
+                transitions.push(Transition::BlindBegan);
+                self.forget_unconfirmed(before, now, &mut transitions);
+            }
+            CanaryNews::BlindEnded { since } => {
+                transitions.push(Transition::BlindEnded { since });
+                self.forget_unconfirmed(before, now, &mut transitions);
+            }
+        }
+        transitions
+    }
+
+    /// The probes to begin now, each marked as in flight.
+    pub fn due(&mut self, now: Now) -> Due {
+        let (probes, lost) = self.schedule.due(now.mono);
+        let mut due = Due {
+            probes,
+            ..Due::default()
+        };
+        for id in lost {
+            self.lost(&id, now, &mut due.transitions);
+        }
+        for attempt in self.canaries.lost(now.mono) {
+            due.transitions.extend(self.canary(&attempt, now));
+        }
+        due.canaries = self.canaries.due(now.mono);
+        due
+    }
+
+    /// The next moment at which [`Health::due`] has something to do.
+    pub fn next_deadline(&self) -> Option<Mono> {
+        let probes = self.schedule.next_deadline();
+        let canaries = self.canaries.next_deadline();
+        probes.into_iter().chain(canaries).min()
+    }
+
+    /// What is known of a check.
+    pub fn check(&self, id: &CheckId) -> Option<&CheckHealth> {
+        self.checks.get(id).map(|watch| &watch.health)
+    }
+
+    /// What is known of a pool as a route uses it.
+    pub fn pool(&self, route: &RouteName, pool: &PoolName) -> Option<&PoolHealth> {
+        self.pools
+            .get(&(route.clone(), pool.clone()))
+            .map(|watched| &watched.health)
+    }
+
+    /// Since when our own network has failed, if it does.
+    pub fn blind(&self) -> Option<Wall> {
+        self.canaries.blind()
+    }
+
+    /// The canaries, and whether each answered when it was last tried.
+    pub fn canaries(&self) -> impl Iterator<Item = (SocketAddr, Option<bool>)> {
+        self.canaries.view()
+    }
+
+    /// The certificate each check has shown last.
+    pub fn certificates(&self) -> impl Iterator<Item = (&CheckId, &CertificateFacts)> {
+        self.checks
+            .iter()
+            .filter_map(|(id, watch)| Some((id, watch.certificate.as_ref()?)))
+    }
+
+    /// Works out every pool anew after the topology changed.
+    fn reconfigure_pools(&mut self, topology: &Topology, now: Now) -> Vec<Transition> {
+        let known = std::mem::take(&mut self.pools);
+        let pools: BTreeMap<&PoolName, Arc<Pool>> = topology
+            .pools
+            .iter()
+            .map(|(name, pool)| (name, Arc::new(pool.clone())))
+            .collect();
+        let mut transitions = Vec::new();
+        for route in topology.routes.values() {
+            let route = Arc::new(route.clone());
+            for name in route.pool_names() {
+                let Some(pool) = pools.get(name) else {
+                    continue;
+                };
+                let key = (route.name.clone(), name.clone());
+                let uses = topology.checks_of(&route.name, name).to_vec();
+                for id in uses.iter().map(|usage| &usage.check) {
+                    if let Some(watch) = self.checks.get_mut(id)
+                        && watch.users.last() != Some(&key)
+                    {
+                        watch.users.push(key.clone());
+                    }
+                }
+                let before = known.get(&key).map(|watched| &watched.health);
+                let checks = &self.checks;
+                let health = pool_health(
+                    &route,
+                    pool,
+                    &uses,
+                    |id| checks.get(id).map(|watch| &watch.health),
+                    before,
+                    now,
+                );
+                if let Some(before) = before {
+                    transitions.extend(pool_transitions(&key, before, &health));
+                }
+                let (route, pool) = (Arc::clone(&route), Arc::clone(pool));
+                self.pools.insert(
+                    key,
+                    Watched {
+                        route,
+                        pool,
+                        uses,
+                        health,
+                    },
+                );
+            }
+        }
+        transitions
+    }
+
+    fn gate(&self) -> Gate {
+        let answered = self.canaries.answered();
+        if !self.canaries.configured() {
+            Gate::Open
+        } else if self.canaries.blind().is_some() {
+            Gate::Blind { answered }
+        } else {
+            Gate::Confirm {
+                answered,
+                healthy_since: self.canaries.healthy_since(),
+            }
+        }
+    }
+
+    /// Counts an outcome for one check.
+    fn note(
+        &mut self,
+        id: &CheckId,
+        outcome: &Outcome,
+        times: (Mono, Mono),
+        now: Now,
+        touched: &mut Touched,
+        transitions: &mut Vec<Transition>,
+    ) {
+        let gate = self.gate();
+        let Some(watch) = self.checks.get_mut(id) else {
+            return;
+        };
+        let change = watch.count(outcome, times, gate, now);
+        if watch.waits_for_canary() {
+            self.waiting.insert(id.clone());
+        } else {
+            self.waiting.remove(id);
+        }
+        // A check that is down needs no canary to stay so.
+        if outcome.grade == Grade::Failed
+            && change.to != Verdict::Down
+            && matches!(gate, Gate::Confirm { .. })
+        {
+            self.canaries.wanted(times.1);
+        }
+        report(id, watch, change, touched, transitions);
+    }
+
+    /// A canary answered: what waited for that goes down.
+    fn confirm(&mut self, began: Mono, now: Now, transitions: &mut Vec<Transition>) {
+        let mut touched = Touched::new();
+        let waiting = std::mem::take(&mut self.waiting);
+        for id in waiting {
+            if let Some(watch) = self.checks.get_mut(&id) {
+                let change = watch.canary_answered(began, now);
+                report(&id, watch, change, &mut touched, transitions);
+                if watch.waits_for_canary() {
+                    self.waiting.insert(id);
+                }
+            }
+        }
+        self.refresh(touched, now, transitions);
+    }
+
+    /// Blindness began or ended: what was seen since the canaries last answered proves nothing.
+    fn forget_unconfirmed(
+        &mut self,
+        answered: Option<Mono>,
+        now: Now,
+        transitions: &mut Vec<Transition>,
+    ) {
+        let mut touched = Touched::new();
+        self.waiting.clear();
+        for (id, watch) in &mut self.checks {
+            let change = watch.forget_unconfirmed(answered, now);
+            report(id, watch, change, &mut touched, transitions);
+        }
+        self.refresh(touched, now, transitions);
+    }
+
+    /// A probe's result never came.
+    fn lost(&mut self, id: &CheckId, now: Now, transitions: &mut Vec<Transition>) {
+        let outcome = Outcome {
+            grade: Grade::Unknown,
+            accepted: Vec::new(),
+            cause: Some("the probe never ended".into()),
+            line: "the probe never ended".into(),
+        };
+        let mut touched = Touched::new();
+        let times = (now.mono, now.mono);
+        self.note(id, &outcome, times, now, &mut touched, transitions);
+        self.refresh(touched, now, transitions);
+    }
+
+    /// Works out anew the pools whose checks have changed.
+    fn refresh(&mut self, touched: Touched, now: Now, transitions: &mut Vec<Transition>) {
+        for key in touched {
+            let Some(watched) = self.pools.get_mut(&key) else {
+                continue;
+            };
+            let checks = &self.checks;
+            let health = pool_health(
+                &watched.route,
+                &watched.pool,
+                &watched.uses,
+                |id| checks.get(id).map(|watch| &watch.health),
+                Some(&watched.health),
+                now,
+            );
+            transitions.extend(pool_transitions(&key, &watched.health, &health));
+            watched.health = health;
+        }
+    }
+}
+
+/// Pools with a check that has changed.
+type Touched = BTreeSet<(RouteName, PoolName)>;
+
+fn report(
+    id: &CheckId,
+    watch: &Watch,
+    change: Change,
+    touched: &mut Touched,
+    transitions: &mut Vec<Transition>,
+) {
+    let Change {
+        from,
+        to,
+        newly_proven,
+    } = change;
+    if from != to {
+        transitions.push(Transition::Check {
+            check: id.clone(),
+            from,
+            to,
+            cause: watch.health.cause.clone().filter(|_| to != Verdict::Up),
+        });
+    }
+    if newly_proven {
+        transitions.push(Transition::Proven { check: id.clone() });
+    }
+    if from != to || newly_proven || to != Verdict::Up {
+        touched.extend(watch.users.iter().cloned());
+    }
+}
+
+fn pool_transitions(
+    (route, pool): &(RouteName, PoolName),
+    before: &PoolHealth,
+    after: &PoolHealth,
+) -> Vec<Transition> {
+    let mut transitions = Vec::new();
+    if after.observed && !before.observed {
+        transitions.push(Transition::Observed {
+            route: route.clone(),
+            pool: pool.clone(),
+        });
+    }
+    if after.verdict != before.verdict {
+        let worst = after.evidence.first();
+        transitions.push(Transition::Pool {
+            route: route.clone(),
+            pool: pool.clone(),
+            from: before.verdict,
+            to: after.verdict,
+            cause: worst
+                .filter(|_| after.verdict != Verdict::Up)
+                .map(|worst| format!("{}: {}", worst.check, worst.cause)),
+        });
+    }
+    transitions
+}
+
+/// What a check probes, however it does.
+fn place_of(check: &Check) -> impl Ord + use<> {
+    (
+        check.service,
+        check.peer,
+        check.domain.clone(),
+        check.source,
+    )
+}
+
+fn fails_before_stream(observation: &Observation) -> bool {
+    match &observation.result {
+        ProbeResult::Reached => false,
+        ProbeResult::Stopped { reason, .. } => Reason::before_stream(reason),
+    }
+}
