@@ -175,9 +175,11 @@ fn apexes(topology: &Topology) -> BTreeSet<DomainName> {
 }
 
 fn statics_differ(old: &Configuration, new: &Configuration) -> bool {
-    let texts = |configuration: &Configuration| -> Vec<String> {
-        let files = configuration.sources.files();
-        files.map(|(_, text)| text.to_owned()).collect()
+    let texts = |configuration: &Configuration| -> Vec<(DomainName, String)> {
+        let zones = configuration.statics.iter();
+        zones
+            .map(|(apex, zone)| (apex.clone(), zone.to_master_text()))
+            .collect()
     };
     texts(old) != texts(new)
 }

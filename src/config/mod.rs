@@ -15,13 +15,17 @@ mod sources;
 mod suggest;
 mod v1;
 mod validate;
+mod zones;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use toml::de::DeTable;
 
 use crate::topology::{DomainName, Topology};
+use crate::zone::{Layout, StaticZone};
 
 pub use compare::{Changes, Removal, RestartChange, ZONES_REMOVED_UNASKED, compare};
 use draft::{Draft, RouteDraft};
@@ -42,6 +46,10 @@ pub struct Configuration {
     pub alarm: AlarmSettings,
     /// What is steered, and how it is probed.
     pub topology: Topology,
+    /// The static records of the zones that have a file, by apex.
+    pub statics: BTreeMap<DomainName, Arc<StaticZone>>,
+    /// Where every steered name lives.
+    pub layout: Arc<Layout>,
     /// The text of every file read: enough to read it again when the files are gone or broken.
     pub sources: Sources,
     /// What the operator should know; nothing of it refuses the configuration.
@@ -94,11 +102,13 @@ pub fn parse(
     let read = read(text, name, &mut files, &mut problems);
     problems.sort();
     match read {
-        Some((draft, topology)) if !problems.refuse() => Ok(Configuration {
-            server: draft.server,
-            log: draft.log,
-            alarm: draft.alarm,
-            topology,
+        Some(read) if !problems.refuse() => Ok(Configuration {
+            server: read.draft.server,
+            log: read.draft.log,
+            alarm: read.draft.alarm,
+            topology: read.topology,
+            statics: read.statics,
+            layout: Arc::new(read.layout),
             sources,
             warnings: problems,
         }),
@@ -133,12 +143,20 @@ pub fn keys() -> impl Iterator<Item = (String, Apply)> {
 
 type Files<'f> = dyn FnMut(&Path) -> io::Result<String> + 'f;
 
+/// What was made of a file, as far as it could be made.
+struct Read {
+    draft: Draft,
+    topology: Topology,
+    statics: zones::Statics,
+    layout: Layout,
+}
+
 fn read(
     text: &str,
     name: &str,
     files: &mut Files<'_>,
     problems: &mut ConfigProblems,
-) -> Option<(Draft, Topology)> {
+) -> Option<Read> {
     let file = problems.add_file(name, text);
     let (document, errors) = DeTable::parse_recoverable(text);
     let hard = syntax(file, &errors, problems);
@@ -156,6 +174,7 @@ fn read(
         .map(|route| domains(route, files, problems))
         .collect();
     check_authorities(&draft, files, problems);
+    let zones = zones::read(&draft, files, problems);
     let parts = validate::parts(&draft, &domains, problems);
     let topology = Topology::new(
         parts.pools,
@@ -164,8 +183,14 @@ fn read(
         parts.nameservers,
         parts.canaries,
     );
+    let layout = zones::layout(&draft, &topology, &zones, &parts.places, problems);
     quiet_after_syntax_errors(file, &errors, problems);
-    Some((draft, topology))
+    Some(Read {
+        draft,
+        topology,
+        statics: zones.statics,
+        layout: layout?,
+    })
 }
 
 /// Reports what is not TOML. Says whether the rest of the file can still be read: after a slip inside one value it

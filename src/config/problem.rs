@@ -118,8 +118,8 @@ rules! {
     OnePool = "one-pool",
     /// A target that is an alias.
     AliasTarget = "alias-target",
-    /// A target in one of our zones, without an address there.
-    TargetWithoutAddress = "target-without-address",
+    /// A target whose static addresses are not those its pool publishes.
+    TargetAddresses = "target-addresses-differ",
     /// A zone file that was refused.
     ZoneFile = "zone-file",
     /// A steered name that lies in no zone.

@@ -48,6 +48,8 @@ pub struct Inputs<'a> {
     pub doubt: bool,
     /// Why the question is asked.
     pub trigger: Trigger,
+    /// The pool that `failover` or `failback` moves the route to just now.
+    pub commanded: Option<&'a PoolName>,
     /// The time.
     pub now: Now,
 }

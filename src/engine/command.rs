@@ -3,10 +3,12 @@
 //! In: requests from the control interface. Out: [`Done`] once the change is served, or a [`Refusal`].
 //! Never here: parsing of arguments or HTTP; those are `cli/` and `control/`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Configuration;
 use crate::decide::{Decision, Generation, OverrideKey};
 use crate::topology::{PoolName, RouteName};
 
@@ -63,6 +65,13 @@ pub enum Command {
     Failback {
         /// The route.
         route: RouteName,
+    },
+    /// Put another configuration in force.
+    Reload {
+        /// The configuration, read and valid in itself.
+        configuration: Arc<Configuration>,
+        /// Allow it to remove an active or pinned pool, a route, or more than a few zones.
+        allow_removal: bool,
     },
     /// Declare restored or lost state good: automatic changes may go on.
     AcceptState,

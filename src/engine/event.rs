@@ -12,6 +12,7 @@ use super::command::{Done, Refusal, Request, RequestId};
 use super::record::Batch;
 use crate::probe::{CanaryObservation, Observation};
 use crate::topology::{Check, CheckId};
+use crate::zone::Zones;
 
 /// What the engine is told.
 #[derive(Clone, Debug)]
@@ -55,6 +56,8 @@ pub enum Effect {
         /// Bound of the attempt.
         timeout: Duration,
     },
+    /// Serve these zones from now on: one pointer swap.
+    Publish(Arc<Zones>),
     /// Commit rows; the result comes back as [`Event::Stored`], always.
     Store {
         /// Tells batches apart.

@@ -3,8 +3,10 @@
 //! In: commands and questions from any task. Out: the engine's answer, or a [`Refusal`] that says what stays in
 //! force. Never here: decisions; a handle only carries messages to the shell and waits.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 
 use super::command::{Command, Done, Refusal, RefusalKind};
@@ -12,6 +14,7 @@ use super::event::Event;
 use super::record::Entry;
 use super::view::View;
 use crate::store::{HistoryError, HistoryFilter, Store};
+use crate::zone::Zones;
 
 /// An engine that does not answer in this time is stuck: callers are told so instead of waiting for ever.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -57,6 +60,7 @@ pub(super) enum Message {
 pub struct Handle {
     pub(super) inbox: mpsc::Sender<Message>,
     pub(super) store: Store,
+    pub(super) zones: Arc<ArcSwap<Zones>>,
 }
 
 impl Handle {
@@ -74,6 +78,11 @@ impl Handle {
     pub async fn view(&self) -> Result<View, Refusal> {
         let (reply, answer) = oneshot::channel();
         self.exchange(Message::View(reply), answer).await
+    }
+
+    /// The zones served: swapped whole at every publication, so a query loads them once.
+    pub fn zones(&self) -> Arc<ArcSwap<Zones>> {
+        Arc::clone(&self.zones)
     }
 
     /// History entries, oldest first. What was journalled in the last moments may still be on its way to disk.

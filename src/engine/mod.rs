@@ -11,10 +11,18 @@ mod handle;
 mod record;
 mod shell;
 mod view;
+mod numbers;
+mod journal;
+mod core;
+mod plan;
+mod operate;
+mod alarms;
+mod look;
 
 pub use alarm::{Alarm, AlarmKind, Severity};
 pub use alarm_command::{AlarmCommand, AlarmProgram};
 pub use command::{Command, Done, Lifetime, Refusal, RefusalKind, Request, RequestId, RouteChange};
+pub use core::Engine;
 pub use event::{BatchToken, Effect, Event, StoreFault};
 pub use handle::{Ask, Handle};
 pub use record::{Batch, Entry, EntryKind, Remembered, Reservation, StoredRoute};

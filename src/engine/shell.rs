@@ -12,6 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::alarm_command::AlarmCommand;
@@ -24,6 +25,7 @@ use crate::clock::{Mono, Now, Wall};
 use crate::probe::{CanaryObservation, Observation, Phase, ProbeResult, Reason};
 use crate::store::Store;
 use crate::topology::{Check, CheckId};
+use crate::zone::Zones;
 
 /// Messages that may wait for the core. Senders wait beyond it.
 const INBOX: usize = 1024;
@@ -84,6 +86,20 @@ pub trait Core: Send + 'static {
     fn view(&self, now: Now) -> View;
 }
 
+impl Core for super::core::Engine {
+    fn handle(&mut self, event: Event, now: Now) -> Vec<Effect> {
+        self.handle(event, now)
+    }
+
+    fn next_deadline(&self) -> Option<Mono> {
+        self.next_deadline()
+    }
+
+    fn view(&self, now: Now) -> View {
+        self.view(now)
+    }
+}
+
 /// Makes a core out of what is remembered, with the effects to carry out first.
 pub type Begin<C> = Box<dyn FnMut(Remembered, Now) -> (C, Vec<Effect>) + Send>;
 
@@ -115,6 +131,7 @@ pub struct Shell<C: Core, P: Probing> {
     store: Store,
     alarms: AlarmCommand,
     clock: Clock,
+    zones: Arc<ArcSwap<Zones>>,
     inbox: mpsc::Receiver<Message>,
     sender: mpsc::Sender<Message>,
     replies: HashMap<RequestId, oneshot::Sender<Answer>>,
@@ -135,9 +152,11 @@ impl<C: Core, P: Probing> Shell<C, P> {
     ) -> (Shell<C, P>, Handle) {
         let (sender, inbox) = mpsc::channel(INBOX);
         let (core, effects) = begin(remembered, clock.now());
+        let zones = Arc::new(ArcSwap::from_pointee(Zones::empty()));
         let handle = Handle {
             inbox: sender.clone(),
             store: store.clone(),
+            zones: Arc::clone(&zones),
         };
         let mut shell = Shell {
             begin,
@@ -152,6 +171,7 @@ impl<C: Core, P: Probing> Shell<C, P> {
             store,
             alarms,
             clock,
+            zones,
             inbox,
             sender,
             replies: HashMap::new(),
@@ -294,6 +314,7 @@ impl<C: Core, P: Probing> Shell<C, P> {
             match effect {
                 Effect::Probe { id, check } => self.probe(id, check),
                 Effect::ProbeCanary { canary, timeout } => self.probe_canary(canary, timeout),
+                Effect::Publish(zones) => self.zones.store(zones),
                 Effect::Store {
                     token,
                     batch,

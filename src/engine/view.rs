@@ -164,8 +164,6 @@ pub struct ZoneView {
     pub apex: DomainName,
     /// Its SOA serial.
     pub serial: u32,
-    /// The generation that last changed it.
-    pub generation: Generation,
     /// How many RRsets it has.
     pub rrsets: usize,
 }

@@ -79,7 +79,7 @@ pub struct Due {
 }
 
 /// Checks, pools, canaries and the schedule of probes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Health {
     checks: BTreeMap<CheckId, Watch>,
     pools: BTreeMap<(RouteName, PoolName), Watched>,
@@ -90,7 +90,7 @@ pub struct Health {
 }
 
 /// One pool as one route uses it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Watched {
     route: Arc<Route>,
     pool: Arc<Pool>,

@@ -27,7 +27,7 @@ const LOST_AFTER: Duration = Duration::from_secs(5);
 const FIRST_ROUND: Duration = Duration::from_secs(3);
 
 /// All checks and when they are due.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Schedule {
     random: SplitMix,
     entries: BTreeMap<CheckId, Entry>,
@@ -59,7 +59,7 @@ enum Urgency {
 }
 
 /// What one address has to do.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Address {
     lines: Vec<Line>,
     in_flight: Option<InFlight>,
@@ -78,7 +78,7 @@ struct InFlight {
 }
 
 /// The checks of one address that answer alike: one port, seen from one source, with one timeout and retry.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Line {
     key: LineKey,
     /// Those not in flight: the one due first in front, of those the one that was not probed for longest.

@@ -13,7 +13,7 @@ use crate::probe::CertificateFacts;
 use crate::topology::{Check, PoolName, RouteName};
 
 /// One check.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Watch {
     pub(super) check: Arc<Check>,
     pub(super) health: CheckHealth,

@@ -1,0 +1,391 @@
+//! Which alarms stand: the conditions of this moment, compared with those of the moment before.
+//!
+//! In: the engine's state. Out: alarms that began, ended or are repeated, as effects and history.
+//! Never here: deciding. An alarm never changes an answer.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::alarm::{Alarm, AlarmKind, Severity};
+use super::core::Engine;
+use super::event::Effect;
+use super::record::EntryKind;
+use crate::clock::{Mono, Now};
+use crate::decide::{Hold, Override, OverrideKey};
+use crate::health::Verdict;
+use crate::probe::CertificateFacts;
+use crate::topology::{CertificatePolicy, Route, RouteName};
+
+/// An override that ends within this time is announced.
+const EXPIRING: Duration = Duration::from_secs(15 * 60);
+
+/// An override without end is announced this often.
+const REPEAT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The alarms that stand.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Alarms {
+    standing: BTreeMap<(AlarmKind, String), (Alarm, Mono)>,
+}
+
+impl Alarms {
+    /// All alarms, worst first.
+    pub(super) fn list(&self) -> Vec<Alarm> {
+        let mut all: Vec<Alarm> = self
+            .standing
+            .values()
+            .map(|(alarm, _)| alarm.clone())
+            .collect();
+        all.sort_by(|a, b| (b.severity, a.kind, &a.subject).cmp(&(a.severity, b.kind, &b.subject)));
+        all
+    }
+}
+
+/// A condition that is the case now.
+struct Condition {
+    kind: AlarmKind,
+    subject: String,
+    severity: Severity,
+    text: String,
+    remedy: Option<String>,
+}
+
+impl Engine {
+    /// Works out the conditions of the moment; tells what began, worsened, ended or is to be repeated.
+    pub(super) fn look(&mut self, now: Now, out: &mut Vec<Effect>) {
+        let mut standing = BTreeMap::new();
+        for condition in self.conditions(now) {
+            let key = (condition.kind, condition.subject.clone());
+            let before = self.alarms.standing.remove(&key);
+            let alarm = Alarm {
+                kind: condition.kind,
+                subject: condition.subject,
+                severity: condition.severity,
+                since: before.as_ref().map_or(now.wall, |(alarm, _)| alarm.since),
+                text: condition.text,
+                remedy: condition.remedy,
+            };
+            let told = before.as_ref().map(|(_, told)| *told);
+            let changed = before
+                .as_ref()
+                .is_none_or(|(old, _)| old.severity != alarm.severity);
+            let repeats = alarm.kind == AlarmKind::OverrideWithoutEnd
+                && told.is_some_and(|told| now.mono.since(told) >= REPEAT);
+            if changed {
+                let text = format!("alarm {}: {}", alarm.kind, alarm.text);
+                self.note(
+                    EntryKind::Alarm,
+                    self.route_named(&alarm.subject).as_ref(),
+                    text,
+                    now,
+                );
+            }
+            if changed || repeats {
+                out.push(Effect::Alarm {
+                    alarm: alarm.clone(),
+                    raised: true,
+                });
+            }
+            let told = told.filter(|_| !changed && !repeats).unwrap_or(now.mono);
+            standing.insert(key, (alarm, told));
+        }
+        let ended = std::mem::replace(&mut self.alarms.standing, standing);
+        for (alarm, _) in ended.into_values() {
+            let text = format!("alarm {} ended: {}", alarm.kind, alarm.text);
+            self.note(
+                EntryKind::Alarm,
+                self.route_named(&alarm.subject).as_ref(),
+                text,
+                now,
+            );
+            out.push(Effect::Alarm {
+                alarm,
+                raised: false,
+            });
+        }
+    }
+
+    fn route_named(&self, subject: &str) -> Option<RouteName> {
+        let name: RouteName = subject.parse().ok()?;
+        self.topology().routes.contains_key(&name).then_some(name)
+    }
+
+    fn conditions(&self, now: Now) -> Vec<Condition> {
+        let mut all = Vec::new();
+        self.node_conditions(&mut all);
+        for route in self.topology().routes.values() {
+            self.route_conditions(route, &mut all);
+        }
+        for value in self.overrides.iter() {
+            self.override_conditions(value, now, &mut all);
+        }
+        self.certificate_conditions(now, &mut all);
+        all
+    }
+
+    fn node_conditions(&self, all: &mut Vec<Condition>) {
+        let mut raise = |kind, severity, text: String, remedy: Option<&str>| {
+            let remedy = remedy.map(str::to_owned);
+            all.push(Condition {
+                kind,
+                subject: String::new(),
+                severity,
+                text,
+                remedy,
+            });
+        };
+        if self.health.blind().is_some() {
+            raise(
+                AlarmKind::Blind,
+                Severity::Critical,
+                "no canary answers: our own network fails; no automatic change is made".into(),
+                Some("check this machine's uplink; answers go on as they were"),
+            );
+        }
+        if let Some(fault) = &self.store_fault {
+            raise(
+                AlarmKind::StoreFailing,
+                Severity::Critical,
+                format!(
+                    "the store does not commit: {fault}; automatic failover goes on, commands are refused"
+                ),
+                Some("check the disk of the state directory"),
+            );
+        }
+        if let Some(doubt) = &self.doubt {
+            raise(
+                AlarmKind::StateDoubtful,
+                Severity::Critical,
+                format!("{doubt}; no automatic change is made until it is accepted"),
+                Some("look at `repoint status`, then: repoint state accept"),
+            );
+        }
+        if let Some(problems) = &self.rejected {
+            let first = problems.lines().next().unwrap_or("unreadable");
+            raise(
+                AlarmKind::ConfigRejected,
+                Severity::Warning,
+                format!(
+                    "the configuration was refused ({first}); the one accepted last is in force"
+                ),
+                Some("repoint config check FILE, then: repoint config reload"),
+            );
+        }
+    }
+
+    fn route_conditions(&self, route: &Route, all: &mut Vec<Condition>) {
+        let Some(decision) = self
+            .routes
+            .get(&route.name)
+            .and_then(|s| s.decision.as_ref())
+        else {
+            return;
+        };
+        let name = &route.name;
+        let active = &decision.active;
+        let mut raise = |kind, severity, text: String, remedy: Option<String>| {
+            all.push(Condition {
+                kind,
+                subject: name.to_string(),
+                severity,
+                text,
+                remedy,
+            });
+        };
+        let health = self.health.pool(name, active);
+        let verdict = health.map_or(Verdict::Unknown, |health| health.verdict);
+        let held = self.held.get(name);
+        let pinned = self.overrides.pin(name);
+
+        if held.is_some_and(|held| held.all_down) {
+            raise(
+                AlarmKind::FailingOpen,
+                Severity::Critical,
+                format!("no pool of route {name} is up; {active} stays first"),
+                Some(format!("repoint route explain {name}")),
+            );
+        } else if let Some((pool, _)) = pinned.filter(|_| verdict == Verdict::Down) {
+            raise(
+                AlarmKind::PinOnDownPool,
+                Severity::Critical,
+                format!("route {name} is pinned to {pool}, which is down"),
+                Some(format!("repoint unpin {name}")),
+            );
+        }
+        if self.overrides.drain(active).is_some() && pinned.is_none() {
+            raise(
+                AlarmKind::DrainedButActive,
+                Severity::Warning,
+                format!("{active} is drained but active in route {name}: nothing better is there"),
+                Some(format!("repoint pool undrain {active}")),
+            );
+        }
+        if self
+            .routes
+            .get(name)
+            .is_some_and(|state| state.latched.is_some())
+        {
+            raise(
+                AlarmKind::Latched,
+                Severity::Critical,
+                format!("route {name} has switched too often: automatic switching has stopped"),
+                Some(format!("when the cause is mended: repoint unfreeze {name}")),
+            );
+        }
+        if let Some(wanted) = held.and_then(|held| held.wanted.as_ref())
+            && verdict == Verdict::Down
+            && wanted
+                .holds
+                .iter()
+                .any(|hold| matches!(hold, Hold::Ask | Hold::Observe | Hold::Frozen))
+        {
+            raise(
+                AlarmKind::SwitchWanted,
+                Severity::Critical,
+                format!(
+                    "{active} is down and {} serves; {}",
+                    wanted.to, wanted.holds[0]
+                ),
+                Some(format!("repoint failover {name} --to {}", wanted.to)),
+            );
+        }
+        let home = self.routes.get(name).and_then(|state| state.home.as_ref());
+        let wanted = home
+            .filter(|home| route.uses(home))
+            .or_else(|| route.pool_names().next());
+        if let Some(wanted) = wanted.filter(|wanted| *wanted != active && pinned.is_none()) {
+            raise(
+                AlarmKind::NotPreferred,
+                Severity::Warning,
+                format!("route {name} points at {active}, not at {wanted}"),
+                Some(format!("when {wanted} is well: repoint failback {name}")),
+            );
+        }
+        if let Some(health) = health {
+            let partial = health.verdict == Verdict::Up && health.partial;
+            if health.verdict == Verdict::Degraded || partial {
+                let cause = health.evidence.first();
+                let cause = cause
+                    .map(|e| format!(": {} ({})", e.cause, e.check))
+                    .unwrap_or_default();
+                let how = if partial {
+                    "only partly up"
+                } else {
+                    "degraded"
+                };
+                raise(
+                    AlarmKind::Impaired,
+                    Severity::Warning,
+                    format!("{active}, active in route {name}, is {how}{cause}"),
+                    Some(format!("repoint route explain {name}")),
+                );
+            }
+            for (service, verdict) in health
+                .optional
+                .iter()
+                .filter(|(_, v)| **v != Verdict::Unknown)
+            {
+                raise(
+                    AlarmKind::ServiceImpaired,
+                    Severity::Warning,
+                    format!("{service} of {active}, not required in route {name}, is {verdict}"),
+                    None,
+                );
+            }
+        }
+    }
+
+    fn override_conditions(&self, value: &Override, now: Now, all: &mut Vec<Condition>) {
+        let mut raise = |kind, severity, text: String, remedy: Option<String>| {
+            all.push(Condition {
+                kind,
+                subject: value.key.to_string(),
+                severity,
+                text,
+                remedy,
+            });
+        };
+        let by = &value.author;
+        match value.until {
+            None => raise(
+                AlarmKind::OverrideWithoutEnd,
+                Severity::Notice,
+                format!("{} has no end (set by {by} at {})", value.key, value.since),
+                None,
+            ),
+            Some(until) if until.since(now.wall) <= EXPIRING => raise(
+                AlarmKind::OverrideExpiring,
+                Severity::Notice,
+                format!("{} ends at {until} (set by {by})", value.key),
+                None,
+            ),
+            Some(_) => {}
+        }
+        let topology = self.topology();
+        let matches = match &value.key {
+            OverrideKey::Pin { route } => topology
+                .routes
+                .get(route)
+                .is_some_and(|route| value.pool.as_ref().is_some_and(|pool| route.uses(pool))),
+            OverrideKey::FreezeRoute { route } => topology.routes.contains_key(route),
+            OverrideKey::DrainPool { pool } => topology.pools.contains_key(pool),
+            OverrideKey::DrainTarget { pool, target } => topology
+                .pools
+                .get(pool)
+                .is_some_and(|pool| pool.targets.iter().any(|t| t.name == *target)),
+            OverrideKey::FreezeAll => true,
+        };
+        if !matches {
+            raise(
+                AlarmKind::OverrideUnmatched,
+                Severity::Warning,
+                format!(
+                    "{} names something that is not configured; it has no effect",
+                    value.key
+                ),
+                None,
+            );
+        }
+    }
+
+    fn certificate_conditions(&self, now: Now, all: &mut Vec<Condition>) {
+        for (id, facts) in self.health.certificates() {
+            let Some(check) = self.topology().checks.get(id) else {
+                continue;
+            };
+            if check.settings.certificate == CertificatePolicy::Ignore {
+                continue;
+            }
+            if let Some((severity, text)) = certificate_fault(facts, now) {
+                let subject = id.to_string();
+                let text = format!("certificate of {}: {text}", check.peer);
+                let remedy = Some(format!("renew it for {}", check.domain));
+                all.push(Condition {
+                    kind: AlarmKind::Certificate,
+                    subject,
+                    severity,
+                    text,
+                    remedy,
+                });
+            }
+        }
+    }
+}
+
+/// What is wrong with a certificate, if anything: refused now, or its time is running out (DESIGN §3: at a
+/// third and a sixth of its lifetime left, degraded at a twentieth).
+fn certificate_fault(facts: &CertificateFacts, now: Now) -> Option<(Severity, String)> {
+    if let Some(fault) = &facts.fault {
+        return Some((
+            Severity::Critical,
+            format!("partners refuse it: {}", fault.describe()),
+        ));
+    }
+    let severity = match facts.remaining_permille(now.wall) {
+        0..50 => Severity::Critical,
+        50..167 => Severity::Warning,
+        167..334 => Severity::Notice,
+        _ => return None,
+    };
+    Some((severity, format!("it ends at {}", facts.not_after)))
+}

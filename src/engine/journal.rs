@@ -1,0 +1,200 @@
+//! The journal: what has happened and is not stored yet.
+//!
+//! In: rows and entries of automatic changes, which are published before they are stored; results of the
+//! store. Out: one batch at a time for the store. Never here: a command's own batch, which is committed
+//! before its change is published; but rows it replaces are dropped here, so that an old row that is tried
+//! again can never overwrite a newer one.
+
+use std::time::Duration;
+
+use super::event::BatchToken;
+use super::record::{Batch, Entry, Reservation, StoredRoute};
+use crate::clock::Mono;
+use crate::decide::{Override, OverrideKey};
+
+/// How many entries wait for a store that fails. Beyond it the oldest are dropped; rows never are.
+const MOST_ENTRIES: usize = 10_000;
+
+/// How long to wait after a failure before the store is asked again.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// Rows and entries on their way to the store.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Journal {
+    waiting: Batch,
+    under_way: Option<(BatchToken, Batch)>,
+    retry_at: Option<Mono>,
+    /// Entries dropped because too many waited.
+    pub(super) dropped: u64,
+}
+
+impl Journal {
+    pub(super) fn entry(&mut self, entry: Entry) {
+        self.waiting.entries.push(entry);
+        self.bound();
+    }
+
+    pub(super) fn route(&mut self, row: StoredRoute) {
+        self.waiting.routes.retain(|old| old.route != row.route);
+        self.waiting.routes.push(row);
+    }
+
+    pub(super) fn set_override(&mut self, key: OverrideKey, value: Option<Override>) {
+        self.waiting.overrides.retain(|(old, _)| *old != key);
+        self.waiting.overrides.push((key, value));
+    }
+
+    pub(super) fn reserve(&mut self, reservation: Reservation) {
+        self.waiting.reservation = Some(reservation);
+    }
+
+    pub(super) fn accepted(&mut self, sources: String) {
+        self.waiting.accepted = Some(sources);
+    }
+
+    /// Whether a reservation is waiting or under way.
+    pub(super) fn is_reserving(&self) -> bool {
+        let under_way = self
+            .under_way
+            .as_ref()
+            .is_some_and(|(_, batch)| batch.reservation.is_some());
+        under_way || self.waiting.reservation.is_some()
+    }
+
+    /// A command's batch is about to be committed: what it replaces must not be tried again.
+    pub(super) fn superseded_by(&mut self, batch: &Batch) {
+        let under_way = self.under_way.as_mut().map(|(_, batch)| batch);
+        for mine in [Some(&mut self.waiting), under_way].into_iter().flatten() {
+            mine.overrides
+                .retain(|(key, _)| batch.overrides.iter().all(|(new, _)| new != key));
+            mine.routes
+                .retain(|row| batch.routes.iter().all(|new| new.route != row.route));
+        }
+    }
+
+    /// The next batch, if the store is idle and there is something to store.
+    pub(super) fn next(
+        &mut self,
+        token: impl FnOnce() -> BatchToken,
+        now: Mono,
+    ) -> Option<(BatchToken, Batch)> {
+        if self.under_way.is_some()
+            || self.waiting.is_empty()
+            || self.retry_at.is_some_and(|at| at > now)
+        {
+            return None;
+        }
+        self.retry_at = None;
+        let batch = std::mem::take(&mut self.waiting);
+        let token = token();
+        self.under_way = Some((token, batch.clone()));
+        Some((token, batch))
+    }
+
+    /// Whether this token is the journal's; then the batch is done with. Returns the reservation committed.
+    pub(super) fn stored(&mut self, token: BatchToken) -> Option<Option<Reservation>> {
+        let (_, batch) = self.under_way.take_if(|(mine, _)| *mine == token)?;
+        Some(batch.reservation)
+    }
+
+    /// The batch was not committed: it waits again, in front of what came since.
+    pub(super) fn failed(&mut self, token: BatchToken, now: Mono) -> bool {
+        let Some((_, batch)) = self.under_way.take_if(|(mine, _)| *mine == token) else {
+            return false;
+        };
+        let newer = std::mem::replace(&mut self.waiting, batch);
+        for (key, value) in newer.overrides {
+            self.set_override(key, value);
+        }
+        for row in newer.routes {
+            self.route(row);
+        }
+        if newer.reservation.is_some() {
+            self.waiting.reservation = newer.reservation;
+        }
+        self.waiting.entries.extend(newer.entries);
+        self.bound();
+        self.retry_at = Some(now + RETRY);
+        true
+    }
+
+    /// When to ask again after a failure.
+    pub(super) fn deadline(&self) -> Option<Mono> {
+        self.retry_at
+            .filter(|_| self.under_way.is_none() && !self.waiting.is_empty())
+    }
+
+    fn bound(&mut self) {
+        let over = self.waiting.entries.len().saturating_sub(MOST_ENTRIES);
+        if over > 0 {
+            self.waiting.entries.drain(..over);
+            self.dropped += over as u64;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::clock::Wall;
+    use crate::decide::Generation;
+    use crate::engine::EntryKind;
+
+    fn key() -> OverrideKey {
+        OverrideKey::FreezeAll
+    }
+
+    fn entry(text: &str) -> Entry {
+        Entry {
+            generation: Generation(1),
+            at: Wall::default(),
+            route: None,
+            kind: EntryKind::Start,
+            text: text.into(),
+            author: None,
+            why: None,
+            decision: None,
+        }
+    }
+
+    #[test]
+    fn a_failed_batch_is_tried_again_in_front_of_newer_entries() {
+        let mut journal = Journal::default();
+        journal.entry(entry("old"));
+        let (token, _) = journal.next(|| BatchToken(1), Mono::START).unwrap();
+        journal.entry(entry("new"));
+        assert!(journal.failed(token, Mono::START));
+        assert_eq!(journal.next(|| BatchToken(2), Mono::START), None);
+        let (_, batch) = journal.next(|| BatchToken(2), Mono::START + RETRY).unwrap();
+        let texts: Vec<_> = batch
+            .entries
+            .iter()
+            .map(|entry| entry.text.as_str())
+            .collect();
+        assert_eq!(texts, ["old", "new"]);
+    }
+
+    #[test]
+    fn an_old_row_that_is_tried_again_does_not_undo_a_command() {
+        let mut journal = Journal::default();
+        journal.set_override(key(), None);
+        let (token, _) = journal.next(|| BatchToken(1), Mono::START).unwrap();
+        let command = Batch {
+            overrides: vec![(key(), None)],
+            ..Batch::default()
+        };
+        journal.superseded_by(&command);
+        assert!(journal.failed(token, Mono::START));
+        assert_eq!(journal.next(|| BatchToken(2), Mono::START + RETRY), None);
+    }
+
+    #[test]
+    fn waiting_entries_are_bounded() {
+        let mut journal = Journal::default();
+        for _ in 0..MOST_ENTRIES + 5 {
+            journal.entry(entry("x"));
+        }
+        assert_eq!(journal.dropped, 5);
+    }
+}

@@ -1,0 +1,244 @@
+//! Taking a [`View`]: everything that can be seen, at one moment.
+//!
+//! In: the engine's state. Out: plain values. Never here: a change of anything.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::core::Engine;
+use super::view::{
+    CanaryView, CheckView, OwnerView, PoolView, RoutePoolView, RouteView, View, ZoneView,
+};
+use crate::clock::{Mono, Now, Wall};
+use crate::decide::{Hold, latch};
+use crate::health::Verdict;
+use crate::topology::{CheckUse, Pool, PoolName, Route};
+use crate::zone::{self, Zones};
+
+impl Engine {
+    /// What can be seen now.
+    pub fn view(&self, now: Now) -> View {
+        let topology = self.topology();
+        View {
+            at: now.wall,
+            started: self.started.wall,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            generation: self.zones.generation(),
+            blind: self.health.blind(),
+            canaries: self
+                .health
+                .canaries()
+                .map(|(address, answered)| CanaryView { address, answered })
+                .collect(),
+            routes: topology
+                .routes
+                .values()
+                .filter_map(|route| self.route_view(route, now))
+                .collect(),
+            pools: topology
+                .pools
+                .values()
+                .map(|pool| self.pool_view(pool))
+                .collect(),
+            checks: topology
+                .checks
+                .iter()
+                .filter_map(|(id, check)| {
+                    Some(CheckView {
+                        id: id.clone(),
+                        service: check.service,
+                        peer: check.peer,
+                        domain: check.domain.clone(),
+                        health: self.health.check(id)?.clone(),
+                    })
+                })
+                .collect(),
+            overrides: self.overrides.iter().cloned().collect(),
+            alarms: self.alarms.list(),
+            zones: self.zone_views(),
+            store_fault: self.store_fault.clone(),
+        }
+    }
+
+    fn route_view(&self, route: &Route, now: Now) -> Option<RouteView> {
+        let state = self.routes.get(&route.name)?;
+        let decision = state.decision.clone()?;
+        let held = self.held.get(&route.name);
+        let wanted = held.and_then(|held| held.wanted.as_ref());
+        let home = state.home.clone().filter(|home| route.uses(home));
+        let belongs = home
+            .clone()
+            .or_else(|| route.pool_names().next().cloned())?;
+        let failback_at = wanted.and_then(|wanted| {
+            wanted.holds.iter().find_map(|hold| match hold {
+                Hold::HoldDown { until } => Some(wall_at(*until, now)),
+                _ => None,
+            })
+        });
+        let held_by = wanted.map(|wanted| {
+            let to = format!("would move to {}", wanted.to);
+            wanted
+                .holds
+                .iter()
+                .map(|hold| format!("{to}: {hold}"))
+                .collect()
+        });
+        let pools = route.pools.iter().filter_map(|pool| {
+            Some(RoutePoolView {
+                pool: pool.pool.clone(),
+                priority: pool.priority,
+                health: self.health.pool(&route.name, &pool.pool)?.clone(),
+                drained: self.overrides.drain(&pool.pool).is_some(),
+                place: decision.order.iter().position(|name| *name == pool.pool),
+                checks: self.checks_of(route, &pool.pool),
+            })
+        });
+        Some(RouteView {
+            name: route.name.clone(),
+            domains: route.domains.clone(),
+            pools: pools.collect(),
+            wanted: belongs,
+            home,
+            failover: route.failover,
+            failback: route.failback,
+            warm: self.warm.contains(&route.name),
+            latched: state.latched,
+            switches: latch::switches(state, now.mono),
+            max_switches: route.max_switches,
+            failback_at,
+            held_by: held_by.unwrap_or_default(),
+            detection: detection(route),
+            owners: self.owner_views(route),
+            decision,
+        })
+    }
+
+    fn checks_of(&self, route: &Route, pool: &PoolName) -> Vec<CheckUse> {
+        self.topology().checks_of(&route.name, pool).to_vec()
+    }
+
+    /// The steered names of the route with the zone each lies in.
+    fn owner_views(&self, route: &Route) -> Vec<OwnerView> {
+        let services = route
+            .services
+            .iter()
+            .map(|service| (Some(service.kind), &service.owner));
+        let templates = services.chain(route.address.iter().map(|owner| (None, owner)));
+        templates
+            .flat_map(|(service, template)| {
+                let owners = route
+                    .domains
+                    .iter()
+                    .filter_map(|d| template.for_domain(d).ok());
+                owners.map(move |owner| (service, owner))
+            })
+            .filter_map(|(service, owner)| {
+                let zone = self.zones.zone_of(zone::Name::from(&owner).key())?;
+                let zone = zone.apex().to_domain_name()?;
+                Some(OwnerView {
+                    owner,
+                    service,
+                    zone,
+                })
+            })
+            .collect()
+    }
+
+    fn zone_views(&self) -> Vec<ZoneView> {
+        let views = self.zones.iter().filter_map(|version| {
+            Some(ZoneView {
+                apex: version.apex().to_domain_name()?,
+                serial: version.serial().0,
+                rrsets: version.nodes().iter().map(|node| node.sets.len()).sum(),
+            })
+        });
+        views.collect()
+    }
+
+    fn pool_view(&self, pool: &Pool) -> PoolView {
+        let routes: BTreeMap<_, _> = self
+            .topology()
+            .routes
+            .values()
+            .filter(|route| route.uses(&pool.name))
+            .map(|route| {
+                let decision = self
+                    .routes
+                    .get(&route.name)
+                    .and_then(|s| s.decision.as_ref());
+                (
+                    route.name.clone(),
+                    decision.is_some_and(|d| d.active == pool.name),
+                )
+            })
+            .collect();
+        let verdicts = routes
+            .keys()
+            .filter_map(|route| self.health.pool(route, &pool.name));
+        PoolView {
+            name: pool.name.clone(),
+            site: pool.site.clone(),
+            verdict: verdicts
+                .map(|health| health.verdict)
+                .max()
+                .unwrap_or(Verdict::Unknown),
+            targets: pool
+                .targets
+                .iter()
+                .map(|target| target.name.clone())
+                .collect(),
+            routes,
+            drained: self.overrides.drain(&pool.name).is_some(),
+        }
+    }
+}
+
+/// The longest time from the failure of a silent pool to the decision (DESIGN §3), over required services.
+fn detection(route: &Route) -> Duration {
+    let required = route.services.iter().filter(|service| service.required);
+    let bound = |service: &crate::topology::Service| {
+        let check = &service.check;
+        let by_count = check.timeout * check.fall + check.retry * check.fall.saturating_sub(1);
+        let by_time = check.min_fault + check.retry + check.timeout;
+        check.interval + by_count.max(by_time) + Duration::from_secs(1)
+    };
+    required.map(bound).max().unwrap_or(Duration::ZERO)
+}
+
+/// The zones' differences in master-file text, one zone after another.
+pub(super) fn zone_diff(before: &Zones, after: &Zones) -> String {
+    let mut text = String::new();
+    for version in after.iter() {
+        let apex = version.apex();
+        let Some(old) = apex
+            .to_domain_name()
+            .and_then(|apex| before.zone(&apex).cloned())
+        else {
+            text.push_str(&format!("; zone {apex} is new\n"));
+            continue;
+        };
+        if Arc::ptr_eq(&old, version) {
+            continue;
+        }
+        let delta = zone::diff(&old, version);
+        if delta.changes_records() {
+            text.push_str(&format!("; zone {apex}\n{delta}"));
+        }
+    }
+    for version in before.iter() {
+        let apex = version.apex();
+        if apex
+            .to_domain_name()
+            .is_none_or(|apex| after.zone(&apex).is_none())
+        {
+            text.push_str(&format!("; zone {apex} is gone\n"));
+        }
+    }
+    text
+}
+
+/// A moment of the monotonic clock as people read it.
+fn wall_at(moment: Mono, now: Now) -> Wall {
+    now.wall + moment.since(now.mono)
+}

@@ -1,0 +1,198 @@
+//! Generations and SOA serials: numbers that only grow and never repeat.
+//!
+//! In: the bounds reserved last, the wall clock. Out: the next numbers, or none when the reservation is used
+//! up and the store cannot extend it. Never here: committing a reservation; the engine asks the store for it.
+//!
+//! Automatic changes are published before they are stored, so a number that was published may be unknown to
+//! the store. Therefore numbers are reserved in blocks ahead of their use, durably, and a start begins
+//! behind the whole block of the process before it.
+
+use super::record::Reservation;
+use crate::clock::Wall;
+use crate::decide::Generation;
+use crate::zone::Serial;
+
+/// How many numbers a reservation covers. Enough for hours of the busiest route without a disk, small enough
+/// that restarts do not run far ahead of the clock.
+pub(super) const BLOCK: u32 = 10_000;
+
+/// The numbers used and the bounds reserved.
+#[derive(Clone, Debug)]
+pub(super) struct Numbers {
+    generation: Generation,
+    serial: Option<Serial>,
+    upto: Option<Reservation>,
+}
+
+impl Numbers {
+    /// Numbers behind everything an earlier process may have used. None can be taken before a
+    /// reservation is [`granted`](Self::granted).
+    pub(super) fn after(used: Option<Reservation>) -> Numbers {
+        Numbers {
+            generation: used.map_or(Generation(0), |used| used.generation),
+            serial: used.map(|used| Serial(used.serial)),
+            upto: None,
+        }
+    }
+
+    /// The generation used last.
+    pub(super) fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// Whether it is time to extend the reservation.
+    pub(super) fn is_short(&self) -> bool {
+        let Some(upto) = self.upto else { return true };
+        let generations = upto.generation.0.saturating_sub(self.generation.0);
+        let serials = self
+            .serial
+            .map_or(BLOCK, |serial| upto.serial.wrapping_sub(serial.0));
+        generations < u64::from(BLOCK / 2) || serials < BLOCK / 2
+    }
+
+    /// The serial used last.
+    pub(super) fn serial(&self) -> Option<Serial> {
+        self.serial
+    }
+
+    /// The reservation to ask the store for; `next` is the serial that the clock asks for.
+    pub(super) fn wish(&self, next: Serial) -> Reservation {
+        Reservation {
+            generation: Generation(self.generation.0 + u64::from(BLOCK)),
+            serial: next.0.wrapping_add(BLOCK),
+        }
+    }
+
+    /// The store has committed a reservation.
+    pub(super) fn granted(&mut self, upto: Reservation) {
+        self.upto = Some(upto);
+    }
+
+    /// There is no store from the start: numbers lean on the wall clock alone, so that a later process
+    /// that has no store either continues behind this one.
+    pub(super) fn without_store(&mut self, next: Serial, wall: Wall) {
+        let millis = u64::try_from(wall.as_millis()).unwrap_or(0);
+        self.generation = Generation(self.generation.0.max(millis));
+        self.upto = Some(Reservation {
+            generation: Generation(u64::MAX),
+            serial: next.0.wrapping_add(1 << 29),
+        });
+    }
+
+    /// Takes the next generation and serial; `next` is the serial that the clock asks for.
+    pub(super) fn take(&mut self, next: Serial) -> Option<(Generation, Serial)> {
+        let (generation, serial) = self.peek(next)?;
+        self.generation = generation;
+        self.serial = Some(serial);
+        Some((generation, serial))
+    }
+
+    /// The numbers that `take` would give.
+    pub(super) fn peek(&self, next: Serial) -> Option<(Generation, Serial)> {
+        let upto = self.upto?;
+        let generation = Generation(self.generation.0.checked_add(1)?);
+        if generation > upto.generation {
+            return None;
+        }
+        let bound = Serial(upto.serial);
+        let within = |serial: Serial| serial == bound || bound.is_after(serial);
+        // The clock may have left the reservation behind: then count on by one until it is extended.
+        let by_one = self
+            .serial
+            .map_or(next, |last| Serial::next(Some(last), last.0));
+        let serial = [next, by_one].into_iter().find(|serial| within(*serial))?;
+        Some((generation, serial))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// Numbers as the engine asks for them at a moment of the wall clock.
+    fn take(numbers: &mut Numbers, seconds: u32) -> Option<(Generation, Serial)> {
+        let next = Serial::next(numbers.serial(), seconds);
+        numbers.take(next)
+    }
+
+    fn grant(numbers: &mut Numbers, seconds: u32) -> Reservation {
+        let wish = numbers.wish(Serial::next(numbers.serial(), seconds));
+        numbers.granted(wish);
+        wish
+    }
+
+    #[test]
+    fn nothing_is_taken_before_a_reservation_is_granted() {
+        assert_eq!(take(&mut Numbers::after(None), 1_000), None);
+    }
+
+    #[test]
+    fn serials_follow_the_clock_and_count_on_when_it_is_set_back() {
+        let mut numbers = Numbers::after(None);
+        grant(&mut numbers, 1_000);
+        assert_eq!(
+            take(&mut numbers, 1_000),
+            Some((Generation(1), Serial(1_000)))
+        );
+        assert_eq!(
+            take(&mut numbers, 1_005),
+            Some((Generation(2), Serial(1_005)))
+        );
+        assert_eq!(take(&mut numbers, 10), Some((Generation(3), Serial(1_006))));
+    }
+
+    #[test]
+    fn a_clock_beyond_the_reservation_does_not_break_it() {
+        let mut numbers = Numbers::after(None);
+        grant(&mut numbers, 1_000);
+        take(&mut numbers, 1_000).unwrap();
+        assert_eq!(take(&mut numbers, 1_000_000).unwrap().1, Serial(1_001));
+        grant(&mut numbers, 1_000_000);
+        assert_eq!(take(&mut numbers, 1_000_000).unwrap().1, Serial(1_000_000));
+    }
+
+    #[test]
+    fn a_used_up_reservation_gives_nothing_until_it_is_extended() {
+        let mut numbers = Numbers::after(None);
+        let wish = grant(&mut numbers, 5);
+        let mut taken = Vec::new();
+        while let Some(pair) = take(&mut numbers, 5) {
+            taken.push(pair);
+        }
+        assert_eq!(taken.len(), BLOCK as usize);
+        assert!(
+            taken
+                .iter()
+                .all(|(generation, _)| *generation <= wish.generation)
+        );
+        grant(&mut numbers, 5);
+        assert!(take(&mut numbers, 5).is_some());
+    }
+
+    #[test]
+    fn a_process_begins_behind_the_block_of_the_one_before() {
+        let mut first = Numbers::after(None);
+        let upto = grant(&mut first, 1_000);
+        let (generation, serial) = take(&mut first, 1_000).unwrap();
+        let mut second = Numbers::after(Some(upto));
+        grant(&mut second, 900);
+        let (later_generation, later_serial) = take(&mut second, 900).unwrap();
+        assert!(later_generation > generation);
+        assert!(later_serial.is_after(serial));
+    }
+
+    #[test]
+    fn without_a_store_the_clock_keeps_processes_apart() {
+        let begin = |seconds: u32| {
+            let mut numbers = Numbers::after(None);
+            numbers.without_store(
+                Serial::next(None, seconds),
+                Wall::from_millis(i64::from(seconds) * 1000),
+            );
+            take(&mut numbers, seconds).unwrap()
+        };
+        let (one, two) = (begin(1_000), begin(1_002));
+        assert!(two.0 > one.0 && two.1.is_after(one.1));
+    }
+}

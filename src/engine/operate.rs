@@ -1,0 +1,390 @@
+//! Carrying out commands: work out, commit, publish, acknowledge (DESIGN §7).
+//!
+//! In: requests, one at a time. Out: a batch for the store, then the published change and the reply.
+//! Never here: an acknowledgement before the change is both stored and served. A change is applied to a
+//! clone of the engine first; the batch, the preview and a dry run are read off it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::command::{Command, Done, Refusal, RefusalKind, Request};
+use super::core::{COMMAND_STORE_TIME, Engine, Published, Triggers, users_of};
+use super::event::{BatchToken, Effect, StoreFault};
+use super::look::zone_diff;
+use super::plan::Plan;
+use super::record::{Batch, Entry};
+use crate::clock::Now;
+use crate::decide::{OverrideKey, Trigger, latch};
+use crate::topology::RouteName;
+
+/// Requests that may wait behind the one under way.
+const MOST_WAITING: usize = 256;
+
+/// A command whose batch is with the store.
+#[derive(Clone, Debug)]
+pub(super) struct Committing {
+    token: BatchToken,
+    request: Request,
+    plan: Plan,
+    batch: Batch,
+}
+
+impl Engine {
+    /// Takes a request; it is begun when those before it are done.
+    pub(super) fn receive(&mut self, request: Request, now: Now, out: &mut Vec<Effect>) {
+        if !self.is_serving() || self.queue.len() >= MOST_WAITING {
+            let why = if self.is_serving() {
+                "too many commands wait already"
+            } else {
+                "the server is still starting"
+            };
+            let refusal = self.refusal(
+                RefusalKind::Unavailable,
+                "busy",
+                "cannot take the command".into(),
+                why.into(),
+                Some("try again".into()),
+            );
+            out.push(Effect::Reply {
+                request: request.id,
+                result: Err(Box::new(refusal)),
+            });
+            return;
+        }
+        self.queue.push_back(request);
+        self.next_request(now, out);
+    }
+
+    /// Begins the next requests until one has to wait for the store.
+    pub(super) fn next_request(&mut self, now: Now, out: &mut Vec<Effect>) {
+        while self.committing.is_none() {
+            let Some(request) = self.queue.pop_front() else {
+                return;
+            };
+            self.begin(request, now, out);
+        }
+    }
+
+    fn begin(&mut self, request: Request, now: Now, out: &mut Vec<Effect>) {
+        let plan = match self.plan(&request, now) {
+            Ok(plan) => plan,
+            Err(refusal) => {
+                out.push(Effect::Reply {
+                    request: request.id,
+                    result: Err(Box::new(refusal)),
+                });
+                return;
+            }
+        };
+        let mut twin = self.clone();
+        let published = twin.apply(&plan, now, &mut Vec::new());
+        if published.out_of_numbers {
+            let refusal = self.store_refusal(&request, "no numbers are reserved for a new version");
+            out.push(Effect::Reply {
+                request: request.id,
+                result: Err(Box::new(refusal)),
+            });
+            return;
+        }
+        if request.dry_run {
+            let done = Done {
+                generation: twin.numbers.generation(),
+                zone_diff: zone_diff(&self.zones, &twin.zones),
+                changes: published.changes,
+                warnings: plan.warnings,
+                dry_run: true,
+                volatile: false,
+            };
+            out.push(Effect::Reply {
+                request: request.id,
+                result: Ok(Box::new(done)),
+            });
+            return;
+        }
+        let batch = plan.batch(&twin, &published);
+        self.journal.superseded_by(&batch);
+        let token = self.token();
+        out.push(Effect::Store {
+            token,
+            batch: Box::new(batch.clone()),
+            within: Some(COMMAND_STORE_TIME),
+        });
+        self.committing = Some(Committing {
+            token,
+            request,
+            plan,
+            batch,
+        });
+    }
+
+    /// The result of a command's batch, if the token is one.
+    pub(super) fn command_stored(
+        &mut self,
+        token: BatchToken,
+        result: &Result<(), StoreFault>,
+        now: Now,
+        out: &mut Vec<Effect>,
+    ) -> bool {
+        if let Some(batch) = self.late.remove(&token) {
+            if result.is_ok() {
+                self.undo_late(&batch);
+            }
+            return true;
+        }
+        let Some(committing) = self
+            .committing
+            .take_if(|committing| committing.token == token)
+        else {
+            return false;
+        };
+        let Committing {
+            request,
+            plan,
+            batch,
+            ..
+        } = committing;
+        let volatile = match result {
+            Ok(()) => false,
+            Err(fault) => {
+                if matches!(fault, StoreFault::TooSlow(_)) {
+                    self.late.insert(token, batch);
+                }
+                if !request.volatile {
+                    let refusal = self.store_refusal(&request, &fault.to_string());
+                    out.push(Effect::Reply {
+                        request: request.id,
+                        result: Err(Box::new(refusal)),
+                    });
+                    return true;
+                }
+                true
+            }
+        };
+        let published = self.apply(&plan, now, out);
+        if published.out_of_numbers {
+            let refusal = self.store_refusal(&request, "no numbers are reserved for a new version");
+            out.push(Effect::Reply {
+                request: request.id,
+                result: Err(Box::new(refusal)),
+            });
+            return true;
+        }
+        if volatile {
+            // Nothing of the batch is stored: its rows and its history follow when the store is back.
+            for (key, value) in plan.overrides {
+                self.journal.set_override(key, value);
+            }
+            self.journal.entry(plan.entry);
+        }
+        let done = Done {
+            generation: self.numbers.generation(),
+            changes: published.changes,
+            zone_diff: String::new(),
+            warnings: plan.warnings,
+            dry_run: false,
+            volatile,
+        };
+        out.push(Effect::Reply {
+            request: request.id,
+            result: Ok(Box::new(done)),
+        });
+        true
+    }
+
+    /// A batch that was refused for slowness has been committed after all. What is in force is written over it.
+    fn undo_late(&mut self, batch: &Batch) {
+        for (key, _) in &batch.overrides {
+            let in_force = self.overrides.get(key).cloned();
+            self.journal.set_override(key.clone(), in_force);
+        }
+        for row in &batch.routes {
+            if let Some(row) = self.row(&row.route) {
+                self.journal.route(row);
+            }
+        }
+        if batch.accepted.is_some() {
+            self.journal.accepted(self.configuration.sources.to_json());
+        }
+    }
+
+    /// Puts a planned change in force and publishes what follows from it.
+    pub(super) fn apply(&mut self, plan: &Plan, now: Now, out: &mut Vec<Effect>) -> Published {
+        for (key, value) in &plan.overrides {
+            match value {
+                Some(value) => self.overrides.set(value.clone()),
+                None => self.overrides.remove(key),
+            };
+        }
+        for (route, home) in &plan.homes {
+            if let Some(state) = self.routes.get_mut(route) {
+                state.home = home.clone();
+            }
+        }
+        for route in &plan.released {
+            if let Some(state) = self.routes.get_mut(route) {
+                latch::release(state);
+            }
+        }
+        for route in &plan.held_from_now {
+            if let Some(state) = self.routes.get_mut(route) {
+                state.hold_from = now.mono;
+            }
+        }
+        if plan.accepts_state {
+            self.doubt = None;
+        }
+        self.look_again();
+        out.push(Effect::Log {
+            warn: false,
+            text: plan.entry.text.clone(),
+        });
+        match &plan.configuration {
+            Some(configuration) => self.reconfigure(configuration.clone(), now, out),
+            None => {
+                let commanded = plan.commanded.as_ref().map(|(route, pool)| (route, pool));
+                self.reconsider(&plan.triggers, commanded, now, out)
+            }
+        }
+    }
+
+    fn reconfigure(
+        &mut self,
+        configuration: Arc<crate::config::Configuration>,
+        now: Now,
+        out: &mut Vec<Effect>,
+    ) -> Published {
+        self.configuration = configuration.clone();
+        self.rejected = None;
+        self.users = users_of(&configuration.topology);
+        self.health.reconfigure(&configuration.topology, now);
+        self.held
+            .retain(|route, _| configuration.topology.routes.contains_key(route));
+        self.warm
+            .retain(|route| configuration.topology.routes.contains_key(route));
+        let routes = configuration.topology.routes.keys();
+        let triggers = routes
+            .map(|route| (route.clone(), Trigger::Configuration))
+            .collect();
+        self.publish_anyway(&triggers, now, out)
+    }
+
+    /// The routes an override concerns.
+    pub(super) fn routes_under(&self, key: &OverrideKey) -> Vec<RouteName> {
+        let routes = self.topology().routes.values();
+        let concerned = routes.filter(|route| match key {
+            OverrideKey::Pin { route: name } | OverrideKey::FreezeRoute { route: name } => {
+                route.name == *name
+            }
+            OverrideKey::DrainPool { pool } | OverrideKey::DrainTarget { pool, .. } => {
+                route.uses(pool)
+            }
+            OverrideKey::FreezeAll => true,
+        });
+        concerned.map(|route| route.name.clone()).collect()
+    }
+
+    fn store_refusal(&self, request: &Request, why: &str) -> Refusal {
+        self.refusal(
+            RefusalKind::Unavailable,
+            "store-failing",
+            format!("cannot {}", request.command.describe()),
+            format!("the change could not be stored: {why}"),
+            Some(
+                "mend the state directory, or repeat with --volatile: it is then lost at restart"
+                    .into(),
+            ),
+        )
+    }
+
+    /// A refusal that says what stays in force: for the whole node the generation served.
+    pub(super) fn refusal(
+        &self,
+        kind: RefusalKind,
+        code: &str,
+        what: String,
+        why: String,
+        hint: Option<String>,
+    ) -> Refusal {
+        let in_force = format!(
+            "nothing changed: generation {} stays in force",
+            self.zones.generation()
+        );
+        Refusal {
+            code: code.into(),
+            kind,
+            what,
+            why,
+            in_force,
+            hint,
+        }
+    }
+}
+
+impl Command {
+    /// The command as a verb with its object: `pin route contoso to edgepool2`.
+    pub fn describe(&self) -> String {
+        match self {
+            Command::SetOverride { key, pool, .. } => match (key, pool) {
+                (OverrideKey::Pin { route }, Some(pool)) => format!("pin route {route} to {pool}"),
+                (OverrideKey::Pin { route }, None) => format!("pin route {route}"),
+                (OverrideKey::DrainPool { pool }, _) => format!("drain pool {pool}"),
+                (OverrideKey::DrainTarget { pool, target }, _) => {
+                    format!("drain target {target} of pool {pool}")
+                }
+                (OverrideKey::FreezeRoute { route }, _) => format!("freeze route {route}"),
+                (OverrideKey::FreezeAll, _) => "freeze all routes".into(),
+            },
+            Command::EndOverride { key } => match key {
+                OverrideKey::Pin { route } => format!("unpin route {route}"),
+                OverrideKey::DrainPool { pool } => format!("undrain pool {pool}"),
+                OverrideKey::DrainTarget { pool, target } => {
+                    format!("undrain target {target} of pool {pool}")
+                }
+                OverrideKey::FreezeRoute { route } => format!("unfreeze route {route}"),
+                OverrideKey::FreezeAll => "unfreeze all routes".into(),
+            },
+            Command::Failover {
+                route,
+                to: Some(pool),
+            } => format!("fail route {route} over to {pool}"),
+            Command::Failover { route, to: None } => format!("fail route {route} over"),
+            Command::Failback { route } => format!("fail route {route} back"),
+            Command::Reload { .. } => "reload the configuration".into(),
+            Command::AcceptState => "accept the state".into(),
+        }
+    }
+}
+
+impl Plan {
+    /// What must be durable before the change is served: the intent, and the routes as they will be.
+    fn batch(&self, twin: &Engine, published: &Published) -> Batch {
+        let mut routes: BTreeMap<RouteName, ()> = BTreeMap::new();
+        let homes = self.homes.iter().map(|(route, _)| route);
+        let changed = published.changes.iter().map(|change| &change.route);
+        routes.extend(
+            homes
+                .chain(&self.released)
+                .chain(changed)
+                .map(|route| (route.clone(), ())),
+        );
+        Batch {
+            overrides: self.overrides.clone(),
+            routes: routes.keys().filter_map(|route| twin.row(route)).collect(),
+            reservation: None,
+            entries: vec![Entry {
+                generation: twin.numbers.generation(),
+                ..self.entry.clone()
+            }],
+            accepted: self.configuration.as_ref().map(|new| new.sources.to_json()),
+            state_accepted: self.accepts_state,
+        }
+    }
+}
+
+/// The same trigger for several routes.
+pub(super) fn triggers(routes: &[RouteName], trigger: &Trigger) -> Triggers {
+    routes
+        .iter()
+        .map(|route| (route.clone(), trigger.clone()))
+        .collect()
+}

@@ -1,0 +1,518 @@
+//! Planning a command: what it would change, or why it is refused.
+//!
+//! In: a request and the engine's state. Out: a [`Plan`] or a refusal. Never here: changing anything.
+
+use std::sync::Arc;
+
+use super::command::{Command, Lifetime, Refusal, RefusalKind, Request};
+use super::core::{Engine, Triggers};
+use super::operate::triggers;
+use super::record::{Entry, EntryKind};
+use crate::clock::Now;
+use crate::config::{self, Configuration};
+use crate::decide::{
+    CommandFault, Generation, Inputs, Override, OverrideKey, Position, Reason, Trigger,
+    failback_position, failover_position,
+};
+use crate::health::Verdict;
+use crate::topology::{PoolName, RouteName};
+
+/// What a command changes.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) overrides: Vec<(OverrideKey, Option<Override>)>,
+    pub(super) homes: Vec<(RouteName, Option<PoolName>)>,
+    pub(super) commanded: Option<(RouteName, PoolName)>,
+    pub(super) released: Vec<RouteName>,
+    pub(super) held_from_now: Vec<RouteName>,
+    pub(super) configuration: Option<Arc<Configuration>>,
+    pub(super) accepts_state: bool,
+    pub(super) triggers: Triggers,
+    pub(super) entry: Entry,
+    pub(super) warnings: Vec<String>,
+}
+
+impl Engine {
+    /// Works out what a request changes.
+    pub(super) fn plan(&self, request: &Request, now: Now) -> Result<Plan, Refusal> {
+        match &request.command {
+            Command::SetOverride {
+                key,
+                pool,
+                never,
+                lifetime,
+                force,
+            } => self.plan_set(request, key, pool.as_ref(), *never, *lifetime, *force, now),
+            Command::EndOverride { key } => self.plan_end(request, key, now),
+            Command::Failover { route, to } => {
+                self.plan_move(request, route, "failover", now, |inputs| {
+                    failover_position(inputs, to.as_ref())
+                })
+            }
+            Command::Failback { route } => {
+                self.plan_move(request, route, "failback", now, failback_position)
+            }
+            Command::Reload {
+                configuration,
+                allow_removal,
+            } => self.plan_reload(request, configuration, *allow_removal, now),
+            Command::AcceptState => self.plan_accept(request, now),
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)] // the fields of one command
+    fn plan_set(
+        &self,
+        request: &Request,
+        key: &OverrideKey,
+        pool: Option<&PoolName>,
+        never: bool,
+        lifetime: Lifetime,
+        force: bool,
+        now: Now,
+    ) -> Result<Plan, Refusal> {
+        let mut warnings = Vec::new();
+        self.check_key(request, key)?;
+        if let OverrideKey::Pin { route } = key {
+            self.check_pin(request, route, pool, force, &mut warnings)?;
+        }
+        if let OverrideKey::DrainPool { pool } = key {
+            self.check_drain(request, pool, never, force, &mut warnings)?;
+        }
+        let until = match lifetime {
+            Lifetime::Forever => None,
+            Lifetime::For(time) if time.is_zero() => {
+                return Err(self.refuse(
+                    request,
+                    RefusalKind::Invalid,
+                    "no-time",
+                    "it would end at once",
+                    None,
+                ));
+            }
+            Lifetime::For(time) => Some(now.wall + time),
+        };
+        let verb = if self.overrides.get(key).is_some() {
+            "changed"
+        } else {
+            "set"
+        };
+        let to = pool.map(|pool| format!(" to {pool}")).unwrap_or_default();
+        let change = format!("{key}{to} {verb}");
+        let value = Override {
+            key: key.clone(),
+            pool: pool.cloned(),
+            never,
+            author: request.author.clone(),
+            reason: request.why.clone(),
+            since: now.wall,
+            until,
+        };
+        let reason = override_reason(request, change.clone());
+        let routes = self.routes_under(key);
+        let mut plan = self.empty_plan(request, EntryKind::Override, one_of(&routes), change, now);
+        plan.triggers = triggers(&routes, &Trigger::Operator(reason));
+        plan.overrides.push((key.clone(), Some(value)));
+        plan.warnings = warnings;
+        Ok(plan)
+    }
+
+    fn plan_end(&self, request: &Request, key: &OverrideKey, now: Now) -> Result<Plan, Refusal> {
+        let routes = self.routes_under(key);
+        let releases = match key {
+            OverrideKey::FreezeRoute { route } => {
+                let latched = |route| self.routes.get(route).is_some_and(|s| s.latched.is_some());
+                routes.iter().filter(|_| latched(route)).cloned().collect()
+            }
+            _ => Vec::new(),
+        };
+        let is_set = self.overrides.get(key).is_some();
+        if !is_set && releases.is_empty() {
+            self.check_key(request, key)?;
+            let hint = match key {
+                OverrideKey::FreezeAll => self
+                    .routes
+                    .iter()
+                    .find(|(_, state)| state.latched.is_some())
+                    .map(|(route, _)| format!("a latch is released by `repoint unfreeze {route}`")),
+                OverrideKey::FreezeRoute { .. } => self
+                    .overrides
+                    .get(&OverrideKey::FreezeAll)
+                    .map(|_| "all routes are frozen: `repoint unfreeze`".to_owned()),
+                _ => None,
+            };
+            let why = format!("there is no {key}");
+            return Err(self.refuse(request, RefusalKind::Conflict, "not-set", &why, hint));
+        }
+        let change = match (is_set, releases.is_empty()) {
+            (true, true) => format!("{key} ended"),
+            (true, false) => format!("{key} ended, latch released"),
+            (false, _) => "latch released".to_owned(),
+        };
+        let reason = override_reason(request, change.clone());
+        let mut plan = self.empty_plan(request, EntryKind::Override, one_of(&routes), change, now);
+        plan.triggers = triggers(&routes, &Trigger::Operator(reason));
+        plan.held_from_now = routes;
+        plan.released = releases;
+        if is_set {
+            plan.overrides.push((key.clone(), None));
+        }
+        Ok(plan)
+    }
+
+    fn plan_move(
+        &self,
+        request: &Request,
+        route: &RouteName,
+        command: &str,
+        now: Now,
+        position: impl Fn(&Inputs<'_>) -> Result<Position, CommandFault>,
+    ) -> Result<Plan, Refusal> {
+        let Some((configured, state)) = self
+            .topology()
+            .routes
+            .get(route)
+            .zip(self.routes.get(route))
+        else {
+            return Err(self.unknown_route(request, route));
+        };
+        let verdicts = configured
+            .pool_names()
+            .filter_map(|pool| Some((pool.clone(), self.health.pool(route, pool)?)))
+            .collect();
+        let inputs = Inputs {
+            topology: self.topology(),
+            route: configured,
+            verdicts,
+            overrides: &self.overrides,
+            state,
+            blind: self.health.blind().is_some(),
+            warm: self.warm.contains(route),
+            doubt: self.doubt.is_some(),
+            trigger: Trigger::Observation,
+            commanded: None,
+            now,
+        };
+        let position =
+            position(&inputs).map_err(|fault| self.move_refused(request, route, &fault))?;
+        let reason = Reason::Commanded {
+            command: command.to_owned(),
+            from: position.from.clone(),
+            author: request.author.clone(),
+            why: request.why.clone(),
+        };
+        let change = if position.from == position.active {
+            format!("{command}: {} stays active and is home", position.active)
+        } else {
+            format!("{command} from {} to {}", position.from, position.active)
+        };
+        let mut plan = self.empty_plan(
+            request,
+            EntryKind::Override,
+            Some(route.clone()),
+            change,
+            now,
+        );
+        plan.triggers = triggers(std::slice::from_ref(route), &Trigger::Operator(reason));
+        plan.homes.push((route.clone(), position.home));
+        plan.commanded = Some((route.clone(), position.active));
+        plan.warnings = position.warnings;
+        Ok(plan)
+    }
+
+    fn plan_reload(
+        &self,
+        request: &Request,
+        configuration: &Arc<Configuration>,
+        allow_removal: bool,
+        now: Now,
+    ) -> Result<Plan, Refusal> {
+        let changes = config::compare(&self.configuration, configuration);
+        let held = |route: &RouteName, pool: &PoolName| {
+            let decision = self
+                .routes
+                .get(route)
+                .and_then(|state| state.decision.as_ref());
+            decision.is_some_and(|decision| decision.active == *pool)
+                || self
+                    .overrides
+                    .pin(route)
+                    .is_some_and(|(pinned, _)| pinned == pool)
+        };
+        let removed: Vec<String> = changes
+            .removals(held)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        if !removed.is_empty() && !allow_removal {
+            let why = format!("it removes what is in use: {}", removed.join("; "));
+            let hint = "if that is meant: repoint config reload --allow-removal".to_owned();
+            return Err(self.refuse(request, RefusalKind::Conflict, "removal", &why, Some(hint)));
+        }
+        let change = "configuration reloaded".to_owned();
+        let mut plan = self.empty_plan(request, EntryKind::Configuration, None, change, now);
+        plan.warnings = removed;
+        plan.warnings
+            .extend(changes.at_restart.iter().map(ToString::to_string));
+        plan.configuration = Some(configuration.clone());
+        Ok(plan)
+    }
+
+    fn plan_accept(&self, request: &Request, now: Now) -> Result<Plan, Refusal> {
+        let Some(doubt) = &self.doubt else {
+            let why = "the state is not in doubt";
+            return Err(self.refuse(request, RefusalKind::Conflict, "not-in-doubt", why, None));
+        };
+        let change = format!("state accepted ({doubt})");
+        let mut plan = self.empty_plan(request, EntryKind::Configuration, None, change, now);
+        let all: Vec<_> = self.topology().routes.keys().cloned().collect();
+        plan.triggers = triggers(&all, &Trigger::Observation);
+        plan.accepts_state = true;
+        Ok(plan)
+    }
+
+    fn check_key(&self, request: &Request, key: &OverrideKey) -> Result<(), Refusal> {
+        match key {
+            OverrideKey::Pin { route } | OverrideKey::FreezeRoute { route } => {
+                if !self.topology().routes.contains_key(route) {
+                    return Err(self.unknown_route(request, route));
+                }
+            }
+            OverrideKey::DrainPool { pool } | OverrideKey::DrainTarget { pool, .. } => {
+                let Some(known) = self.topology().pools.get(pool) else {
+                    let known = names(self.topology().pools.keys());
+                    let why = format!("there is no pool {pool}; pools: {known}");
+                    return Err(self.refuse(
+                        request,
+                        RefusalKind::NotFound,
+                        "unknown-pool",
+                        &why,
+                        None,
+                    ));
+                };
+                if let OverrideKey::DrainTarget { target, .. } = key
+                    && !known.targets.iter().any(|t| t.name == *target)
+                {
+                    let known = names(known.targets.iter().map(|t| &t.name));
+                    let why = format!("pool {pool} has no target {target}; its targets: {known}");
+                    return Err(self.refuse(
+                        request,
+                        RefusalKind::NotFound,
+                        "unknown-target",
+                        &why,
+                        None,
+                    ));
+                }
+            }
+            OverrideKey::FreezeAll => {}
+        }
+        Ok(())
+    }
+
+    fn check_pin(
+        &self,
+        request: &Request,
+        route: &RouteName,
+        pool: Option<&PoolName>,
+        force: bool,
+        warnings: &mut Vec<String>,
+    ) -> Result<(), Refusal> {
+        let Some(pool) = pool else {
+            let why = "no pool was named";
+            return Err(self.refuse(request, RefusalKind::Invalid, "no-pool", why, None));
+        };
+        let configured = &self.topology().routes[route];
+        if !configured.uses(pool) {
+            let why = format!(
+                "pool {pool} is not in the route; its pools: {}",
+                names(configured.pool_names())
+            );
+            return Err(self.refuse(
+                request,
+                RefusalKind::NotFound,
+                "pool-not-in-route",
+                &why,
+                None,
+            ));
+        }
+        match self
+            .health
+            .pool(route, pool)
+            .map_or(Verdict::Unknown, |health| health.verdict)
+        {
+            Verdict::Down if !force => {
+                let why = format!(
+                    "{pool} is down: a pin wins over health, so partners could not federate until it is up"
+                );
+                let hint = format!("if that is meant: repoint pin {route} {pool} --force");
+                return Err(self.refuse(
+                    request,
+                    RefusalKind::Conflict,
+                    "pool-down",
+                    &why,
+                    Some(hint),
+                ));
+            }
+            Verdict::Down => warnings.push(format!(
+                "{pool} is down: partners cannot federate until it is up or the pin ends"
+            )),
+            Verdict::Unknown => warnings.push(format!("nothing is known of {pool} yet")),
+            Verdict::Degraded => warnings.push(format!("{pool} is degraded")),
+            Verdict::Up => {}
+        }
+        if self.overrides.drain(pool).is_some() {
+            warnings.push(format!("{pool} is drained; the pin wins"));
+        }
+        Ok(())
+    }
+
+    fn check_drain(
+        &self,
+        request: &Request,
+        pool: &PoolName,
+        never: bool,
+        force: bool,
+        warnings: &mut Vec<String>,
+    ) -> Result<(), Refusal> {
+        for route in self
+            .topology()
+            .routes
+            .values()
+            .filter(|route| route.uses(pool))
+        {
+            let others = route.pool_names().filter(|other| *other != pool);
+            let left = others
+                .filter(|other| self.overrides.drain(other).is_none())
+                .count();
+            if left == 0 {
+                let why = format!("route {} would have no undrained pool", route.name);
+                if !force {
+                    let hint = format!("if that is meant: repoint pool drain {pool} --force");
+                    return Err(self.refuse(
+                        request,
+                        RefusalKind::Conflict,
+                        "last-pool",
+                        &why,
+                        Some(hint),
+                    ));
+                }
+                let stays = if never {
+                    "; it stays published all the same"
+                } else {
+                    ""
+                };
+                warnings.push(format!("{why}{stays}"));
+            }
+            if let Some((pinned, _)) = self.overrides.pin(&route.name).filter(|(p, _)| *p == pool) {
+                warnings.push(format!("route {} stays pinned to {pinned}", route.name));
+            }
+        }
+        Ok(())
+    }
+
+    fn move_refused(&self, request: &Request, route: &RouteName, fault: &CommandFault) -> Refusal {
+        let (kind, code, hint) = match fault {
+            CommandFault::Pinned(_) => (
+                RefusalKind::Conflict,
+                "pinned",
+                Some(format!("end the pin first: repoint unpin {route}")),
+            ),
+            CommandFault::NotInRoute(_) => (RefusalKind::NotFound, "pool-not-in-route", None),
+            CommandFault::AlreadyActive(_) => (RefusalKind::Conflict, "already-active", None),
+            CommandFault::Down(pool) => (
+                RefusalKind::Conflict,
+                "pool-down",
+                Some(format!(
+                    "to hold the route there all the same: repoint pin {route} {pool} --force --for 1h"
+                )),
+            ),
+            CommandFault::Drained(pool) => (
+                RefusalKind::Conflict,
+                "drained",
+                Some(format!("end the drain first: repoint pool undrain {pool}")),
+            ),
+            CommandFault::NoOther => (RefusalKind::Conflict, "no-other-pool", None),
+        };
+        self.refuse(request, kind, code, &fault.to_string(), hint)
+    }
+
+    fn unknown_route(&self, request: &Request, route: &RouteName) -> Refusal {
+        let why = format!(
+            "there is no route {route}; routes: {}",
+            names(self.topology().routes.keys())
+        );
+        self.refuse(request, RefusalKind::NotFound, "unknown-route", &why, None)
+    }
+
+    fn refuse(
+        &self,
+        request: &Request,
+        kind: RefusalKind,
+        code: &str,
+        why: &str,
+        hint: Option<String>,
+    ) -> Refusal {
+        self.refusal(
+            kind,
+            code,
+            format!("cannot {}", request.command.describe()),
+            why.to_owned(),
+            hint,
+        )
+    }
+
+    fn empty_plan(
+        &self,
+        request: &Request,
+        kind: EntryKind,
+        route: Option<RouteName>,
+        text: String,
+        now: Now,
+    ) -> Plan {
+        Plan {
+            overrides: Vec::new(),
+            homes: Vec::new(),
+            commanded: None,
+            released: Vec::new(),
+            held_from_now: Vec::new(),
+            configuration: None,
+            accepts_state: false,
+            triggers: Triggers::new(),
+            entry: Entry {
+                generation: Generation::default(),
+                at: now.wall,
+                route,
+                kind,
+                text,
+                author: Some(request.author.clone()),
+                why: request.why.clone(),
+                decision: None,
+            },
+            warnings: Vec::new(),
+        }
+    }
+}
+
+fn override_reason(request: &Request, change: String) -> Reason {
+    Reason::Override {
+        change,
+        author: Some(request.author.clone()),
+        why: request.why.clone(),
+    }
+}
+
+fn one_of(routes: &[RouteName]) -> Option<RouteName> {
+    match routes {
+        [one] => Some(one.clone()),
+        _ => None,
+    }
+}
+
+fn names<T: std::fmt::Display>(names: impl Iterator<Item = T>) -> String {
+    let names: Vec<String> = names.map(|name| name.to_string()).collect();
+    if names.is_empty() {
+        "none".into()
+    } else {
+        names.join(", ")
+    }
+}
