@@ -83,12 +83,12 @@ impl fmt::Display for Removal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Removal::Route(route) => {
-                write!(f, "route \"{route}\" would be gone, and its names with it")
+                write!(f, "route {route} would be gone, and its names with it")
             }
             Removal::Pool(route, pool) => {
                 write!(
                     f,
-                    "pool \"{pool}\" is active or pinned in route \"{route}\" and would be gone from it"
+                    "pool {pool} is active or pinned in route {route} and would be gone from it"
                 )
             }
             Removal::Zones(count) => write!(f, "{count} zones would no longer be served"),

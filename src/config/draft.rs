@@ -100,8 +100,8 @@ pub(super) struct RouteDraft {
     pub(super) require_families: Option<At<BTreeSet<Family>>>,
     pub(super) address: Option<At<OwnerTemplate>>,
     pub(super) services: Vec<ServiceDraft>,
-    /// A `service` key was written.
-    pub(super) services_given: bool,
+    /// The `service` key is an empty list.
+    pub(super) no_services: bool,
     pub(super) check: CheckDraft,
 }
 

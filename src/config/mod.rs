@@ -100,7 +100,7 @@ pub fn parse(
         Ok(text)
     };
     let read = read(text, name, &mut files, &mut problems);
-    problems.sort();
+    problems.settle();
     match read {
         Some(read) if !problems.refuse() => Ok(Configuration {
             server: read.draft.server,
@@ -163,7 +163,7 @@ fn read(
     if hard {
         return None;
     }
-    let top = problems.line(file, 1);
+    let top = top(document.get_ref(), file);
     if !version(document.get_ref(), &top, problems) {
         return None;
     }
@@ -193,8 +193,8 @@ fn read(
     })
 }
 
-/// Reports what is not TOML. Says whether the rest of the file can still be read: after a slip inside one value it
-/// can; after an open bracket it would be misread.
+/// Reports what is not TOML. Says whether the rest of the file would be misread: after a slip inside one value it is
+/// not; after an open bracket it is.
 fn syntax(file: usize, errors: &[toml::de::Error], problems: &mut ConfigProblems) -> bool {
     let soft = |error: &toml::de::Error| {
         error.message() == "duplicate key"
@@ -204,7 +204,17 @@ fn syntax(file: usize, errors: &[toml::de::Error], problems: &mut ConfigProblems
         file,
         span: error.span().unwrap_or(0..0),
     };
-    for error in errors.iter().filter(|error| soft(error)) {
+    let start = |error: &toml::de::Error| error.span().map_or(0, |span| span.start);
+    let first = errors
+        .iter()
+        .filter(|error| !soft(error))
+        .min_by_key(|error| start(error));
+    // What comes after the first misreading follows from it.
+    let end = first.map_or(usize::MAX, start);
+    for error in errors
+        .iter()
+        .filter(|error| soft(error) && start(error) < end)
+    {
         let (message, help) = if error.message() == "duplicate key" {
             (
                 "the key is written twice in its table",
@@ -220,18 +230,11 @@ fn syntax(file: usize, errors: &[toml::de::Error], problems: &mut ConfigProblems
             .error(Rule::Syntax, &place(error), message)
             .help(help);
     }
-    // The others follow from the first.
-    let first = errors.iter().filter(|error| !soft(error));
-    let first = first.min_by_key(|error| error.span().map_or(0, |span| span.start));
     if let Some(first) = first {
         let message = first.message().lines().collect::<Vec<_>>().join("; ");
         problems
-            .error(
-                Rule::Syntax,
-                &place(first),
-                format!("this is not TOML: {message}"),
-            )
-            .help("the rest of the file can be read when this is mended");
+            .error(Rule::Syntax, &place(first), format!("this is not TOML: {message}"))
+            .help("look at the end of the line before, too; the rest of the file is read when this is mended");
     }
     first.is_some()
 }
@@ -247,6 +250,17 @@ fn quiet_after_syntax_errors(
     problems.list.retain(|problem| {
         problem.rule == Rule::Syntax || problem.place.file != file || !lines.contains(&problem.line)
     });
+}
+
+/// Where the file begins to speak: its version, else its first character.
+fn top(document: &DeTable<'_>, file: usize) -> Place {
+    let span = document
+        .get_key_value("version")
+        .map_or(0..0, |(key, value)| {
+            let (key, value) = (key.span(), value.span());
+            key.start..value.end.max(key.end)
+        });
+    Place { file, span }
 }
 
 /// Looks at `version` before anything else: another version has other keys.

@@ -106,6 +106,8 @@ rules! {
     HoldDown = "hold-down",
     /// Probing often enough to be refused by the probed.
     ProbeRate = "probe-rate",
+    /// A failure that would be noticed late.
+    SlowDetection = "slow-detection",
     /// A check setting without effect.
     NoEffect = "no-effect",
     /// `from` is a domain the probed servers host.
@@ -334,10 +336,12 @@ impl ConfigProblems {
         self.files[place.file].line_index(place.span.start) + 1
     }
 
-    /// Puts the problems in the order of the files.
-    pub(super) fn sort(&mut self) {
+    /// Puts the problems in the order of the files. What two services of a route have from one key is said once.
+    pub(super) fn settle(&mut self) {
         self.list
             .sort_by_key(|p| (p.place.file, p.line, p.column, p.severity, p.rule));
+        self.list
+            .dedup_by(|b, a| (&a.place, a.rule, &a.message) == (&b.place, b.rule, &b.message));
     }
 
     fn add(

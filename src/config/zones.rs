@@ -190,7 +190,7 @@ impl Report<'_> {
                     return;
                 }
                 if self.unserved > 1 {
-                    message = format!("{message}; nor for {} more", self.unserved - 1);
+                    message = format!("{message} (and {} more)", self.unserved - 1);
                 }
             }
             P::NameserverWithoutAddress { apex, .. } if self.refused.contains(apex) => return,
@@ -200,7 +200,7 @@ impl Report<'_> {
                 }
                 let names = self.homeless.get(route).copied().unwrap_or(1);
                 if names > 1 {
-                    message = format!("{message}; nor do {} more of its names", names - 1);
+                    message = format!("{message} (and {} more of its names)", names - 1);
                 }
             }
             _ => {}

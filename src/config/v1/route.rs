@@ -72,10 +72,10 @@ fn route(mut table: Table<'_>, base: &Path, problems: &mut ConfigProblems) -> Ro
     let failback = table
         .get("failback")
         .and_then(|v| v.choice(&failback, problems));
-    let a_year = Duration::from_secs(365 * 24 * 3600);
+    let longest = Duration::from_secs(30 * 24 * 3600);
     let hold_down = table
         .get("hold_down")
-        .and_then(|v| v.duration(Duration::ZERO..=a_year, problems));
+        .and_then(|v| v.duration(Duration::ZERO..=longest, problems));
     let ttl = table.get("ttl").and_then(|v| ttl(&v, problems));
     let exclusive = table.get("exclusive").and_then(|v| v.boolean(problems));
     if let Some(exclusive) = exclusive.filter(|exclusive| exclusive.value) {
@@ -94,9 +94,10 @@ fn route(mut table: Table<'_>, base: &Path, problems: &mut ConfigProblems) -> Ro
         .map(|v| families(&v, problems));
     let address = table.get("address").and_then(|v| address(&v, problems));
     let services = table.require("service", "[[route.service]]", problems);
-    let services_given = services.is_some();
+    let services = services.map(|v| v.tables(&keys::SERVICE, problems));
+    let no_services = services.as_ref().is_some_and(Vec::is_empty);
     let services = services
-        .map_or_else(Vec::new, |v| v.tables(&keys::SERVICE, problems))
+        .unwrap_or_default()
         .into_iter()
         .filter_map(|table| service(table, base, problems))
         .collect();
@@ -126,7 +127,7 @@ fn route(mut table: Table<'_>, base: &Path, problems: &mut ConfigProblems) -> Ro
         require_families,
         address,
         services,
-        services_given,
+        no_services,
         check,
         place: place.clone(),
     }
@@ -181,8 +182,9 @@ fn domains_of(
             list
         },
     );
+    let both = list.whole && file.is_some();
     let file = file.and_then(|v| path(&v, base, problems));
-    (list, file)
+    (list, file.filter(|_| !both))
 }
 
 fn route_pools(value: &Value<'_>, problems: &mut ConfigProblems) -> List<RoutePoolDraft> {

@@ -7,6 +7,9 @@ use std::time::Duration;
 use super::super::draft::CheckDraft;
 use super::super::problem::{At, ConfigProblems, Place, Rule};
 
+/// Slower detection than this is hardly meant: the longest back-off of common partners is as long.
+const SLOW: Duration = Duration::from_secs(300);
+
 /// What is looked at: a service of a route, for messages.
 pub(super) struct Subject<'a> {
     pub(super) kind: ServiceKind,
@@ -130,6 +133,22 @@ fn relations(
         problem.help(format!("write rise = {steady} or more, or lower steady"));
     }
     rates(subject, top, settings, problems);
+    let detection = settings.detection();
+    if detection > SLOW {
+        let place = top.interval.as_ref().map_or(subject.place, |v| &v.place);
+        problems
+            .warning(
+                Rule::SlowDetection,
+                place,
+                format!(
+                    "a pool of route {} that falls silent would be left only after {} ({})",
+                    subject.route,
+                    text(detection),
+                    subject.kind
+                ),
+            )
+            .help("shorten interval, timeout or min_fault, or lower fall");
+    }
     without_effect(top, settings, problems);
     if let Some(from) = &top.from
         && let Some(hosted) = subject
@@ -141,7 +160,7 @@ fn relations(
             .error(
                 Rule::FromHosted,
                 &from.place,
-                format!("from {:?} is a domain of route {:?}: a server refuses a partner that claims its own domain", from.value.as_str(), subject.route),
+                format!("from {} is a domain of route {}: a server refuses a partner that claims its own domain", from.value, subject.route),
             )
             .also(&hosted.place, "the route's domain")
             .help("write a domain of yours that these servers do not host, like \"probe.example.net\"");
@@ -164,7 +183,7 @@ fn rates(
                 Rule::ProbeRate,
                 place,
                 format!(
-                    "sipfederationtls of route {:?} is probed every {interval}: a Lync Edge throttles such a prober and writes an event for each failed handshake",
+                    "sipfederationtls of route {} is probed every {interval}: a Lync Edge throttles such a prober and writes an event for each failed handshake",
                     subject.route
                 ),
             )
@@ -174,7 +193,7 @@ fn rates(
             .warning(
                 Rule::ProbeRate,
                 place,
-                format!("{} of route {:?} is probed every {interval}: that suits a test bench, not a partner", subject.kind, subject.route),
+                format!("{} of route {} is probed every {interval}: that suits a test bench, not a partner", subject.kind, subject.route),
             )
             .help("10 s is polite; what partners feel is mostly the TTL and their own back-off");
     }

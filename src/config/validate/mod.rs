@@ -110,7 +110,7 @@ pub(super) fn no_duplicates<T: Ord + Display>(
                 .error(
                     Rule::Duplicate,
                     &item.place,
-                    format!("{what} \"{value}\" is written twice"),
+                    format!("{what} {value} is written twice"),
                 )
                 .label("again here")
                 .also(first, "first here")
@@ -170,16 +170,13 @@ fn canaries(draft: &Draft, problems: &mut ConfigProblems) {
             Some((pool, address))
         });
         if let Some((pool, address)) = used {
-            let pool = pool
-                .name
-                .as_ref()
-                .map_or("a pool", |name| name.value.as_str());
+            let pool = pool.name.as_ref().map_or("?", |name| name.value.as_str());
             problems
                 .error(
                     Rule::CanaryInPool,
                     &canary.place,
                     format!(
-                        "canary {} is an address of pool {pool:?}: it would vouch for itself",
+                        "canary {} is an address of pool {pool}: it would vouch for itself",
                         canary.value
                     ),
                 )
@@ -227,7 +224,7 @@ fn nameservers(draft: &Draft) -> Nameservers {
 /// A route as messages name it.
 fn title(route: &RouteDraft) -> String {
     match &route.name {
-        Some(name) => format!("route \"{}\"", name.value),
+        Some(name) => format!("route {}", name.value),
         None => "a route".to_owned(),
     }
 }

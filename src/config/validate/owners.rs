@@ -68,7 +68,7 @@ pub(super) fn collisions(
                     .error(
                         Rule::OwnerCollision,
                         place,
-                        format!("{who} both steer the {records} of \"{owner}\""),
+                        format!("{who} both steer the {records} of {owner}"),
                     )
                     .also(other_place, "the other one")
                     .help("a name has one route: take the domain out of one of them, or give the other an owner of its own");

@@ -14,6 +14,8 @@ use super::no_duplicates;
 pub(super) struct Pools {
     built: BTreeMap<PoolName, Pool>,
     declared: Vec<PoolName>,
+    /// Some pool has no name that could be taken: any name might be its.
+    nameless: bool,
 }
 
 impl Pools {
@@ -22,9 +24,9 @@ impl Pools {
         self.built.get(name)
     }
 
-    /// Whether the file has a pool of this name.
+    /// Whether the file has a pool of this name, or one that might be meant.
     pub(super) fn declares(&self, name: &PoolName) -> bool {
-        self.declared.contains(name)
+        self.nameless || self.declared.contains(name)
     }
 
     /// The names of all pools of the file.
@@ -44,6 +46,7 @@ pub(super) fn pools(draft: &Draft, problems: &mut ConfigProblems) -> Pools {
     let mut pools = Pools {
         built: BTreeMap::new(),
         declared: names.into_iter().map(|name| name.value).collect(),
+        nameless: draft.pools.iter().any(|pool| pool.name.is_none()),
     };
     for pool in &draft.pools {
         let built = build(pool, problems);
@@ -56,6 +59,12 @@ pub(super) fn pools(draft: &Draft, problems: &mut ConfigProblems) -> Pools {
 
 /// Warns of pools that nothing uses.
 pub(super) fn unused(draft: &Draft, problems: &mut ConfigProblems) {
+    let misread = problems
+        .errors()
+        .any(|problem| problem.rule == Rule::UnknownPool);
+    if misread || draft.routes.iter().any(|route| !route.pools.whole) {
+        return;
+    }
     for name in draft.pools.iter().filter_map(|pool| pool.name.as_ref()) {
         let mut used = draft.routes.iter().flat_map(|route| &route.pools.items);
         if used.all(|entry| entry.value.pool.value != name.value) {
@@ -63,10 +72,7 @@ pub(super) fn unused(draft: &Draft, problems: &mut ConfigProblems) {
                 .warning(
                     Rule::UnusedPool,
                     &name.place,
-                    format!(
-                        "pool \"{}\" is used by no route; it is not probed",
-                        name.value
-                    ),
+                    format!("pool {} is used by no route; it is not probed", name.value),
                 )
                 .help("add it to the pools of a route, or leave it out");
         }
@@ -77,7 +83,7 @@ fn build(pool: &PoolDraft, problems: &mut ConfigProblems) -> Option<Pool> {
     let title = pool
         .name
         .as_ref()
-        .map_or("a pool".to_owned(), |n| format!("pool \"{}\"", n.value));
+        .map_or("a pool".to_owned(), |n| format!("pool {}", n.value));
     if pool.targets_given && pool.targets.is_empty() {
         problems
             .error(

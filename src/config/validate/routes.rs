@@ -32,7 +32,7 @@ pub(super) fn route(
     for name in &names {
         if !pools.declares(&name.value) {
             let text = format!(
-                "{} uses pool \"{}\", which is not defined",
+                "{} uses pool {}, which is not defined",
                 title(route),
                 name.value
             );
@@ -69,7 +69,7 @@ pub(super) fn route(
         places,
         problems,
     );
-    if route.services_given && route.services.is_empty() {
+    if route.no_services {
         problems
             .error(
                 Rule::MissingKey,
@@ -139,7 +139,7 @@ fn check_domains(
                     Rule::ForeignCheckDomain,
                     &domain.place,
                     format!(
-                        "check domain \"{}\" is not a domain of {}: pools that do not host it will be found down",
+                        "check domain {} is not a domain of {}: pools that do not host it will be found down",
                         domain.value,
                         title(route)
                     ),
@@ -232,7 +232,7 @@ fn shared_addresses(route: &RouteDraft, pools: &[(&Pool, &Place)], problems: &mu
                             Rule::SharedAddress,
                             place,
                             format!(
-                                "pools \"{}\" and \"{}\" of {} share the address {address}: they would fail together",
+                                "pools {} and {} of {} share the address {address}: they would fail together",
                                 other.name,
                                 pool.name,
                                 title(route)
@@ -263,7 +263,7 @@ fn need(route: &RouteDraft, pools: &[(&Pool, &Place)], problems: &mut ConfigProb
                     Rule::Need,
                     &route.need.place,
                     format!(
-                        "{} needs {} targets up, but pool \"{}\" has {has}: it could never be up",
+                        "{} needs {} targets up, but pool {} has {has}: it could never be up",
                         title(route),
                         route.need.value,
                         pool.name
@@ -288,7 +288,7 @@ fn families(route: &RouteDraft, pools: &[(&Pool, &Place)], problems: &mut Config
                     Rule::FamilyMissing,
                     &required.place,
                     format!(
-                        "{} requires {family}, but pool \"{}\" publishes no {family} address: it could never be up",
+                        "{} requires {family}, but pool {} publishes no {family} address: it could never be up",
                         title(route),
                         pool.name
                     ),

@@ -147,7 +147,7 @@ fn target_names(
                 .iter()
                 .map(|e| e.value.pool.value.as_str());
             let text = format!(
-                "targets names pool \"{}\", which {} does not use",
+                "targets names pool {}, which {} does not use",
                 pool_name.value,
                 title(route)
             );
@@ -169,7 +169,7 @@ fn target_names(
                     Rule::BadValue,
                     &list.place,
                     format!(
-                        "targets gives pool \"{}\" {} name(s), but it has {} target(s)",
+                        "targets gives pool {} {} name(s), but it has {} target(s)",
                         pool.name,
                         list.items.len(),
                         pool.targets.len()
@@ -214,7 +214,7 @@ fn single(
                 Rule::SingleTargets,
                 at,
                 format!(
-                    "{} of {} is in mode \"single\", but pool \"{}\" has {} targets: which one is meant is unclear",
+                    "{} of {} is in mode \"single\", but pool {} has {} targets: which one is meant is unclear",
                     service.kind,
                     title(route),
                     pool.name,
@@ -258,7 +258,7 @@ fn tell_apart(
                     Rule::TargetCollision,
                     &draft.kind.place,
                     format!(
-                        "{} of {}: pools \"{}\" and \"{}\" have the same target \"{name}\", so partners cannot tell them apart",
+                        "{} of {}: pools {} and {} have the same target {name}, so partners cannot tell them apart",
                         service.kind,
                         title(route),
                         other.name,
@@ -302,7 +302,7 @@ fn directly_in_domain(
                     Rule::SipTarget,
                     place,
                     format!(
-                        "sipfederationtls of {}: target \"{name}\" of pool \"{}\" does not lie directly in \"{}\", so Lync partners refuse it",
+                        "sipfederationtls of {}: target {name} of pool {} does not lie directly in {}, so Lync partners refuse it",
                         title(route),
                         pool.name,
                         domain.value
