@@ -60,6 +60,9 @@ pub(super) fn choose(inputs: &Inputs<'_>, candidates: &[Candidate<'_>]) -> Choic
             wake: None,
         };
     }
+    if let Some(choice) = commanded(inputs, candidates) {
+        return choice;
+    }
     let Some(current) = current else {
         return begin(inputs, candidates);
     };
@@ -70,6 +73,20 @@ pub(super) fn choose(inputs: &Inputs<'_>, candidates: &[Candidate<'_>]) -> Choic
         Verdict::Down => leave_down(inputs, candidates, current),
         _ => fail_back(inputs, candidates, current),
     }
+}
+
+/// `failover` or `failback` names the pool just now. What was known when the command was planned allowed it;
+/// the next observation may leave it again.
+fn commanded(inputs: &Inputs<'_>, candidates: &[Candidate<'_>]) -> Option<Choice> {
+    let pool = find(candidates, inputs.commanded?)?;
+    let active = inputs.state.decision.as_ref().map(|last| &last.active);
+    let moved = match &inputs.trigger {
+        Trigger::Operator(reason) if active != Some(pool.name()) => {
+            Some(Move::Operator(reason.clone()))
+        }
+        _ => None,
+    };
+    Some(stay_at(pool.name(), moved))
 }
 
 /// No decision yet, or the configuration (or a drain with `--never`) took the active pool away.
