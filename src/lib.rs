@@ -19,3 +19,4 @@ pub mod zone;
 pub mod engine;
 pub mod store;
 pub mod control;
+pub mod demo;

@@ -15,7 +15,7 @@ mod tcp;
 mod tls;
 mod trust;
 mod wire;
-mod xml;
+pub(crate) mod xml;
 mod xmpp;
 
 pub use observation::{

@@ -357,11 +357,9 @@ impl CertificateFacts {
     pub fn remaining_permille(&self, now: Wall) -> u64 {
         let lifetime = self.not_after.since(self.not_before).as_secs();
         let left = self.not_after.since(now).as_secs();
-        if lifetime == 0 {
-            0
-        } else {
-            (left.min(lifetime) * 1000) / lifetime
-        }
+        (left.min(lifetime) * 1000)
+            .checked_div(lifetime)
+            .unwrap_or(0)
     }
 }
 

@@ -4,7 +4,6 @@
 //! The handshake is completed whatever the certificate is: the facts come first, judging them later.
 //! Never here: a certificate of ours; sessions kept between probes.
 
-use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -135,26 +134,22 @@ pub(super) enum Farewell {
 
 /// Sends close_notify and reads until the peer has closed. In TLS 1.3 our side is done before the server has
 /// looked at it: whatever it had to complain of comes now, ahead of its own close_notify.
-pub(super) fn hang_up(mut stream: SslStream<Wire>) -> impl Future<Output = Farewell> {
-    async move {
-        let wanted = stream.get_ref().client_certificate_wanted();
-        if stream.shutdown().await.is_err() {
-            return Farewell::Closed;
-        }
-        let mut sink = [0; 1024];
-        loop {
-            match stream.read(&mut sink).await {
-                Ok(0) => return Farewell::Closed,
-                Ok(_) => {}
-                Err(error) => {
-                    return match Failure::of_read(&error) {
-                        Failure::Alert { demand: true, .. } if wanted => {
-                            Farewell::CertificateDemanded
-                        }
-                        Failure::Alert { text, .. } => Farewell::Alert(text),
-                        _ => Farewell::Closed,
-                    };
-                }
+pub(super) async fn hang_up(mut stream: SslStream<Wire>) -> Farewell {
+    let wanted = stream.get_ref().client_certificate_wanted();
+    if stream.shutdown().await.is_err() {
+        return Farewell::Closed;
+    }
+    let mut sink = [0; 1024];
+    loop {
+        match stream.read(&mut sink).await {
+            Ok(0) => return Farewell::Closed,
+            Ok(_) => {}
+            Err(error) => {
+                return match Failure::of_read(&error) {
+                    Failure::Alert { demand: true, .. } if wanted => Farewell::CertificateDemanded,
+                    Failure::Alert { text, .. } => Farewell::Alert(text),
+                    _ => Farewell::Closed,
+                };
             }
         }
     }

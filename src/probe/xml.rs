@@ -24,7 +24,7 @@ const MAX_REFERENCE: usize = 10;
 
 /// Why the bytes are not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum XmlError {
+pub(crate) enum XmlError {
     /// Not well-formed XML.
     #[error("{0}")]
     Malformed(&'static str),
@@ -38,34 +38,34 @@ pub(super) enum XmlError {
 
 /// A name with its namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Name {
+pub(crate) struct Name {
     /// The namespace; none when the name is in no namespace.
-    pub(super) ns: Option<Arc<str>>,
+    pub(crate) ns: Option<Arc<str>>,
     /// The name without its prefix.
-    pub(super) local: String,
+    pub(crate) local: String,
 }
 
 impl Name {
     /// Whether this is the name `local` of the namespace `ns`.
-    pub(super) fn is(&self, ns: &str, local: &str) -> bool {
+    pub(crate) fn is(&self, ns: &str, local: &str) -> bool {
         self.local == local && self.ns.as_deref() == Some(ns)
     }
 }
 
 /// A start tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Start {
+pub(crate) struct Start {
     /// The element's name.
-    pub(super) name: Name,
+    pub(crate) name: Name,
     /// Its attributes, without namespace declarations.
-    pub(super) attributes: Vec<(Name, String)>,
+    pub(crate) attributes: Vec<(Name, String)>,
     /// The default namespace inside it.
-    pub(super) default_ns: Option<Arc<str>>,
+    pub(crate) default_ns: Option<Arc<str>>,
 }
 
 /// What the reader found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Event {
+pub(crate) enum Event {
     /// An element begins.
     Start(Start),
     /// The innermost open element ends.
@@ -75,7 +75,7 @@ pub(super) enum Event {
 }
 
 /// The reader: [`feed`](Reader::feed) it bytes, then take events until there are none.
-pub(super) struct Reader {
+pub(crate) struct Reader {
     buffer: Vec<u8>,
     /// The first byte of `buffer` that is not read yet.
     at: usize,
@@ -99,7 +99,7 @@ struct Open {
 
 impl Reader {
     /// A reader that takes at most `limit` bytes.
-    pub(super) fn new(limit: usize) -> Reader {
+    pub(crate) fn new(limit: usize) -> Reader {
         Reader {
             buffer: Vec::new(),
             at: 0,
@@ -116,7 +116,7 @@ impl Reader {
     }
 
     /// Takes more bytes; refuses those past the limit.
-    pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<(), XmlError> {
+    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<(), XmlError> {
         self.fed = self.fed.saturating_add(bytes.len());
         if self.fed > self.limit {
             return Err(XmlError::TooMuch("the stream does not end"));
@@ -128,12 +128,12 @@ impl Reader {
     }
 
     /// Whether bytes are left that no event has reported.
-    pub(super) fn has_unread(&self) -> bool {
+    pub(crate) fn has_unread(&self) -> bool {
         self.at < self.buffer.len()
     }
 
     /// The next event; none when more bytes are needed first.
-    pub(super) fn next(&mut self) -> Result<Option<Event>, XmlError> {
+    pub(crate) fn next(&mut self) -> Result<Option<Event>, XmlError> {
         loop {
             if self.end_due {
                 self.end_due = false;
@@ -556,11 +556,13 @@ mod tests {
     }
 
     fn starts(events: &[Event]) -> Vec<(Option<&str>, &str)> {
-        let name = |event| match event {
-            &Event::Start(ref start) => Some((start.name.ns.as_deref(), start.name.local.as_str())),
-            _ => None,
-        };
-        events.iter().filter_map(name).collect()
+        let mut names = Vec::new();
+        for event in events {
+            if let Event::Start(Start { name, .. }) = event {
+                names.push((name.ns.as_deref(), name.local.as_str()));
+            }
+        }
+        names
     }
 
     #[test]
