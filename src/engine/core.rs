@@ -59,6 +59,8 @@ pub struct Engine {
     pub(super) started: Now,
     pub(super) last: Now,
     serving: bool,
+    /// Questions whose answers could not be published for want of numbers.
+    starved: Triggers,
     next_token: u64,
     next_look: Mono,
 }
@@ -110,6 +112,7 @@ impl Engine {
             started: now,
             last: now,
             serving: false,
+            starved: Triggers::new(),
             next_token: 0,
             next_look: now.mono,
             configuration,
@@ -144,7 +147,9 @@ impl Engine {
                 self.tell(&transitions, now, &mut triggers, &mut out);
             }
             Event::Request(request) => self.receive(*request, now, &mut out),
-            Event::Stored { token, result } => self.stored(token, result, now, &mut out),
+            Event::Stored { token, result } => {
+                self.stored(token, result, now, &mut triggers, &mut out);
+            }
             Event::ConfigurationRejected { problems } => {
                 let first = problems.lines().next().unwrap_or("unreadable").to_owned();
                 let text = format!("configuration refused: {first}; the one in force stays");
@@ -278,6 +283,7 @@ impl Engine {
         token: BatchToken,
         result: Result<(), StoreFault>,
         now: Now,
+        triggers: &mut Triggers,
         out: &mut Vec<Effect>,
     ) {
         match &result {
@@ -304,6 +310,7 @@ impl Engine {
             Ok(()) => {
                 if let Some(Some(reservation)) = self.journal.stored(token) {
                     self.numbers.granted(reservation);
+                    triggers.append(&mut self.starved);
                 }
             }
             // The batch is still with the store: its second result will come.
