@@ -16,6 +16,7 @@ pub mod probe;
 pub mod health;
 pub mod decide;
 pub mod zone;
+pub mod serve;
 pub mod engine;
 pub mod store;
 pub mod control;

@@ -79,6 +79,9 @@ struct Reader<'a, 'l> {
     ttl_from_include: Option<u32>,
 }
 
+/// A fault and its line.
+type Fault = (u32, MasterFault);
+
 /// What holds within one file.
 struct Place {
     file: Arc<str>,
@@ -110,7 +113,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn entry(&mut self, place: &mut Place, entry: &Entry) -> Result<(), (u32, MasterFault)> {
+    fn entry(&mut self, place: &mut Place, entry: &Entry) -> Result<(), Fault> {
         let first = &entry.tokens[0];
         if !entry.owner_omitted && !first.quoted && first.text.starts_with(b"$") {
             return self.directive(place, entry);
@@ -156,7 +159,7 @@ impl Reader<'_, '_> {
         Ok(())
     }
 
-    fn directive(&mut self, place: &mut Place, entry: &Entry) -> Result<(), (u32, MasterFault)> {
+    fn directive(&mut self, place: &mut Place, entry: &Entry) -> Result<(), Fault> {
         let directive = shown(&entry.tokens[0].text);
         let words = &entry.tokens[1..];
         let line = entry.line;
@@ -188,7 +191,7 @@ impl Reader<'_, '_> {
         path: &Token,
         origin: Name,
         line: u32,
-    ) -> Result<(), (u32, MasterFault)> {
+    ) -> Result<(), Fault> {
         if place.depth >= INCLUDE_DEPTH {
             let limit = INCLUDE_DEPTH;
             return Err((line, MasterFault::IncludeDepth { limit }));
@@ -218,7 +221,7 @@ impl Reader<'_, '_> {
     }
 }
 
-fn read_owner(word: &Token, origin: &Name) -> Result<Name, (u32, MasterFault)> {
+fn read_owner(word: &Token, origin: &Name) -> Result<Name, Fault> {
     if word.quoted {
         let text = shown(&word.text);
         return Err((word.line, MasterFault::QuotedName { text }));
@@ -231,7 +234,7 @@ fn read_owner(word: &Token, origin: &Name) -> Result<Name, (u32, MasterFault)> {
 }
 
 /// Takes the TTL and the class, in either order and each at most once (RFC 1035 §5.1).
-fn ttl_and_class(words: &[Token]) -> Result<(Option<u32>, &[Token]), (u32, MasterFault)> {
+fn ttl_and_class(words: &[Token]) -> Result<(Option<u32>, &[Token]), Fault> {
     let (mut ttl, mut class) = (None, false);
     let mut rest = words;
     while let Some((word, after)) = rest.split_first() {
@@ -261,7 +264,7 @@ fn ttl_and_class(words: &[Token]) -> Result<(Option<u32>, &[Token]), (u32, Maste
     Ok((ttl, rest))
 }
 
-fn rtype_of(words: &[Token], end_line: u32) -> Result<(RecordType, &[Token]), (u32, MasterFault)> {
+fn rtype_of(words: &[Token], end_line: u32) -> Result<(RecordType, &[Token]), Fault> {
     let Some((word, rdata)) = words.split_first() else {
         return Err((end_line, MasterFault::NoType));
     };

@@ -1,0 +1,267 @@
+//! Answering a question: the one function every transport uses.
+//!
+//! In: the zones as published, a question. Out: an [`Answer`]: RRsets by section, and which of them the answer is
+//! not whole without. RFC 1034 §4.3.2 in its order, with the wildcards of RFC 4592 and the negatives of RFC 2308.
+//! Never here: octets and size limits (`message`), sockets, locks, clocks.
+
+use std::sync::Arc;
+
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
+
+use super::question::Question;
+use crate::zone::{Found, Name, Node, NodeKind, Rrset, ZoneVersion, Zones};
+
+/// How many aliases one answer follows.
+const CHAIN_LIMIT: usize = 8;
+
+/// What is said to a question.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The response code.
+    pub rcode: ResponseCode,
+    /// Whether the answer is authoritative (AA).
+    pub authoritative: bool,
+    /// The answer section.
+    pub answers: Vec<Placed>,
+    /// The authority section.
+    pub authorities: Vec<Placed>,
+    /// The additional section, what is required first.
+    pub additionals: Vec<Placed>,
+}
+
+/// An RRset in a section.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    /// Its owner as the answer shows it: the question's own spelling, a wildcard's expansion.
+    pub owner: Name,
+    /// The records.
+    pub set: Arc<Rrset>,
+    /// The TTL shown; a negative answer's SOA has a lower one than its own.
+    pub ttl: u32,
+    /// Whether the response is truncated when it does not fit (RFC 2181 §9, RFC 9471 §3.1).
+    pub required: bool,
+}
+
+impl Answer {
+    fn empty(rcode: ResponseCode) -> Answer {
+        Answer {
+            rcode,
+            authoritative: false,
+            answers: Vec::new(),
+            authorities: Vec::new(),
+            additionals: Vec::new(),
+        }
+    }
+}
+
+/// Answers a question of class IN and an ordinary type (or ANY) from the zones. `dnssec_ok` adds DS to referrals.
+pub fn answer(zones: &Zones, question: &Question, dnssec_ok: bool) -> Answer {
+    let mut reply = Reply {
+        zones,
+        rtype: question.rtype,
+        dnssec_ok,
+        answer: Answer::empty(ResponseCode::NoError),
+    };
+    reply.follow(&question.name);
+    reply.add_addresses();
+    reply.answer
+}
+
+struct Reply<'a> {
+    zones: &'a Zones,
+    rtype: RecordType,
+    dnssec_ok: bool,
+    answer: Answer,
+}
+
+enum Step {
+    Done,
+    Alias(Name),
+}
+
+impl Reply<'_> {
+    /// RFC 1034 §4.3.2 steps 2 and 3, again for each alias on the way.
+    fn follow(&mut self, name: &Name) {
+        let mut name = name.clone();
+        let mut seen: Vec<Name> = Vec::new();
+        loop {
+            let Some(zone) = self.zone_for(&name) else {
+                // The first name is not ours; the end of a chain may well be somebody else's.
+                if seen.is_empty() {
+                    self.answer.rcode = ResponseCode::Refused;
+                }
+                return;
+            };
+            let zone = zone.clone();
+            match self.step(&zone, &name) {
+                Step::Done => return,
+                Step::Alias(target) => {
+                    seen.push(std::mem::replace(&mut name, target));
+                    if seen.len() >= CHAIN_LIMIT || seen.contains(&name) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The zone to ask about a name. DS belongs to the parent's side of a cut, so at an apex the zone above
+    /// is asked where we have it (RFC 4035 §3.1.4.1).
+    fn zone_for(&self, name: &Name) -> Option<&Arc<ZoneVersion>> {
+        let zone = self.zones.zone_of(name.key())?;
+        if self.rtype == RecordType::DS && zone.apex() == name {
+            return self.zones.zone_above(name).or(Some(zone));
+        }
+        Some(zone)
+    }
+
+    fn step(&mut self, zone: &Arc<ZoneVersion>, name: &Name) -> Step {
+        match zone.find(name.key()) {
+            Found::Cut(cut) if self.rtype == RecordType::DS && cut.name == *name => {
+                self.claim_authority();
+                self.data(zone, name, cut)
+            }
+            Found::Cut(cut) => {
+                self.referral(zone, cut);
+                Step::Done
+            }
+            Found::Node(node) | Found::Wildcard(node) => {
+                self.claim_authority();
+                self.data(zone, name, node)
+            }
+            Found::Nothing => {
+                self.claim_authority();
+                // RFC 6604 §2.1: the code is that of the last name of a chain.
+                self.answer.rcode = ResponseCode::NXDomain;
+                self.negative(zone);
+                Step::Done
+            }
+        }
+    }
+
+    /// AA speaks of the first name (RFC 1035 §4.1.1): a referral behind an alias does not take it back.
+    fn claim_authority(&mut self) {
+        self.answer.authoritative = true;
+    }
+
+    /// RFC 1034 §4.3.2 step 3a: the node's data, expanded to `name` where the node is a wildcard.
+    fn data(&mut self, zone: &ZoneVersion, name: &Name, node: &Node) -> Step {
+        if self.rtype != RecordType::CNAME
+            && self.rtype != RecordType::ANY
+            && let Some(set) = node.set(RecordType::CNAME)
+            && node.kind == NodeKind::Authoritative
+        {
+            self.put_answer(name, set);
+            let target = set.rdatas.first().and_then(|rdata| rdata.target(set.rtype));
+            return target.map_or(Step::Done, Step::Alias);
+        }
+        let found = match self.rtype {
+            // RFC 8482 §4.1: one RRset of those there is a fair answer to ANY.
+            RecordType::ANY => node.sets.first(),
+            rtype => node.set(rtype),
+        };
+        match found {
+            Some(set) => self.put_answer(name, set),
+            None => self.negative(zone),
+        }
+        Step::Done
+    }
+
+    fn put_answer(&mut self, owner: &Name, set: &Arc<Rrset>) {
+        self.answer.answers.push(required(owner, set));
+    }
+
+    /// RFC 2308 §3 and §5: the SOA, with the TTL the negative answer may be kept for.
+    fn negative(&mut self, zone: &ZoneVersion) {
+        self.answer.authorities.push(Placed {
+            ttl: zone.negative_ttl(),
+            ..required(zone.apex(), zone.soa())
+        });
+    }
+
+    /// RFC 1034 §4.3.2 step 3b: the delegation and its glue, not authoritative.
+    fn referral(&mut self, zone: &ZoneVersion, cut: &Node) {
+        let Some(ns) = cut.set(RecordType::NS) else {
+            return;
+        };
+        self.answer.authorities.push(required(&cut.name, ns));
+        if self.dnssec_ok
+            && let Some(ds) = cut.set(RecordType::DS)
+        {
+            self.answer.authorities.push(required(&cut.name, ds));
+        }
+        for target in targets(ns) {
+            // RFC 9471 §3: without the addresses of name servers in the delegated zone nobody gets there.
+            if target.is_at_or_below(&cut.name)
+                && let Some(glue) = zone.node(target.key())
+            {
+                for set in addresses(glue) {
+                    self.answer.additionals.push(required(&target, set));
+                }
+            }
+        }
+    }
+
+    /// RFC 1034 §4.3.2 step 6: the addresses of every target shown, as far as our zones have them.
+    fn add_addresses(&mut self) {
+        let shown = self.answer.answers.iter().chain(&self.answer.authorities);
+        let targets: Vec<Name> = shown.flat_map(|placed| targets(&placed.set)).collect();
+        for (n, target) in targets.iter().enumerate() {
+            let there = |placed: &Placed| {
+                placed.owner == *target
+                    && matches!(placed.set.rtype, RecordType::A | RecordType::AAAA)
+            };
+            if targets[..n].contains(target)
+                || self.answer.answers.iter().any(there)
+                || self.answer.additionals.iter().any(there)
+            {
+                continue;
+            }
+            let Some(zone) = self.zones.zone_of(target.key()) else {
+                continue;
+            };
+            let node = match zone.find(target.key()) {
+                Found::Node(node) | Found::Wildcard(node) => Some(node),
+                // Glue of another delegation (RFC 9471 §2.2): helps, and is not ours to insist on.
+                Found::Cut(_) if self.is_referral() => zone.node(target.key()),
+                Found::Cut(_) | Found::Nothing => None,
+            };
+            for set in node.into_iter().flat_map(|node| addresses(node)) {
+                self.answer.additionals.push(Placed {
+                    required: false,
+                    ..required(target, set)
+                });
+            }
+        }
+    }
+
+    fn is_referral(&self) -> bool {
+        let authorities = &self.answer.authorities;
+        authorities
+            .iter()
+            .any(|placed| placed.set.rtype == RecordType::NS)
+    }
+}
+
+fn required(owner: &Name, set: &Arc<Rrset>) -> Placed {
+    Placed {
+        owner: owner.clone(),
+        set: set.clone(),
+        ttl: set.ttl,
+        required: true,
+    }
+}
+
+fn addresses(node: &Node) -> impl Iterator<Item = &Arc<Rrset>> {
+    [RecordType::A, RecordType::AAAA]
+        .into_iter()
+        .filter_map(|rtype| node.set(rtype))
+}
+
+/// The hosts an RRset leads to, in its order.
+fn targets(set: &Rrset) -> impl Iterator<Item = Name> {
+    let leads = matches!(set.rtype, RecordType::SRV | RecordType::NS | RecordType::MX);
+    let rdatas = if leads { set.rdatas.as_slice() } else { &[] };
+    rdatas.iter().filter_map(|rdata| rdata.target(set.rtype))
+}

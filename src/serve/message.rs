@@ -1,0 +1,262 @@
+//! Writing a response: compression, sizes, truncation.
+//!
+//! In: what the response repeats, an answer, the room there is. Out: octets that fit, an OPT among them whenever
+//! the request had one, and nothing after the last record. RRsets go in whole or not at all (RFC 2181 §9).
+//! Never here: what is said.
+
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
+
+use super::answer::{Answer, Placed};
+use super::question::{Edns, Envelope};
+use crate::zone::{Name, Rrset, compresses_names};
+
+/// The largest datagram we send or announce: it passes every path in use without fragments.
+pub const UDP_LIMIT: u16 = 1232;
+/// What a datagram may have without EDNS (RFC 1035 §4.2.1).
+const PLAIN_UDP_LIMIT: u16 = 512;
+const HEADER: usize = 12;
+const OPT: usize = 11;
+/// Compression pointers reach this far (RFC 1035 §4.1.4).
+const POINTER_REACH: usize = 0x3fff;
+/// How many names are remembered to point at: bounds the work for a message of 64 KiB.
+const REMEMBERED: usize = 192;
+
+/// The room a response over UDP has: what the client takes, at least 512 (RFC 6891 §6.2.3), at most 1232.
+pub fn udp_limit(edns: Option<Edns>) -> usize {
+    let size = edns.map_or(PLAIN_UDP_LIMIT, |edns| {
+        edns.udp_size.clamp(PLAIN_UDP_LIMIT, UDP_LIMIT)
+    });
+    usize::from(size)
+}
+
+/// Writes a response of at most `limit` octets into `out`, replacing what is there. Says whether it had to be
+/// truncated (TC).
+pub fn write(envelope: &Envelope, answer: &Answer, limit: usize, out: &mut Vec<u8>) -> bool {
+    let reserve = if envelope.edns.is_some() { OPT } else { 0 };
+    let mut writer = Writer {
+        out,
+        names: Vec::new(),
+        limit: limit.saturating_sub(reserve),
+    };
+    writer.begin(envelope);
+    let body = writer.out.len();
+    let mut counts = [0_u16; 3];
+    let mut truncated = !writer.required(&answer.answers, &mut counts[0])
+        || !writer.required(&answer.authorities, &mut counts[1]);
+    if truncated {
+        // A part of an answer helps nobody: the client asks again over TCP.
+        writer.rewind(body);
+        counts = [0; 3];
+    } else {
+        for placed in &answer.additionals {
+            let fits = writer.rrset(placed, &mut counts[2]);
+            truncated |= !fits && placed.required;
+        }
+    }
+    let question = u16::from(envelope.question.is_some());
+    let additional = counts[2] + u16::from(envelope.edns.is_some());
+    let flags = Flags {
+        authoritative: answer.authoritative,
+        truncated,
+    };
+    let counts = [question, counts[0], counts[1], additional];
+    if let Some(edns) = &envelope.edns {
+        push_opt(out, edns, answer.rcode);
+    }
+    put_header(out, envelope, flags, answer.rcode, counts);
+    truncated
+}
+
+/// Writes a response that says nothing but its code.
+pub fn write_error(envelope: &Envelope, rcode: ResponseCode, out: &mut Vec<u8>) {
+    let mut writer = Writer {
+        out,
+        names: Vec::new(),
+        limit: usize::from(PLAIN_UDP_LIMIT),
+    };
+    writer.begin(envelope);
+    let flags = Flags {
+        authoritative: false,
+        truncated: false,
+    };
+    let question = u16::from(envelope.question.is_some());
+    let counts = [question, 0, 0, u16::from(envelope.edns.is_some())];
+    if let Some(edns) = &envelope.edns {
+        push_opt(out, edns, rcode);
+    }
+    put_header(out, envelope, flags, rcode, counts);
+}
+
+#[derive(Clone, Copy)]
+struct Flags {
+    authoritative: bool,
+    truncated: bool,
+}
+
+/// RD is copied; RA, AD and CD are clear: we neither recurse nor validate (RFC 4035 §3.1.6 for CD).
+fn put_header(
+    out: &mut [u8],
+    envelope: &Envelope,
+    flags: Flags,
+    rcode: ResponseCode,
+    counts: [u16; 4],
+) {
+    out[..2].copy_from_slice(&envelope.id.to_be_bytes());
+    out[2] = 0x80
+        | envelope.opcode << 3
+        | u8::from(flags.authoritative) << 2
+        | u8::from(flags.truncated) << 1
+        | u8::from(envelope.recursion_desired);
+    out[3] = rcode.low();
+    for (n, count) in counts.into_iter().enumerate() {
+        out[4 + 2 * n..6 + 2 * n].copy_from_slice(&count.to_be_bytes());
+    }
+}
+
+fn push_opt(out: &mut Vec<u8>, edns: &Edns, rcode: ResponseCode) {
+    out.push(0);
+    out.extend(u16::from(RecordType::OPT).to_be_bytes());
+    out.extend(UDP_LIMIT.to_be_bytes());
+    // Extended code, version 0, DO as asked (RFC 6891 §6.1.3, §6.1.4), no options.
+    out.extend([rcode.high(), 0, u8::from(edns.dnssec_ok) << 7, 0]);
+    out.extend([0, 0]);
+}
+
+struct Writer<'a> {
+    out: &'a mut Vec<u8>,
+    /// Where names, and the ends of names, begin in the message.
+    names: Vec<u16>,
+    limit: usize,
+}
+
+impl Writer<'_> {
+    /// Leaves room for the header and writes the question.
+    fn begin(&mut self, envelope: &Envelope) {
+        self.out.clear();
+        self.out.resize(HEADER, 0);
+        if let Some(question) = &envelope.question {
+            self.name(question.name.wire());
+            self.out.extend(u16::from(question.rtype).to_be_bytes());
+            self.out.extend(question.class.to_be_bytes());
+        }
+    }
+
+    /// Writes RRsets that must all be there; says whether they fit.
+    fn required(&mut self, sets: &[Placed], count: &mut u16) -> bool {
+        sets.iter().all(|placed| self.rrset(placed, count))
+    }
+
+    /// Writes an RRset, or nothing of it when it does not fit.
+    fn rrset(&mut self, placed: &Placed, count: &mut u16) -> bool {
+        let before = self.out.len();
+        for n in 0..placed.set.rdatas.len() {
+            self.record(&placed.owner, &placed.set, n, placed.ttl);
+            if self.out.len() > self.limit {
+                self.rewind(before);
+                return false;
+            }
+        }
+        *count += u16::try_from(placed.set.rdatas.len()).unwrap_or(u16::MAX);
+        true
+    }
+
+    fn record(&mut self, owner: &Name, set: &Rrset, n: usize, ttl: u32) {
+        self.name(owner.wire());
+        self.out.extend(u16::from(set.rtype).to_be_bytes());
+        self.out.extend([0, 1]);
+        self.out.extend(ttl.to_be_bytes());
+        let length_at = self.out.len();
+        self.out.extend([0, 0]);
+        self.rdata(set.rtype, set.rdatas[n].wire());
+        let length = u16::try_from(self.out.len() - length_at - 2).unwrap_or(u16::MAX);
+        self.out[length_at..length_at + 2].copy_from_slice(&length.to_be_bytes());
+    }
+
+    /// Names in RDATA are compressed only for the types of RFC 1035 (RFC 3597 §4; RFC 2782 for SRV targets).
+    fn rdata(&mut self, rtype: RecordType, wire: &[u8]) {
+        if !compresses_names(rtype) {
+            self.out.extend_from_slice(wire);
+            return;
+        }
+        let names = match rtype {
+            RecordType::SOA => 2,
+            _ => 1,
+        };
+        let mut rest = wire;
+        if rtype == RecordType::MX {
+            let (preference, name) = wire.split_at(2);
+            self.out.extend_from_slice(preference);
+            rest = name;
+        }
+        for _ in 0..names {
+            let length = name_length(rest);
+            self.name(&rest[..length]);
+            rest = &rest[length..];
+        }
+        self.out.extend_from_slice(rest);
+    }
+
+    /// Writes a name, its longest ending that was written before as a pointer. Case must agree: what an operator
+    /// or a client wrote is what is read.
+    fn name(&mut self, wire: &[u8]) {
+        let mut at = 0;
+        while wire[at] != 0 {
+            let ending = &wire[at..];
+            if let Some(pointer) = self.names.iter().find(|from| self.is_at(ending, **from)) {
+                let pointer = 0xc000 | *pointer;
+                self.out.extend(pointer.to_be_bytes());
+                return;
+            }
+            let here = self.out.len();
+            if here <= POINTER_REACH && self.names.len() < REMEMBERED {
+                self.names.extend(u16::try_from(here));
+            }
+            let next = at + 1 + usize::from(wire[at]);
+            self.out.extend_from_slice(&wire[at..next]);
+            at = next;
+        }
+        self.out.push(0);
+    }
+
+    /// Whether the name written at `from` is `ending`.
+    fn is_at(&self, ending: &[u8], from: u16) -> bool {
+        let mut at = usize::from(from);
+        let mut rest = ending;
+        loop {
+            let Some(&length) = self.out.get(at) else {
+                return false;
+            };
+            if length >= 0xc0 {
+                // Pointers are ours and point backwards, so this ends.
+                let Some(&low) = self.out.get(at + 1) else {
+                    return false;
+                };
+                at = usize::from(length & 0x3f) << 8 | usize::from(low);
+                continue;
+            }
+            let end = 1 + usize::from(length);
+            if self.out.get(at..at + end) != rest.get(..end) {
+                return false;
+            }
+            if length == 0 {
+                return true;
+            }
+            at += end;
+            rest = &rest[end..];
+        }
+    }
+
+    fn rewind(&mut self, to: usize) {
+        self.out.truncate(to);
+        self.names.retain(|name| usize::from(*name) < to);
+    }
+}
+
+fn name_length(wire: &[u8]) -> usize {
+    let mut at = 0;
+    while wire[at] != 0 {
+        at += 1 + usize::from(wire[at]);
+    }
+    at + 1
+}

@@ -1,0 +1,234 @@
+//! Reading a request.
+//!
+//! In: the octets of a datagram or of one TCP message. Out: a [`Request`] to answer, a [`Rejection`] to send back,
+//! or nothing to say. Every step is bounded by the octets that are there: no count in the header makes us
+//! allocate. Never here: zones.
+
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
+
+use crate::zone::Name;
+
+/// The least a message has: its header.
+const HEADER: usize = 12;
+const CLASS_IN: u16 = 1;
+
+/// What a response repeats of its request, whatever it says.
+#[derive(Clone, Debug)]
+pub struct Envelope {
+    /// The identifier.
+    pub id: u16,
+    /// The operation, 0 to 15.
+    pub opcode: u8,
+    /// Recursion desired: copied, never done.
+    pub recursion_desired: bool,
+    /// The question as asked, case included; none when it could not be read.
+    pub question: Option<Question>,
+    /// What the request's OPT said; none without one.
+    pub edns: Option<Edns>,
+}
+
+/// One question.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// The name, in the case it was asked in.
+    pub name: Name,
+    /// The type.
+    pub rtype: RecordType,
+    /// The class.
+    pub class: u16,
+}
+
+/// EDNS(0) of a request (RFC 6891).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edns {
+    /// The version; only 0 is understood.
+    pub version: u8,
+    /// The largest datagram the client takes, as it said.
+    pub udp_size: u16,
+    /// DNSSEC OK (RFC 3225): echoed.
+    pub dnssec_ok: bool,
+}
+
+/// A request that can be asked of the zones.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// What the response repeats.
+    pub envelope: Envelope,
+    /// The question.
+    pub question: Question,
+}
+
+/// A request that is answered without looking at any zone.
+#[derive(Clone, Debug)]
+pub struct Rejection {
+    /// What the response repeats.
+    pub envelope: Envelope,
+    /// Why.
+    pub rcode: ResponseCode,
+}
+
+/// Why a message is not a request for the zones.
+#[derive(Clone, Debug)]
+pub enum Unasked {
+    /// It is a response, or shorter than a header: saying anything could start a loop.
+    Silent,
+    /// It gets an error.
+    Rejected(Rejection),
+}
+
+/// Reads a message.
+pub fn read(octets: &[u8]) -> Result<Request, Unasked> {
+    let Some((header, body)) = octets.split_at_checked(HEADER) else {
+        return Err(Unasked::Silent);
+    };
+    let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+    if header[2] & 0x80 != 0 {
+        return Err(Unasked::Silent);
+    }
+    let mut envelope = Envelope {
+        id: word(0),
+        opcode: header[2] >> 3 & 0x0f,
+        recursion_desired: header[2] & 1 != 0,
+        question: None,
+        edns: None,
+    };
+    let counts = [word(4), word(6), word(8), word(10)];
+    let whole = sections(body, counts, &mut envelope);
+    let rcode = match (&whole, &envelope.edns) {
+        // RFC 6891 §6.1.3: before anything else that an unknown version might have meant otherwise.
+        (Ok(()), Some(edns)) if edns.version != 0 => ResponseCode::BADVERS,
+        _ if envelope.opcode != 0 => ResponseCode::NotImp,
+        (Err(Malformed), _) => ResponseCode::FormErr,
+        (Ok(()), _) => match &envelope.question {
+            // RFC 9619 §3: a query has one question.
+            None => ResponseCode::FormErr,
+            Some(question) => match refusal(question) {
+                Some(rcode) => rcode,
+                None => {
+                    let question = question.clone();
+                    return Ok(Request { envelope, question });
+                }
+            },
+        },
+    };
+    Err(Unasked::Rejected(Rejection { envelope, rcode }))
+}
+
+/// Questions that no zone has an answer to.
+fn refusal(question: &Question) -> Option<ResponseCode> {
+    let number = u16::from(question.rtype);
+    match number {
+        // SIG(0)'s 0, OPT, TKEY and TSIG are never asked for.
+        0 | 41 | 249 | 250 => Some(ResponseCode::FormErr),
+        // Transfers are refused here (RFC 5936 §2.2.1), over any transport.
+        251 | 252 => Some(ResponseCode::Refused),
+        // MAILB, MAILA and unassigned question types (RFC 6895 §3.1).
+        128..=248 | 253 | 254 => Some(ResponseCode::NotImp),
+        _ if question.class != CLASS_IN => Some(ResponseCode::Refused),
+        _ => None,
+    }
+}
+
+struct Malformed;
+
+/// Walks all four sections, taking the one question and the OPT.
+fn sections(body: &[u8], counts: [u16; 4], envelope: &mut Envelope) -> Result<(), Malformed> {
+    let mut rest = body;
+    for n in 0..counts[0] {
+        let (question, after) = read_question(rest)?;
+        envelope.question = (n == 0 && counts[0] == 1).then_some(question);
+        rest = after;
+    }
+    for (section, count) in counts.into_iter().enumerate().skip(1) {
+        for _ in 0..count {
+            let (record, after) = read_record(rest)?;
+            rest = after;
+            if section < 3 || record.rtype != u16::from(RecordType::OPT) {
+                continue;
+            }
+            // RFC 6891 §6.1.1: one OPT, owned by the root.
+            if !record.owned_by_root || envelope.edns.is_some() || !options_whole(record.rdata) {
+                return Err(Malformed);
+            }
+            let ttl = record.ttl.to_be_bytes();
+            envelope.edns = Some(Edns {
+                version: ttl[1],
+                udp_size: record.class,
+                dnssec_ok: ttl[2] & 0x80 != 0,
+            });
+        }
+    }
+    if rest.is_empty() {
+        Ok(())
+    } else {
+        Err(Malformed)
+    }
+}
+
+fn read_question(octets: &[u8]) -> Result<(Question, &[u8]), Malformed> {
+    // A pointer in the first name of a message can point at nothing but the header: not a name.
+    let (name, used) = Name::read_wire(octets).map_err(|_| Malformed)?;
+    let after = &octets[used..];
+    let (fixed, rest) = after.split_at_checked(4).ok_or(Malformed)?;
+    let question = Question {
+        name,
+        rtype: RecordType::from(u16::from_be_bytes([fixed[0], fixed[1]])),
+        class: u16::from_be_bytes([fixed[2], fixed[3]]),
+    };
+    Ok((question, rest))
+}
+
+struct RecordHead<'a> {
+    owned_by_root: bool,
+    rtype: u16,
+    class: u16,
+    ttl: u32,
+    rdata: &'a [u8],
+}
+
+fn read_record(octets: &[u8]) -> Result<(RecordHead<'_>, &[u8]), Malformed> {
+    let after = skip_name(octets)?;
+    let (fixed, rest) = after.split_at_checked(10).ok_or(Malformed)?;
+    let length = usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
+    let (rdata, rest) = rest.split_at_checked(length).ok_or(Malformed)?;
+    let head = RecordHead {
+        owned_by_root: octets.first() == Some(&0),
+        rtype: u16::from_be_bytes([fixed[0], fixed[1]]),
+        class: u16::from_be_bytes([fixed[2], fixed[3]]),
+        ttl: u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]),
+        rdata,
+    };
+    Ok((head, rest))
+}
+
+/// Goes past a name without following pointers: nothing but OPT matters to us, and the root owns that.
+fn skip_name(octets: &[u8]) -> Result<&[u8], Malformed> {
+    let mut rest = octets;
+    loop {
+        let (&length, after) = rest.split_first().ok_or(Malformed)?;
+        match length {
+            0 => return Ok(after),
+            1..=63 => rest = after.get(usize::from(length)..).ok_or(Malformed)?,
+            192.. => return after.get(1..).ok_or(Malformed),
+            _ => return Err(Malformed),
+        }
+    }
+}
+
+/// Whether the options fill the OPT's data exactly; which ones they are does not matter (RFC 6891 §6.1.2:
+/// unknown options are ignored).
+fn options_whole(rdata: &[u8]) -> bool {
+    let mut rest = rdata;
+    while !rest.is_empty() {
+        let Some((fixed, after)) = rest.split_at_checked(4) else {
+            return false;
+        };
+        let length = usize::from(u16::from_be_bytes([fixed[2], fixed[3]]));
+        match after.get(length..) {
+            Some(next) => rest = next,
+            None => return false,
+        }
+    }
+    true
+}

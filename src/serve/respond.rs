@@ -1,0 +1,63 @@
+//! From request octets to response octets: the whole way of a query, pure.
+//!
+//! In: the zones as published, a message, the transport it came by. Out: the response's octets and what they say,
+//! for the counters. Never here: sockets.
+
+use hickory_proto::op::ResponseCode;
+
+use super::answer::answer;
+use super::message::{udp_limit, write, write_error};
+use super::question::{Unasked, read};
+use crate::zone::Zones;
+
+/// How a request came, which decides how large its response may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// A datagram: at most what the client takes, and 1232.
+    Udp,
+    /// A stream: at most 65,535 octets.
+    Tcp,
+}
+
+/// What was said to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing: the message was no request.
+    Silent,
+    /// A response is in the buffer.
+    Response {
+        /// Its code.
+        rcode: ResponseCode,
+        /// Whether it is truncated.
+        truncated: bool,
+    },
+}
+
+/// Answers one message from the zones into `out`, replacing what is there.
+pub fn respond(zones: &Zones, request: &[u8], transport: Transport, out: &mut Vec<u8>) -> Outcome {
+    out.clear();
+    match read(request) {
+        Err(Unasked::Silent) => Outcome::Silent,
+        Err(Unasked::Rejected(rejection)) => {
+            write_error(&rejection.envelope, rejection.rcode, out);
+            Outcome::Response {
+                rcode: rejection.rcode,
+                truncated: false,
+            }
+        }
+        Ok(request) => {
+            let edns = request.envelope.edns;
+            let limit = match transport {
+                Transport::Udp => udp_limit(edns),
+                Transport::Tcp => usize::from(u16::MAX),
+            };
+            let dnssec_ok = edns.is_some_and(|edns| edns.dnssec_ok);
+            let answer = answer(zones, &request.question, dnssec_ok);
+            let truncated = write(&request.envelope, &answer, limit, out);
+            Outcome::Response {
+                rcode: answer.rcode,
+                truncated,
+            }
+        }
+    }
+}
