@@ -1,4 +1,4 @@
-//! Topologies, decisions and master files for the tests of this module and of `serve/`.
+//! Topologies, decisions and master files for the tests of this module.
 
 #![allow(clippy::unwrap_used)]
 
@@ -180,11 +180,4 @@ pub(crate) fn publish(
         .collect();
     let generation = Generation(previous.map_or(0, |zones| zones.generation().0) + 1);
     compile(layout, &decisions, previous, generation, Serial(serial))
-}
-
-/// One zone of static records, published alone.
-pub(crate) fn static_zones(zones: &[(&str, &str)]) -> Zones {
-    let apexes: Vec<&str> = zones.iter().map(|(apex, _)| *apex).collect();
-    let layout = layout(&topology(Vec::new(), &apexes), zones).unwrap();
-    publish(&layout, &[], None, 1)
 }
