@@ -84,7 +84,12 @@ fn fact(observation: &Observation, phase: Phase) -> String {
 }
 
 fn negotiated(tls: &TlsFacts) -> String {
-    format!("{} {}", tls.version, tls.cipher)
+    let asks = if tls.client_certificate_wanted {
+        ", asks for a client certificate"
+    } else {
+        ""
+    };
+    format!("{} {}{asks}", tls.version, tls.cipher)
 }
 
 fn shown(certificate: &CertificateFacts, now: Wall) -> String {
@@ -146,16 +151,16 @@ fn result(observation: &Observation) -> String {
 
 fn hints(observation: &Observation) -> Vec<String> {
     let mut hints = Vec::new();
-    if let Some(tls) = &observation.tls {
-        if tls.legacy {
-            hints.push(format!(
-                "legacy TLS ({}): partners that demand TLS 1.2 cannot connect; accept = [\"legacy-tls\"] makes it count as up",
-                tls.version
-            ));
-        }
-        if tls.client_certificate_wanted {
-            hints.push("the server asks for a client certificate; a probe has none".to_owned());
-        }
+    if let Some(TlsFacts {
+        legacy: true,
+        version,
+        ..
+    }) = &observation.tls
+    {
+        hints.push(format!(
+            "legacy TLS ({version}): partners that demand TLS 1.2 cannot connect; accept = [\"legacy-tls\"] \
+             makes it count as up"
+        ));
     }
     if let Some(certificate) = &observation.certificate {
         if !certificate.client_auth && certificate.fault != Some(CertificateFault::Missing) {

@@ -11,16 +11,16 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_openssl::SslStream;
 
-pub const HEADER: &str = "<?xml version='1.0'?><stream:stream xmlns='jabber:server' \
+pub(crate) const HEADER: &str = "<?xml version='1.0'?><stream:stream xmlns='jabber:server' \
     xmlns:stream='http://etherx.jabber.org/streams' from='contoso.com' id='1' version='1.0'>";
-pub const STARTTLS: &str =
+pub(crate) const STARTTLS: &str =
     "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/></stream:features>";
-pub const PROCEED: &str = "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
-pub const INSIDE: &str =
+pub(crate) const PROCEED: &str = "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
+pub(crate) const INSIDE: &str =
     "<stream:features><dialback xmlns='urn:xmpp:features:dialback'/></stream:features>";
 
 /// A stream error of this condition.
-pub fn error(condition: &str) -> String {
+pub(crate) fn error(condition: &str) -> String {
     format!(
         "<stream:error><{condition} xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>"
     )
@@ -28,7 +28,7 @@ pub fn error(condition: &str) -> String {
 
 /// One thing a fake does with a connection.
 #[derive(Clone)]
-pub enum Step {
+pub(crate) enum Step {
     /// Reads until it has heard this since the last `Hear`.
     Hear(&'static str),
     /// Says this.
@@ -50,7 +50,7 @@ pub enum Step {
 }
 
 /// The beginning of an honest server, up to `<proceed/>`.
-pub fn to_proceed() -> Vec<Step> {
+pub(crate) fn to_proceed() -> Vec<Step> {
     vec![
         Step::Hear("version='1.0'>"),
         Step::Say(HEADER.to_owned() + STARTTLS),
@@ -61,33 +61,36 @@ pub fn to_proceed() -> Vec<Step> {
 
 /// What a fake heard on its latest connection.
 #[derive(Clone, Debug, Default)]
-pub struct Heard {
+pub(crate) struct Heard {
     /// All of it, inside TLS too.
-    pub text: String,
+    pub(crate) text: String,
     /// The name asked for in the TLS handshake.
-    pub server_name: Option<String>,
+    pub(crate) server_name: Option<String>,
     /// The protocol agreed on in the TLS handshake.
-    pub alpn: Option<String>,
+    pub(crate) alpn: Option<String>,
     /// The script has ended, and the connection with it.
-    pub ended: bool,
+    pub(crate) ended: bool,
     /// The probe ended the connection in order: with close_notify inside TLS, with FIN.
-    pub closed_in_order: bool,
+    pub(crate) closed_in_order: bool,
 }
 
 /// A running fake.
-pub struct Fake {
-    pub address: SocketAddr,
+pub(crate) struct Fake {
+    pub(crate) address: SocketAddr,
     heard: watch::Receiver<Heard>,
     task: JoinHandle<()>,
 }
 
 impl Fake {
     /// Starts one on 127.0.0.1; each connection gets the script from its beginning.
-    pub async fn start(script: impl IntoIterator<Item = Step>) -> Fake {
+    pub(crate) async fn start(script: impl IntoIterator<Item = Step>) -> Fake {
         Fake::start_on(super::ANY_PORT, script).await
     }
 
-    pub async fn start_on(address: SocketAddr, script: impl IntoIterator<Item = Step>) -> Fake {
+    pub(crate) async fn start_on(
+        address: SocketAddr,
+        script: impl IntoIterator<Item = Step>,
+    ) -> Fake {
         let script: Vec<Step> = script.into_iter().collect();
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -106,7 +109,7 @@ impl Fake {
     }
 
     /// What was heard, once the script has ended.
-    pub async fn heard(&self) -> Heard {
+    pub(crate) async fn heard(&self) -> Heard {
         self.heard
             .clone()
             .wait_for(|heard| heard.ended)

@@ -2,6 +2,7 @@
 //!
 //! In: fakes on loopback, each following a script. Out: nothing but passed tests. Never here: verdicts;
 //! a test holds an observation to the facts.
+#![allow(clippy::unwrap_used)]
 
 mod canary;
 mod clear;

@@ -15,7 +15,10 @@ use super::fakes::{Fake, HEADER, INSIDE, Step, to_proceed};
 use super::{Bench, SHORT, domain, probe, probe_at, read_now, reason, stopped};
 
 /// A server's TLS settings.
-pub fn server(identity: &Identity, settings: impl FnOnce(&mut SslContextBuilder)) -> SslContext {
+pub(crate) fn server(
+    identity: &Identity,
+    settings: impl FnOnce(&mut SslContextBuilder),
+) -> SslContext {
     let mut builder = SslContext::builder(SslMethod::tls_server()).unwrap();
     builder.set_security_level(0);
     builder.set_certificate(&identity.certificate).unwrap();
@@ -25,7 +28,7 @@ pub fn server(identity: &Identity, settings: impl FnOnce(&mut SslContextBuilder)
 }
 
 /// The library's defaults.
-pub fn modern(_: &mut SslContextBuilder) {}
+pub(crate) fn modern(_: &mut SslContextBuilder) {}
 
 /// One version and one suite only.
 fn only(version: SslVersion, suites: &str) -> impl FnOnce(&mut SslContextBuilder) {
