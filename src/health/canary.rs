@@ -22,6 +22,9 @@ const LOST_AFTER: Duration = Duration::from_secs(2);
 /// While blind, a canary is tried again this long after its last attempt ended.
 const BLIND_RETRY: Duration = Duration::from_secs(2);
 
+/// However many checks fail, a canary is tried no more often than this.
+const CANARY_SPACING: Duration = Duration::from_millis(200);
+
 /// Canaries are tried this often without need, so that a dead one is seen before it is needed.
 const ROUTINE: Duration = Duration::from_secs(300);
 
@@ -230,7 +233,7 @@ impl Canary {
             return Some(ended + BLIND_RETRY);
         }
         match waiting {
-            Some(wanted) if began < wanted => Some(wanted),
+            Some(wanted) if began < wanted => Some(wanted.max(began + CANARY_SPACING)),
             _ => Some(began + ROUTINE),
         }
     }

@@ -5,6 +5,8 @@
 //!
 //! The table is `docs/health.md`, one row per arm below.
 
+use std::time::Duration;
+
 use crate::probe::{CertificateFacts, Observation, Phase, ProbeResult, Reason, StreamCondition};
 use crate::topology::{Accept, CertificatePolicy, CheckSettings};
 
@@ -56,11 +58,13 @@ pub fn judge(observation: &Observation, settings: &CheckSettings) -> Outcome {
 fn line_of(observation: &Observation) -> String {
     match &observation.result {
         ProbeResult::Reached => match observation.reached {
-            Some(depth) => format!(
-                "reached {depth} in {} ms",
-                observation.duration().as_millis()
-            ),
-            None => format!("reached in {} ms", observation.duration().as_millis()),
+            Some(depth) => {
+                format!(
+                    "reached {depth} in {} ms",
+                    answer_time(observation).as_millis()
+                )
+            }
+            None => format!("reached in {} ms", answer_time(observation).as_millis()),
         },
         ProbeResult::Stopped { phase, reason } => match (phase, reason) {
             // The connect phase and the certificate name themselves in their reasons.
@@ -70,6 +74,17 @@ fn line_of(observation: &Observation) -> String {
             _ => format!("{} in {phase}", reason.describe()),
         },
     }
+}
+
+/// How long the server took to answer: closing is up to the peer's mood and says nothing about its health.
+fn answer_time(observation: &Observation) -> Duration {
+    let closing = observation
+        .phases
+        .iter()
+        .filter(|timing| timing.phase == Phase::Close)
+        .map(|timing| Duration::from_micros(timing.micros))
+        .sum();
+    observation.duration().saturating_sub(closing)
 }
 
 /// The grade as it is worked out: it only gets worse.
@@ -136,8 +151,9 @@ impl<'a> Sum<'a> {
 
     /// What keeps a probe that came far enough from being plainly good.
     fn shortcomings(&mut self, observation: &Observation) {
-        if observation.duration() > self.settings.timeout / 2 {
-            let text = format!("slow ({} ms)", observation.duration().as_millis());
+        let took = answer_time(observation);
+        if took > self.settings.timeout / 2 {
+            let text = format!("slow ({} ms)", took.as_millis());
             self.degraded(Accept::Slow, text);
         }
         if let Some(tls) = observation.tls.as_ref().filter(|tls| tls.legacy) {

@@ -4,7 +4,8 @@
 //! and which probes are due. Never here: I/O, sleeping, reading a clock, operator's will.
 //!
 //! [`Health`] is the face. Behind it an observation is judged (`judge`), counted (`watch`, `threshold`), held
-//! against the canaries (`canary`) and summed up per pool (`pool`); `schedule` says what is probed next.
+//! against the canaries (`canary`) and summed up per pool (`pool`); `schedule` and
+//! `address` say what is probed next.
 
 mod verdict;
 mod judge;
@@ -12,6 +13,7 @@ mod threshold;
 mod canary;
 mod watch;
 mod pool;
+mod address;
 mod schedule;
 mod node;
 

@@ -143,22 +143,30 @@ impl Health {
         }
         self.waiting
             .retain(|id| self.checks.get(id).is_some_and(Watch::waits_for_canary));
+        let blind = self.canaries.blind();
         self.canaries.reconfigure(&topology.canaries);
         self.schedule.reconfigure(topology.checks.iter(), now.mono);
-        self.reconfigure_pools(topology, now)
+        let mut transitions = self.reconfigure_pools(topology, now);
+        if let (Some(since), None) = (blind, self.canaries.blind()) {
+            // The rule was turned off: what was seen without it counted is forgotten, as when a canary answers.
+            transitions.push(Transition::BlindEnded { since });
+            self.forget_unconfirmed(None, now, &mut transitions);
+        }
+        transitions
     }
 
-    /// A probe has ended. Results of checks that are no longer configured are dropped.
+    /// A probe has ended. Dropped are results of checks that are not configured (any more), of probes made with
+    /// settings that no longer hold, and of probes that had been taken for lost.
     pub fn observe(&mut self, observation: &Observation, now: Now) -> Vec<Transition> {
         let (id, ip) = (&observation.check, observation.peer.ip());
-        let Some(watch) = self.checks.get(id) else {
+        if !self.schedule.awaits(id, observation.began) {
+            return Vec::new();
+        }
+        let watch = self.checks.get(id);
+        let Some(watch) = watch.filter(|watch| observation.began >= watch.born) else {
             self.schedule.ended(id, ip, End::Nothing, now.mono);
             return Vec::new();
         };
-        if observation.began < watch.born {
-            self.schedule.ended(id, ip, End::Nothing, now.mono);
-            return Vec::new();
-        }
         let outcome = judge(observation, &watch.check.settings);
         let shared = outcome.grade == Grade::Failed && fails_before_stream(observation);
         let ip = watch.check.peer.ip();
