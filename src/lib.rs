@@ -20,4 +20,5 @@ pub mod serve;
 pub mod engine;
 pub mod store;
 pub mod control;
+pub mod cli;
 pub mod demo;

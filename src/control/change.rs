@@ -13,11 +13,11 @@ use axum::{Extension, Json};
 use super::author::Peer;
 use super::extract::{Body, Known, etag, precondition, presentable};
 use super::look::{AnyNode, find_pool, find_route, find_route_pool, find_target};
-use super::node::{Ask, Node, Reload};
+use super::node::{Node, Reload};
 use super::refusal::{Refused, invalid};
 use super::wire::{DrainBody, FailoverBody, FreezeBody, How, Nothing, PinBody, ReloadBody};
 use crate::decide::{Generation, OverrideKey};
-use crate::engine::{Command, Done, View};
+use crate::engine::{Ask, Command, Done, View};
 use crate::topology::RouteName;
 
 /// What every change comes with.

@@ -24,6 +24,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr};
 use nix::sys::stat::{Mode, fchmod};
+use nix::unistd::Group;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -80,10 +81,11 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Binds the socket with mode 0660. A socket that a dead process left is replaced, a live one is not.
+    /// Binds the socket with these permission bits and group (the process's own when none is named). A socket that a
+    /// dead process left is replaced, a live one is not.
     ///
     /// Must be called within a tokio runtime.
-    pub fn bind(path: &Path) -> Result<Listener, ListenError> {
+    pub fn bind(path: &Path, mode: u32, group: Option<&str>) -> Result<Listener, ListenError> {
         let fault = |error: io::Error| ListenError::Io {
             path: path.to_owned(),
             error,
@@ -108,7 +110,10 @@ impl Listener {
         let aside = path.with_extension(format!("new-{}", std::process::id()));
         let _ = fs::remove_file(&aside);
         let bound = bind_closed(&aside).and_then(|socket| {
-            fs::set_permissions(&aside, fs::Permissions::from_mode(0o660))?;
+            if let Some(name) = group {
+                give_to_group(&aside, name)?;
+            }
+            fs::set_permissions(&aside, fs::Permissions::from_mode(mode & 0o777))?;
             fs::rename(&aside, path)?;
             Ok(socket)
         });
@@ -180,6 +185,12 @@ fn bind_closed(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
     bind(std::os::fd::AsRawFd::as_raw_fd(&fd), &UnixAddr::new(path)?)?;
     listen(&fd, Backlog::MAXCONN)?;
     Ok(fd.into())
+}
+
+fn give_to_group(path: &Path, name: &str) -> io::Result<()> {
+    let group = Group::from_name(name)?
+        .ok_or_else(|| io::Error::other(format!("there is no group {name} on this machine")))?;
+    std::os::unix::fs::chown(path, None, Some(group.gid.as_raw()))
 }
 
 async fn connection(stream: UnixStream, router: Router) {

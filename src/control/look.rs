@@ -13,14 +13,15 @@ use serde::Deserialize;
 
 use super::explanation::Explanation;
 use super::extract::{Body, Known, etag};
-use super::node::{HistoryFilter, Node};
+use super::node::Node;
+use super::probing::Probed;
 use super::refusal::{Refused, unknown};
 use super::wire::{ProbeBody, ServerHealth, TargetView};
 use crate::clock::Wall;
 use crate::decide::{Override, OverrideKey};
 use crate::engine::{Alarm, Entry, PoolView, RouteView, View, ZoneView};
 use crate::health::{AddressHealth, Verdict};
-use crate::probe::Observation;
+use crate::store::HistoryFilter;
 use crate::topology::{CheckId, DomainName, PoolName, RouteName};
 
 pub(super) type AnyNode = State<Arc<dyn Node>>;
@@ -74,7 +75,7 @@ pub(super) async fn probe(
     State(node): AnyNode,
     Path(name): Path<String>,
     Body(body): Body<ProbeBody>,
-) -> Result<Json<Vec<Observation>>, Refused> {
+) -> Result<Json<Vec<Probed>>, Refused> {
     let view = node.view().await?;
     let route = find_route(&view, &name)?;
     if let Some(pool) = &body.pool {
@@ -145,6 +146,7 @@ pub(super) async fn history(
         route: route.clone(),
         since: query.since,
         limit: query.limit.unwrap_or(USUAL_HISTORY).min(LONGEST_HISTORY),
+        ..HistoryFilter::default()
     };
     let entries = node.history(filter).await?;
     if let (true, Some(name)) = (entries.is_empty(), route) {

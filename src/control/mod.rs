@@ -14,6 +14,7 @@ mod listener;
 mod look;
 mod near;
 mod node;
+mod probing;
 mod refusal;
 mod router;
 mod wire;
@@ -21,7 +22,8 @@ mod wire;
 pub use explanation::{Explanation, Next, PARTNER_CACHE};
 pub use listener::{ListenError, Listener};
 pub use near::nearest;
-pub use node::{Answer, Ask, HistoryFilter, Node, Reload};
+pub use node::{Answer, Node, Reload};
+pub use probing::{Probed, probe_route};
 pub use router::router;
 pub use wire::{
     DrainBody, FailoverBody, FreezeBody, How, Nothing, PinBody, ProbeBody, ReloadBody,

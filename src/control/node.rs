@@ -6,9 +6,9 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::clock::Wall;
-use crate::engine::{Command, Done, Entry, Refusal, View};
-use crate::probe::Observation;
+use super::probing::Probed;
+use crate::engine::{Ask, Done, Entry, Refusal, View};
+use crate::store::HistoryFilter;
 use crate::topology::{DomainName, PoolName, RouteName};
 
 /// An answer that is on its way.
@@ -26,7 +26,7 @@ pub trait Node: Send + Sync + 'static {
     fn history(&self, filter: HistoryFilter) -> Answer<'_, Vec<Entry>>;
 
     /// Probes a route's pools now, or one of them; changes no verdict.
-    fn probe(&self, route: RouteName, pool: Option<PoolName>) -> Answer<'_, Vec<Observation>>;
+    fn probe(&self, route: RouteName, pool: Option<PoolName>) -> Answer<'_, Vec<Probed>>;
 
     /// The zone as master-file text; none when it is not served.
     fn zone_text(&self, apex: &DomainName) -> Option<String>;
@@ -55,30 +55,4 @@ pub struct Reload {
     pub dry_run: bool,
     /// Permit that an active or pinned pool, or more than a few zones, go.
     pub allow_removal: bool,
-}
-
-/// A command with who asks and how.
-#[derive(Clone, Debug)]
-pub struct Ask {
-    /// What is asked.
-    pub command: Command,
-    /// Who asks.
-    pub author: String,
-    /// Why, in the operator's words.
-    pub why: Option<String>,
-    /// Work it out and answer, but change nothing.
-    pub dry_run: bool,
-    /// Accept that the change is lost at restart when the store cannot commit it.
-    pub volatile: bool,
-}
-
-/// Which entries of history are wanted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HistoryFilter {
-    /// Only what is about this route, or about all routes.
-    pub route: Option<RouteName>,
-    /// Nothing before this moment.
-    pub since: Option<Wall>,
-    /// The newest so many of what is left.
-    pub limit: usize,
 }

@@ -1,0 +1,392 @@
+//! `repoint route explain`: how a route's present answers came about, on one screen.
+//!
+//! In: an [`Explanation`]. Out: what was observed, what is in force, the decision with its evidence, the records, what
+//! comes next and what holds it back, and how long partners would feel a failure. The screen reads in the order of the
+//! pipeline, so that the eye follows a fact from the probe to the answer.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::moment::{both, distance, length};
+use super::paint::{Paint, Tone, hang};
+use super::status::{describe, quoted, tone_of, verdict_word};
+use super::table::{Cell, Table};
+use crate::control::{Explanation, Next, PARTNER_CACHE};
+use crate::decide::Reason;
+use crate::engine::{CheckView, OwnerView, RoutePoolView, RouteView};
+use crate::health::Verdict;
+use crate::topology::{CheckId, DomainName, FailbackPolicy, FailoverPolicy, Family};
+
+/// Domains, and owner names for them, are shown so far; `--json` has all.
+const DOMAINS_SHOWN: usize = 3;
+
+/// The whole screen.
+pub(super) fn screen(it: &Explanation, paint: Paint) -> String {
+    let parts = [
+        title(it, paint),
+        observed(it, paint),
+        in_force(it, paint),
+        decision(it, paint),
+        answers(it, paint),
+        next(it, paint),
+        recovery(it, paint),
+    ];
+    parts.join("\n")
+}
+
+fn title(it: &Explanation, paint: Paint) -> String {
+    let route = &it.route;
+    let since = distance(route.decision.at, it.at);
+    let title = format!(
+        "route {}: {} is active, decided {since}",
+        route.name, route.decision.active
+    );
+    let mut out = paint.heading(&title, &it.at.to_string());
+    out.push_str(&hang("domains     ", &domains(&route.domains)));
+    out
+}
+
+/// The first few domains and how many more.
+pub(super) fn domains(all: &[DomainName]) -> String {
+    let shown: Vec<&str> = all
+        .iter()
+        .take(DOMAINS_SHOWN)
+        .map(DomainName::as_str)
+        .collect();
+    let more = match all.len().saturating_sub(DOMAINS_SHOWN) {
+        0 => String::new(),
+        n => format!(" and {n} more"),
+    };
+    format!("{}{more}", shown.join(", "))
+}
+
+fn observed(it: &Explanation, paint: Paint) -> String {
+    let mut out = paint.heading("OBSERVED", "what the probes see");
+    for pool in &it.route.pools {
+        out.push_str(&pool_checks(it, pool, paint));
+    }
+    if let Some(since) = it.blind {
+        let text = format!("our own network fails since {}", both(since, it.at));
+        out.push_str(&format!("  {}\n", paint.tone(Tone::Bad, &text)));
+    } else if !it.canaries.is_empty() {
+        let answered = it
+            .canaries
+            .iter()
+            .filter(|c| c.answered == Some(true))
+            .count();
+        let asked = it.canaries.iter().filter(|c| c.answered.is_some()).count();
+        let text = match asked {
+            0 => "canaries    not asked yet: they are when a check fails".to_owned(),
+            _ => format!("canaries    {answered} of {asked} answered when last asked"),
+        };
+        out.push_str(&format!("  {}\n", paint.tone(Tone::Quiet, &text)));
+    }
+    out
+}
+
+/// A pool as its route sees it, with its checks.
+pub(super) fn pool_checks(it: &Explanation, pool: &RoutePoolView, paint: Paint) -> String {
+    let checks: BTreeMap<&CheckId, &CheckView> = it.checks.iter().map(|c| (&c.id, c)).collect();
+    let width = it.route.pools.iter().map(|p| p.pool.as_str().len()).max();
+    let mut table = Table::new();
+    let mut shown: Vec<&CheckId> = Vec::new();
+    for using in &pool.checks {
+        if shown.contains(&&using.check) {
+            continue;
+        }
+        shown.push(&using.check);
+        if let Some(check) = checks.get(&using.check) {
+            table.row(check_row(it, check, using.publish));
+        }
+    }
+    pool_line(it, pool, width.unwrap_or(0), paint) + &table.render(paint)
+}
+
+fn pool_line(it: &Explanation, pool: &RoutePoolView, width: usize, paint: Paint) -> String {
+    let health = &pool.health;
+    let verdict = match (health.observed, health.partial) {
+        (false, _) => "not observed yet".to_owned(),
+        (true, true) => format!("{} (partly)", verdict_word(health.verdict)),
+        (true, false) => verdict_word(health.verdict).to_owned(),
+    };
+    let verdict = paint.tone(tone_of(health.verdict), &verdict);
+    let since = distance(health.since_wall, it.at);
+    let mut line = format!("  {:<width$}  {verdict}, since {since}", pool.pool.as_str());
+    let optional: Vec<String> = health
+        .optional
+        .iter()
+        .filter(|(_, verdict)| **verdict != Verdict::Up)
+        .map(|(service, verdict)| format!("{service} (not required) {}", verdict_word(*verdict)))
+        .collect();
+    if !optional.is_empty() {
+        line.push_str(&format!("; {}", optional.join(", ")));
+    }
+    line.push('\n');
+    line
+}
+
+fn check_row(it: &Explanation, check: &CheckView, publish: std::net::IpAddr) -> [Cell; 4] {
+    let health = &check.health;
+    let place = match publish == check.peer.ip() {
+        true => check.peer.to_string(),
+        // Behind NAT: what partners are given is not what is probed.
+        false => format!("{} (for {publish})", check.peer),
+    };
+    let mut verdict = verdict_word(health.verdict).to_owned();
+    match (health.verdict, health.failures) {
+        (Verdict::Up, n) if n > 0 => verdict.push_str(&format!(", {n} failing")),
+        (Verdict::Down | Verdict::Degraded | Verdict::Unknown, _) if health.successes > 0 => {
+            verdict.push_str(&format!(", {} well", health.successes));
+        }
+        _ => {}
+    }
+    let last = match (&health.cause, &health.last) {
+        (Some(cause), _) if health.verdict != Verdict::Up => cause.clone(),
+        (_, Some(last)) => last.clone(),
+        (_, None) => "not probed yet".into(),
+    };
+    let when = health
+        .last_wall
+        .map(|at| format!(", {}", distance(at, it.at)));
+    [
+        Cell::from(format!("  {} {place}", check.service)),
+        check.domain.as_str().into(),
+        Cell::toned(tone_of(health.verdict), verdict),
+        Cell::toned(Tone::Quiet, format!("{last}{}", when.unwrap_or_default())),
+    ]
+}
+
+fn in_force(it: &Explanation, paint: Paint) -> String {
+    let mut out = paint.heading("IN FORCE", "what operators and the policy make of it");
+    let route = &it.route;
+    out.push_str(&hang("  order       ", &order(route)));
+    let wanted = match &route.home {
+        Some(home) => format!("{home} (home: an operator's failover)"),
+        None => format!("{} (preferred)", route.wanted),
+    };
+    out.push_str(&hang("  wanted      ", &wanted));
+    out.push_str(&overrides(it, paint));
+    out.push_str(&hang("  policy      ", &policy(it)));
+    for alarm in it.alarms.iter().take(4) {
+        let text = match alarm.subject.as_str() {
+            "" => format!("{}: {}", alarm.kind, alarm.text),
+            subject => format!("{} {subject}: {}", alarm.kind, alarm.text),
+        };
+        out.push_str(&hang("  alarm       ", &text));
+    }
+    if it.alarms.len() > 4 {
+        out.push_str(&format!(
+            "  and {} alarms more: repoint status\n",
+            it.alarms.len() - 4
+        ));
+    }
+    out
+}
+
+/// `1. edgepool2 (active)   2. edgepool1 (drained)`
+fn order(route: &RouteView) -> String {
+    let order = route.decision.order.iter().enumerate();
+    let places: Vec<String> = order
+        .map(|(place, pool)| {
+            let drained = route.pools.iter().any(|p| p.pool == *pool && p.drained);
+            let mark = match (place, drained) {
+                (0, false) => " (active)",
+                (0, true) => " (active, drained)",
+                (_, true) => " (drained)",
+                (_, false) => "",
+            };
+            format!("{}. {pool}{mark}", place + 1)
+        })
+        .collect();
+    places.join("  ")
+}
+
+fn overrides(it: &Explanation, paint: Paint) -> String {
+    if it.overrides.is_empty() {
+        return "  overrides   none\n".into();
+    }
+    let mut out = String::new();
+    for value in &it.overrides {
+        let end = match value.until {
+            Some(until) => format!("ends {}", both(until, it.at)),
+            None => "without end".into(),
+        };
+        let reason = match value.reason.as_deref() {
+            Some(_) => format!(": {}", quoted(value.reason.as_deref())),
+            None => String::new(),
+        };
+        let text = format!("{} by {}, {end}{reason}", describe(value), value.author);
+        let lines = hang("  override    ", &text);
+        out.push_str(&paint.tone(Tone::Doubtful, lines.trim_end()));
+        out.push('\n');
+    }
+    out
+}
+
+fn policy(it: &Explanation) -> String {
+    let route = &it.route;
+    let failover = match route.failover {
+        FailoverPolicy::Auto => "auto",
+        FailoverPolicy::Ask => "ask",
+        FailoverPolicy::Observe => "observe",
+    };
+    let failback = match route.failback {
+        FailbackPolicy::Auto => "auto",
+        FailbackPolicy::Manual => "manual",
+    };
+    let latch = match route.latched {
+        Some(since) => format!("LATCHED since {}", both(since, it.at)),
+        None => "not latched".into(),
+    };
+    let hold_down = match route.failback_at {
+        Some(at) if at > it.at => {
+            format!(
+                "; hold-down ends in {}, then failback",
+                length(at.since(it.at))
+            )
+        }
+        _ => String::new(),
+    };
+    let warm = match route.warm {
+        true => "",
+        false => "; starting: nothing changes by itself before every check was observed once",
+    };
+    format!(
+        "failover {failover}, failback {failback}; {} of {} switches in the last 60 min, {latch}{hold_down}{warm}",
+        route.switches, route.max_switches
+    )
+}
+
+fn decision(it: &Explanation, paint: Paint) -> String {
+    let decision = &it.route.decision;
+    let note = format!("generation {}, {}", decision.generation, decision.at);
+    let mut out = paint.heading("DECISION", &note);
+    out.push_str(&hang("  why         ", &decision.reason.describe()));
+    let evidence = match &decision.reason {
+        Reason::Failover { evidence, .. } | Reason::Reorder { evidence } => evidence.as_slice(),
+        _ => &[],
+    };
+    if !evidence.is_empty() {
+        let mut table = Table::new();
+        for one in evidence.iter().take(4) {
+            table.row([
+                Cell::from(format!("evidence    {}", one.check)),
+                Cell::toned(tone_of(one.verdict), verdict_word(one.verdict)),
+                format!("{} failures", one.failures).into(),
+                Cell::toned(
+                    Tone::Quiet,
+                    format!("{}, {}", one.cause, distance(one.at, decision.at)),
+                ),
+            ]);
+        }
+        out.push_str(&table.render(paint));
+    }
+    out
+}
+
+fn answers(it: &Explanation, paint: Paint) -> String {
+    let route = &it.route;
+    let mut out = paint.heading("ANSWERS", &format!("TTL {} s", route.decision.ttl));
+    let first = route.domains.first();
+    let of_first = |owner: &&OwnerView| match first {
+        Some(domain) => owner.owner.is_at_or_below(domain),
+        None => true,
+    };
+    let mut owners: Vec<&OwnerView> = route.owners.iter().filter(of_first).collect();
+    if owners.is_empty() {
+        owners = route.owners.iter().take(4).collect();
+    }
+    let mut table = Table::new();
+    for owner in &owners {
+        for (number, (kind, data)) in records(route, owner).into_iter().enumerate() {
+            let name = match number {
+                0 => owner.owner.as_str(),
+                _ => "",
+            };
+            table.row([name.into(), kind.into(), data.into()]);
+        }
+    }
+    out.push_str(&table.render(paint));
+    let hidden = route.owners.len().saturating_sub(owners.len());
+    if hidden > 0 {
+        out.push_str(&format!(
+            "  and {hidden} owner names more with the same records\n"
+        ));
+    }
+    let serials: Vec<String> = it
+        .zones
+        .iter()
+        .filter(|zone| owners.iter().any(|owner| owner.zone == zone.apex))
+        .map(|zone| format!("{} {}", zone.apex, zone.serial))
+        .collect();
+    out.push_str(&hang("  serials     ", &serials.join(", ")));
+    out
+}
+
+fn records(route: &RouteView, owner: &OwnerView) -> Vec<(&'static str, String)> {
+    let decision = &route.decision;
+    match owner.service {
+        Some(service) => decision
+            .services
+            .get(&service)
+            .into_iter()
+            .flatten()
+            .map(|srv| {
+                let data = format!(
+                    "{} {} {} {}",
+                    srv.priority, srv.weight, srv.port, srv.target
+                );
+                ("SRV", data)
+            })
+            .collect(),
+        None => decision
+            .addresses
+            .iter()
+            .flat_map(|(family, addresses)| {
+                let kind = match family {
+                    Family::Ipv4 => "A",
+                    Family::Ipv6 => "AAAA",
+                };
+                addresses
+                    .iter()
+                    .map(move |address| (kind, address.to_string()))
+            })
+            .collect(),
+    }
+}
+
+fn next(it: &Explanation, paint: Paint) -> String {
+    let mut out = paint.heading("NEXT", "");
+    for held in &it.route.held_by {
+        out.push_str(&hang("  held        ", held));
+    }
+    let active = &it.route.decision.active;
+    let detection = length(it.route.detection);
+    let text = match &it.next {
+        Next::Switches { to } => {
+            format!("if {active} falls silent, repoint switches to {to} within {detection}")
+        }
+        Next::Waits { to, because } => format!(
+            "if {active} falls silent, {to} could take over, but nothing happens by itself: {because}. To move: repoint failover {}",
+            it.route.name
+        ),
+        Next::Stays { because } => {
+            format!("if {active} falls silent, the answers stay as they are: {because}")
+        }
+    };
+    out.push_str(&hang("  then        ", &text));
+    out
+}
+
+fn recovery(it: &Explanation, paint: Paint) -> String {
+    let total = length(Duration::from_secs(it.recovery_seconds));
+    let text = format!(
+        "silent pool: detection up to {} + TTL {} s + partners' caches up to {} = up to {total}; a partner whose attempt has begun waits out its own time-outs besides",
+        length(it.route.detection),
+        it.route.decision.ttl,
+        length(PARTNER_CACHE)
+    );
+    let lines = hang("RECOVERY    ", &text);
+    let rest = lines.strip_prefix("RECOVERY").unwrap_or(&lines);
+    format!("{}{rest}", paint.tone(Tone::Heading, "RECOVERY"))
+}

@@ -1,0 +1,161 @@
+//! The command line: `repoint <noun> <verb>`, one file per noun.
+//!
+//! In: argv. Out: the answer on stdout, talk on stderr, an exit code. Never here: a decision; commands ask the
+//! running server through its control socket, and `docs/commands.md` is the reference of what they print.
+
+mod change;
+mod client;
+mod config;
+mod drain;
+mod explain;
+mod failover;
+mod failure;
+mod freeze;
+mod generate;
+mod history;
+mod moment;
+mod paint;
+mod pin;
+mod pool;
+mod probe;
+mod route;
+mod session;
+mod state;
+mod status;
+mod table;
+mod target;
+mod zone;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use failure::Failure;
+use session::Session;
+
+/// Keep XMPP and SIP federation pointed at a pool that works.
+///
+/// repoint is an authoritative DNS server. It probes every Edge pool the way partners reach it, and moves the SRV and
+/// address records of a federation identity together when a pool fails, recovers, is drained or is pinned.
+#[derive(Debug, Parser)]
+#[command(
+    name = "repoint",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Begin with:\n  repoint status                  how everything is\n  repoint route explain ROUTE     why a route points where it does\n\n\
+                  Exit codes: 0 done and served, 1 refused or failed, 2 wrong usage, 3 no answer from the server."
+)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+struct Common {
+    /// Print the answer as JSON
+    #[arg(long, global = true)]
+    json: bool,
+    /// The control socket of the server
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "REPOINT_SOCKET",
+        default_value = "/run/repoint/control.sock",
+        hide_env_values = true
+    )]
+    socket: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Status(status::Status),
+    #[command(subcommand)]
+    Route(route::Route),
+    #[command(subcommand)]
+    Pool(pool::Pool),
+    #[command(subcommand)]
+    Target(target::Target),
+    Pin(pin::Pin),
+    Unpin(pin::Unpin),
+    Freeze(freeze::Freeze),
+    Unfreeze(freeze::Unfreeze),
+    Failover(failover::Failover),
+    Failback(failover::Failback),
+    Probe(probe::Probe),
+    History(history::History),
+    #[command(subcommand)]
+    Zone(zone::Zone),
+    #[command(subcommand)]
+    Config(config::Config),
+    #[command(subcommand)]
+    State(state::State),
+    Completions(generate::Completions),
+    Man(generate::Man),
+}
+
+/// Does what the command line says. The caller hands the code to the system.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    match dispatch(&cli) {
+        Ok(code) => code,
+        Err(failure) => {
+            session::report(&failure, cli.common.json);
+            failure.exit()
+        }
+    }
+}
+
+fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
+    let session = Session::new(&cli.common.socket, cli.common.json)?;
+    let session = &session;
+    match &cli.command {
+        Command::Status(it) => it.run(session),
+        Command::Route(it) => it.run(session),
+        Command::Pool(it) => it.run(session),
+        Command::Target(it) => it.run(session),
+        Command::Pin(it) => it.run(session),
+        Command::Unpin(it) => it.run(session),
+        Command::Freeze(it) => it.run(session),
+        Command::Unfreeze(it) => it.run(session),
+        Command::Failover(it) => it.run(session),
+        Command::Failback(it) => it.run(session),
+        Command::Probe(it) => it.run(session),
+        Command::History(it) => it.run(session),
+        Command::Zone(it) => it.run(session),
+        Command::Config(it) => it.run(session),
+        Command::State(it) => it.run(session),
+        Command::Completions(it) => it.run(session, Cli::command()),
+        Command::Man(it) => it.run(Cli::command()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent_and_every_command_says_what_it_does() {
+        let command = Cli::command();
+        command.clone().debug_assert();
+        let mut left = vec![command];
+        while let Some(command) = left.pop() {
+            let name = command.get_name().to_owned();
+            assert!(command.get_about().is_some(), "{name} says nothing");
+            for argument in command.get_arguments() {
+                assert!(
+                    argument.get_help().is_some() || argument.is_hide_set(),
+                    "{name}: {} says nothing",
+                    argument.get_id()
+                );
+            }
+            left.extend(command.get_subcommands().cloned());
+        }
+    }
+}

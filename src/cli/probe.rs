@@ -1,0 +1,153 @@
+//! `repoint probe`: one probe of each check, phase by phase, by the server or without one.
+//!
+//! In: a route, perhaps a pool. Out: what came back, and which roots were trusted. Never here: a verdict; a single
+//! probe changes none.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use super::client::segment;
+use super::failure::{Failure, Fault, REFUSED};
+use super::paint::{Paint, Tone};
+use super::session::Session;
+use crate::config;
+use crate::control::{ProbeBody, Probed, nearest, probe_route};
+use crate::engine::Clock;
+use crate::probe::{ProbeResult, Prober, report};
+
+/// Probe a route's pools now, and print each phase with its time.
+///
+/// The probes are those of the route's checks: the same addresses, depth and trusted roots. They change no verdict. With
+/// --config no server is needed: the way to try a configuration before its first start.
+///
+/// Exit code 0 when every probe reached its depth, 1 when one did not.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  repoint probe contoso edgepool2\n  repoint probe contoso --config repoint.toml"
+)]
+pub(super) struct Probe {
+    /// The route
+    route: String,
+    /// Only this pool
+    pool: Option<String>,
+    /// Probe from here, by this configuration file, instead of asking the server
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl Probe {
+    pub(super) fn run(&self, session: &Session) -> Result<ExitCode, Failure> {
+        let probed = match &self.config {
+            Some(file) => self.from_here(file)?,
+            None => self.by_the_server(session)?,
+        };
+        match session.json {
+            true => session.print_json(&probed),
+            false => session.print(&screen(&probed, session.paint)),
+        }
+        let reached = |one: &Probed| one.observation.result == ProbeResult::Reached;
+        Ok(match probed.iter().all(reached) {
+            true => ExitCode::SUCCESS,
+            false => REFUSED.into(),
+        })
+    }
+
+    fn by_the_server(&self, session: &Session) -> Result<Vec<Probed>, Failure> {
+        let pool = match &self.pool {
+            Some(pool) => Some(pool.parse().map_err(|fault| {
+                super::failure::not_a_name(&format!("probe route {}", self.route), &fault)
+            })?),
+            None => None,
+        };
+        let path = format!("/v1/routes/{}/probes", segment(&self.route));
+        let reply = session.client.send("POST", &path, &ProbeBody { pool })?;
+        session.client.read(&reply)
+    }
+
+    fn from_here(&self, file: &Path) -> Result<Vec<Probed>, Failure> {
+        let what = format!("cannot probe route {}", self.route);
+        let fault = |why: String| {
+            Failure::Local(Fault {
+                what: what.clone(),
+                why,
+                in_force: String::new(),
+                hint: None,
+            })
+        };
+        let configuration = config::load(file).map_err(|problems| fault(problems.render(false)))?;
+        let topology = &configuration.topology;
+        let routes: BTreeMap<&str, _> = topology
+            .routes
+            .values()
+            .map(|r| (r.name.as_str(), r))
+            .collect();
+        let route = routes
+            .get(self.route.as_str())
+            .ok_or_else(|| fault(unknown("route", &self.route, routes.keys().copied())))?;
+        let pools: Vec<&str> = route.pool_names().map(|pool| pool.as_str()).collect();
+        let pool = match &self.pool {
+            None => None,
+            Some(name) => Some(
+                route
+                    .pool_names()
+                    .find(|pool| pool.as_str() == name)
+                    .ok_or_else(|| fault(unknown("pool of the route", name, pools)))?,
+            ),
+        };
+        let clock = Clock::new();
+        let settings = topology.checks.iter().map(|(_, check)| &check.settings);
+        let prober = Prober::new(settings, Arc::new(move || clock.now()))
+            .map(Arc::new)
+            .map_err(|error| fault(error.to_string()))?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| fault(error.to_string()))?;
+        Ok(runtime.block_on(probe_route(prober, topology, &route.name, pool)))
+    }
+}
+
+fn unknown<'a>(noun: &str, name: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.into_iter().collect();
+    let near = nearest(name, names.iter().copied());
+    match near.is_empty() {
+        true => format!(
+            "no {noun} has the name {name}; there are {}",
+            names.join(", ")
+        ),
+        false => format!(
+            "no {noun} has the name {name}; near are {}",
+            near.join(", ")
+        ),
+    }
+}
+
+/// One block per probe: where and for whom, each phase, the roots.
+fn screen(probed: &[Probed], paint: Paint) -> String {
+    let blocks: Vec<String> = probed
+        .iter()
+        .map(|one| {
+            let title = format!(
+                "{} of pool {}: {}",
+                one.target, one.pool, one.observation.check
+            );
+            let mut out = paint.heading(&title, "");
+            for line in report(&one.observation) {
+                let tone = match (line.starts_with("result"), &one.observation.result) {
+                    (true, ProbeResult::Reached) => Tone::Good,
+                    (true, ProbeResult::Stopped { .. }) => Tone::Bad,
+                    (false, _) => Tone::Plain,
+                };
+                out.push_str(&format!("  {}\n", paint.tone(tone, &line)));
+            }
+            out.push_str(&format!("  {:<20}{}\n", "trusted", one.trusted));
+            out
+        })
+        .collect();
+    match blocks.is_empty() {
+        true => "there is nothing to probe: the route's services have no checks\n".into(),
+        false => blocks.join("\n"),
+    }
+}

@@ -1,0 +1,328 @@
+//! `repoint status`: one screen for a node, a monitoring line, or the screen again and again.
+//!
+//! In: the view. Out: alarms first with what mends them, then a line per route, then the overrides.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::failure::{Failure, NO_ANSWER};
+use super::moment::{both, distance, length};
+use super::paint::{Paint, Tone, hang};
+use super::session::Session;
+use super::table::{Cell, Table};
+use crate::decide::{Override, OverrideKey};
+use crate::engine::{Alarm, RouteView, Severity, View};
+use crate::health::Verdict;
+use crate::topology::FailoverPolicy;
+
+/// Time between two screens of `--watch`.
+const WATCH: Duration = Duration::from_secs(2);
+
+/// Show how the node and its routes are.
+///
+/// Alarms come first, the worst on top, each with the command that mends it; then one line per route; then what
+/// operators have overridden.
+///
+/// With --check it prints one line and exits as a monitoring plugin does: 0 OK, 1 WARNING, 2 CRITICAL (also when the
+/// server does not answer), 3 UNKNOWN.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  repoint status --check || echo look at it")]
+pub(super) struct Status {
+    /// One line and an exit code for a monitoring system
+    #[arg(long, conflicts_with = "watch")]
+    check: bool,
+    /// Show it again every 2 s, until Ctrl-C
+    #[arg(long)]
+    watch: bool,
+}
+
+impl Status {
+    pub(super) fn run(&self, session: &Session) -> Result<ExitCode, Failure> {
+        if self.check {
+            return Ok(check(session));
+        }
+        if self.watch {
+            return watch(session);
+        }
+        let reply = session.client.get("/v1/status")?;
+        session.answer::<View>(&reply, screen)
+    }
+}
+
+fn check(session: &Session) -> ExitCode {
+    let view = session
+        .client
+        .get("/v1/status")
+        .and_then(|reply| session.client.read::<View>(&reply));
+    let (code, line) = match view {
+        Ok(view) => check_line(&view),
+        Err(failure) => {
+            let text = failure.render(Paint { colour: false });
+            let first = text.lines().next().unwrap_or_default();
+            match &failure {
+                Failure::NoAnswer { forbidden, .. } if !forbidden => {
+                    (2, format!("REPOINT CRITICAL: {first}"))
+                }
+                _ => (3, format!("REPOINT UNKNOWN: {first}")),
+            }
+        }
+    };
+    session.print(&format!("{line}\n"));
+    code.into()
+}
+
+/// The line of `--check` and its exit code: the worst alarm, how many others, and figures to plot.
+pub(super) fn check_line(view: &View) -> (u8, String) {
+    let count = |severity| {
+        view.alarms
+            .iter()
+            .filter(|a| a.severity == severity)
+            .count()
+    };
+    let (critical, warning) = (count(Severity::Critical), count(Severity::Warning));
+    let figures = format!(
+        "routes={} critical={critical} warning={warning} generation={}",
+        view.routes.len(),
+        view.generation
+    );
+    let worst = view.alarms.iter().max_by_key(|alarm| alarm.severity);
+    let worst = worst.filter(|alarm| alarm.severity > Severity::Notice);
+    let Some(worst) = worst else {
+        let routes = match view.routes.len() {
+            1 => "1 route".to_owned(),
+            n => format!("{n} routes"),
+        };
+        return (0, format!("REPOINT OK: {routes}, no alarm | {figures}"));
+    };
+    let (code, word) = match worst.severity {
+        Severity::Critical => (2, "CRITICAL"),
+        Severity::Warning | Severity::Notice => (1, "WARNING"),
+    };
+    let others = match (critical + warning).saturating_sub(1) {
+        0 => String::new(),
+        n => format!(" (+{n} more)"),
+    };
+    let subject = match worst.subject.as_str() {
+        "" => String::new(),
+        subject => format!(" {subject}"),
+    };
+    // A bar would end the text for a monitoring system.
+    let text = worst.text.replace(['|', '\n'], " ");
+    let line = format!(
+        "REPOINT {word}: {}{subject}: {text}{others} | {figures}",
+        worst.kind
+    );
+    (code, line)
+}
+
+fn watch(session: &Session) -> Result<ExitCode, Failure> {
+    let terminal = std::io::stdout().is_terminal();
+    let mut shown: Option<String> = None;
+    loop {
+        let reply = session.client.get("/v1/status");
+        let view = reply.and_then(|reply| session.client.read::<View>(&reply));
+        match view {
+            Ok(view) if terminal => {
+                // Home, then clear what an earlier screen left below.
+                session.print(&format!("\x1b[H\x1b[2J{}", screen(&view, session.paint)));
+            }
+            Ok(view) => {
+                // On a pipe only what changed, told by everything that does not move with the clock.
+                let mut still = view.clone();
+                still.at = still.started;
+                let text = screen(&still, Paint { colour: false });
+                if shown.as_ref() != Some(&text) {
+                    session.print(&screen(&view, session.paint));
+                    shown = Some(text);
+                }
+            }
+            Err(failure) if failure.code() == NO_ANSWER => {
+                if terminal {
+                    session.print("\x1b[H\x1b[2J");
+                }
+                session.talk(&failure.render(session.paint));
+            }
+            Err(failure) => return Err(failure),
+        }
+        std::thread::sleep(WATCH);
+    }
+}
+
+/// The whole screen.
+pub(super) fn screen(view: &View, paint: Paint) -> String {
+    let up = length(view.at.since(view.started));
+    let title = format!(
+        "repoint {}, generation {}, up {up}",
+        view.version, view.generation
+    );
+    let mut out = paint.heading(&title, &view.at.to_string());
+    out.push('\n');
+    out.push_str(&alarms(view, paint));
+    out.push_str(&paint.heading("ROUTES", ""));
+    out.push_str(&routes(view, paint));
+    if !view.overrides.is_empty() {
+        out.push('\n');
+        out.push_str(&paint.heading("OVERRIDES", ""));
+        out.push_str(&overrides(&view.overrides, view, paint));
+    }
+    if view.canaries.is_empty() {
+        let text =
+            "no canaries are configured: a fault of our own network cannot be told from dead pools";
+        out.push('\n');
+        out.push_str(&paint.tone(Tone::Quiet, text));
+        out.push('\n');
+    }
+    out
+}
+
+fn alarms(view: &View, paint: Paint) -> String {
+    if view.alarms.is_empty() {
+        return format!("{}\n\n", paint.tone(Tone::Good, "no alarms"));
+    }
+    let mut out = paint.heading("ALARMS", "");
+    for alarm in &view.alarms {
+        out.push_str(&alarm_lines(alarm, view, paint));
+    }
+    out.push('\n');
+    out
+}
+
+/// An alarm: severity, name, subject and age on one line, then what is the case, then what mends it.
+pub(super) fn alarm_lines(alarm: &Alarm, view: &View, paint: Paint) -> String {
+    let tone = match alarm.severity {
+        Severity::Critical => Tone::Bad,
+        Severity::Warning => Tone::Doubtful,
+        Severity::Notice => Tone::Plain,
+    };
+    let severity = paint.tone(tone, &format!("{:<8}", alarm.severity));
+    let age = distance(alarm.since, view.at);
+    let mut out = match alarm.subject.as_str() {
+        "" => format!("  {severity}  {}, {age}\n", alarm.kind),
+        subject => format!("  {severity}  {} {subject}, {age}\n", alarm.kind),
+    };
+    out.push_str(&hang("            ", &alarm.text));
+    if let Some(remedy) = &alarm.remedy {
+        let remedy = paint.tone(Tone::Heading, remedy);
+        out.push_str(&format!("            → {remedy}\n"));
+    }
+    out
+}
+
+/// One line per route: where it points, what stands behind, what holds it, since when and why.
+pub(super) fn routes(view: &View, paint: Paint) -> String {
+    let mut table = Table::headed(["route", "active", "behind", "held", "since", "why"]);
+    for route in &view.routes {
+        let decision = &route.decision;
+        let behind: Vec<String> = decision
+            .order
+            .iter()
+            .skip(1)
+            .map(|pool| health_of(route, pool.as_str()).0)
+            .collect();
+        let (active, tone) = health_of(route, decision.active.as_str());
+        table.row([
+            route.name.as_str().into(),
+            Cell::toned(tone, active),
+            behind.join(", ").into(),
+            Cell::toned(Tone::Doubtful, held(route, view)),
+            distance(decision.at, view.at).into(),
+            Cell::toned(Tone::Quiet, decision.reason.describe()),
+        ]);
+    }
+    match view.routes.is_empty() {
+        true => "  none are configured\n".into(),
+        false => table.render(paint),
+    }
+}
+
+fn health_of(route: &RouteView, pool: &str) -> (String, Tone) {
+    let Some(seen) = route.pools.iter().find(|seen| seen.pool.as_str() == pool) else {
+        return (pool.to_owned(), Tone::Plain);
+    };
+    let mut text = format!("{pool} {}", verdict_word(seen.health.verdict));
+    if seen.health.partial {
+        text.push_str(" (partly)");
+    }
+    if seen.drained {
+        text.push_str(" (drained)");
+    }
+    (text, tone_of(seen.health.verdict))
+}
+
+/// `DOWN` stands out without colour, too.
+pub(super) fn verdict_word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Down => "DOWN",
+        other => other.as_str(),
+    }
+}
+
+pub(super) fn tone_of(verdict: Verdict) -> Tone {
+    match verdict {
+        Verdict::Up => Tone::Good,
+        Verdict::Degraded | Verdict::Unknown => Tone::Doubtful,
+        Verdict::Down => Tone::Bad,
+    }
+}
+
+fn held(route: &RouteView, view: &View) -> String {
+    let mut held = Vec::new();
+    let is_set =
+        |wanted: &dyn Fn(&OverrideKey) -> bool| view.overrides.iter().any(|o| wanted(&o.key));
+    if is_set(&|key| matches!(key, OverrideKey::Pin { route: name } if *name == route.name)) {
+        held.push("pinned");
+    }
+    if is_set(&|key| match key {
+        OverrideKey::FreezeRoute { route: name } => *name == route.name,
+        OverrideKey::FreezeAll => true,
+        _ => false,
+    }) {
+        held.push("frozen");
+    }
+    if view.blind.is_some() {
+        held.push("blind");
+    }
+    if route.latched.is_some() {
+        held.push("latched");
+    }
+    if !route.warm {
+        held.push("starting");
+    }
+    match route.failover {
+        FailoverPolicy::Auto => {}
+        FailoverPolicy::Ask => held.push("asks"),
+        FailoverPolicy::Observe => held.push("observes"),
+    }
+    held.join(" ")
+}
+
+/// Overrides: what, by whom, until when, why.
+pub(super) fn overrides(values: &[Override], view: &View, paint: Paint) -> String {
+    let mut table = Table::new();
+    for value in values {
+        let end = match value.until {
+            Some(until) => format!("ends {}", both(until, view.at)),
+            None => "no end".into(),
+        };
+        table.row([
+            describe(value).into(),
+            format!("by {}", value.author).into(),
+            end.into(),
+            Cell::toned(Tone::Quiet, quoted(value.reason.as_deref())),
+        ]);
+    }
+    table.render(paint)
+}
+
+/// `pin of route contoso to edgepool1`.
+pub(super) fn describe(value: &Override) -> String {
+    let to = value.pool.as_ref().map(|pool| format!(" to {pool}"));
+    let never = if value.never { " (never)" } else { "" };
+    format!("{}{}{never}", value.key, to.unwrap_or_default())
+}
+
+/// The operator's words in quotation marks; nothing when there are none.
+pub(super) fn quoted(text: Option<&str>) -> String {
+    text.map(|text| format!("\"{text}\"")).unwrap_or_default()
+}
