@@ -158,7 +158,7 @@ pub fn compare(old: &Configuration, new: &Configuration) -> Changes {
 }
 
 /// Every zone of a topology.
-fn apexes(topology: &Topology) -> BTreeSet<DomainName> {
+pub(super) fn apexes(topology: &Topology) -> BTreeSet<DomainName> {
     let mut apexes: BTreeSet<DomainName> = topology.zones.keys().cloned().collect();
     let routes = topology.routes.values();
     for route in routes.filter(|route| route.zones == ZonePlacement::Owners) {
@@ -243,7 +243,7 @@ fn restart_values(configuration: &Configuration) -> Vec<(&'static str, String)> 
             "server.workers",
             server.workers.map_or_else(absent, |v| v.to_string()),
         ),
-        ("log.format", text(&log.format).to_lowercase()),
+        ("log.format", text(&log.format.as_str())),
         ("log.level", text(&log.level.as_str())),
     ]
 }

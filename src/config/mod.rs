@@ -13,6 +13,7 @@ mod render;
 mod settings;
 mod sources;
 mod suggest;
+mod summary;
 mod v1;
 mod validate;
 mod zones;
@@ -34,6 +35,7 @@ pub use problem::{ConfigProblems, Problem, Rule, Severity};
 pub use reader::Apply;
 pub use settings::{AlarmSettings, LogFormat, LogLevel, LogSettings, ServerSettings};
 pub use sources::{Sources, SourcesError};
+pub use summary::{RouteSummary, ServiceSummary, Summary, summary};
 
 /// An accepted configuration: complete, and valid as a whole.
 #[derive(Clone, Debug)]

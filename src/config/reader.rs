@@ -449,7 +449,13 @@ impl<'a> Value<'a> {
         section: &'static Section,
         problems: &mut ConfigProblems,
     ) -> Vec<Table<'a>> {
-        let wanted = format!("tables: {}", section.header);
+        let wanted = match section.header.strip_prefix("an entry of ") {
+            Some(list) => format!(
+                "a list of tables: {list} = [{{ {} = … }}]",
+                section.keys[0].name
+            ),
+            None => format!("tables: {}", section.header),
+        };
         let values = self.list(&wanted, problems).unwrap_or_default();
         values
             .iter()
@@ -460,6 +466,11 @@ impl<'a> Value<'a> {
     /// Whether it is a table; for keys that take a short and a long form.
     pub(super) fn is_table(&self) -> bool {
         self.value.is_table()
+    }
+
+    /// Whether it is a list without items.
+    pub(super) fn is_empty_list(&self) -> bool {
+        self.value.as_array().is_some_and(|items| items.is_empty())
     }
 
     /// The entries of a table whose keys the operator chooses.

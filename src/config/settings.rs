@@ -69,6 +69,16 @@ pub enum LogFormat {
     Json,
 }
 
+impl LogFormat {
+    /// The format as configuration writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        }
+    }
+}
+
 /// The weight of a log message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -162,10 +162,7 @@ pub(super) fn dns(
         for table in value.tables(&keys::NAMESERVER, problems) {
             draft.servers.extend(nameserver(table, problems));
         }
-        if value
-            .list("", &mut ConfigProblems::default())
-            .is_some_and(|l| l.is_empty())
-        {
+        if value.is_empty_list() {
             value.bad(
                 "it is empty",
                 "leave the key out, or name your nameservers",

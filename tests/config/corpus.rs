@@ -1,9 +1,6 @@
-//! The configuration as an operator meets it: files that are wrong beside the exact text that says so, the documents
-//! that explain the file, and text that is no configuration at all.
+//! Files that are wrong, each beside the exact text that says so.
 //!
 //! `UPDATE_EXPECT=1 cargo test --test config` writes the expected texts anew; read the difference before you commit it.
-
-#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
