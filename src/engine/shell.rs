@@ -22,7 +22,7 @@ use super::handle::{Answer, Ask, Handle, Message, restarting, unavailable};
 use super::record::{Batch, Remembered};
 use super::view::View;
 use crate::clock::{Mono, Now, Wall};
-use crate::probe::{CanaryObservation, Observation, Phase, ProbeResult, Reason};
+use crate::probe::{CanaryObservation, Observation, Phase, ProbeResult, Prober, Reason};
 use crate::store::Store;
 use crate::topology::{Check, CheckId};
 use crate::zone::Zones;
@@ -114,6 +114,16 @@ pub trait Probing: Send + Sync + 'static {
         canary: SocketAddr,
         timeout: Duration,
     ) -> impl Future<Output = CanaryObservation> + Send;
+}
+
+impl Probing for Prober {
+    async fn probe(&self, id: CheckId, check: Arc<Check>) -> Observation {
+        Prober::probe(self, &id, &check).await
+    }
+
+    async fn probe_canary(&self, canary: SocketAddr, timeout: Duration) -> CanaryObservation {
+        Prober::probe_canary(self, canary, timeout).await
+    }
 }
 
 /// The task that owns a core.

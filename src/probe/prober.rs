@@ -3,12 +3,13 @@
 //! In: checks, and canaries. Out: one observation for each try, whatever happens. Trust stores are loaded
 //! once per distinct file, when the prober is made. Never here: schedules, retries, verdicts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::time::timeout;
 
 use super::attempt::{Attempt, Stop};
@@ -22,81 +23,96 @@ use crate::topology::{CertificatePolicy, Check, CheckId, CheckSettings, Depth, S
 /// Reads both clocks. The caller hands it in, so that one place in the program reads them.
 pub type ReadNow = Arc<dyn Fn() -> Now + Send + Sync>;
 
-/// How long a canary may take. The default `timeout` of a probe: it is to be as patient as the check it
-/// speaks for.
-const CANARY_TIMEOUT: Duration = Duration::from_secs(3);
+/// What all checks with one `ca` share, by that `ca`.
+type Clients = BTreeMap<Option<PathBuf>, Arc<TlsClient>>;
 
 /// Makes probes. Cheap to share, not to make: it holds the trust stores.
 pub struct Prober {
-    /// By the `ca` of the check.
-    clients: BTreeMap<Option<PathBuf>, TlsClient>,
+    clients: ArcSwap<Clients>,
     read_now: ReadNow,
 }
 
 impl Prober {
     /// A prober for checks with these settings: loads each distinct `ca` once, and the system's roots when
-    /// a check without `ca` looks at certificates. The files are read now and not again.
+    /// a check without `ca` looks at certificates. The files are read now and not again before `prepare`.
     pub fn new<'a>(
         settings: impl IntoIterator<Item = &'a CheckSettings>,
         read_now: ReadNow,
     ) -> Result<Prober, TrustError> {
-        let mut wanted: BTreeMap<Option<&PathBuf>, bool> = BTreeMap::new();
-        for settings in settings {
-            // Where nothing comes of a certificate, missing roots are no reason to refuse the check.
-            let judged =
-                settings.depth >= Depth::Tls && settings.certificate != CertificatePolicy::Ignore;
-            *wanted.entry(settings.ca.as_ref()).or_default() |= judged;
-        }
-        let mut clients = BTreeMap::new();
-        for (ca, judged) in wanted {
-            let trust = match ca {
-                Some(path) => Trust::from_file(path)?,
-                None => match Trust::system() {
-                    Err(TrustError::NoSystemRoots) if !judged => Trust::nothing()?,
-                    outcome => outcome?,
-                },
-            };
-            clients.insert(ca.cloned(), TlsClient::new(trust)?);
-        }
-        Ok(Prober { clients, read_now })
+        Ok(Prober {
+            clients: ArcSwap::from_pointee(load(settings)?),
+            read_now,
+        })
+    }
+
+    /// Makes it ready for checks with these settings too, before a configuration with them is put in force.
+    /// Files that it had read are read again. After an error everything is as it was.
+    pub fn prepare<'a>(
+        &self,
+        settings: impl IntoIterator<Item = &'a CheckSettings>,
+    ) -> Result<(), TrustError> {
+        let fresh = load(settings)?;
+        self.clients.rcu(|clients| {
+            let mut clients = Clients::clone(clients);
+            clients.extend(fresh.clone());
+            clients
+        });
+        Ok(())
+    }
+
+    /// Forgets what checks with these settings do not need, after the configuration is in force.
+    pub fn retain<'a>(&self, settings: impl IntoIterator<Item = &'a CheckSettings>) {
+        let wanted: BTreeSet<_> = settings.into_iter().map(|settings| &settings.ca).collect();
+        self.clients.rcu(|clients| {
+            let mut clients = Clients::clone(clients);
+            clients.retain(|ca, _| wanted.contains(ca));
+            clients
+        });
     }
 
     /// Which authorities the probes of a check with these settings trust, in words:
     /// `142 system roots from /etc/ssl/certs/ca-certificates.crt`.
-    pub fn trust_description(&self, settings: &CheckSettings) -> &str {
-        match self.clients.get(&settings.ca) {
-            Some(client) => client.trust_description(),
-            None => "nothing: the file was not loaded",
+    pub fn trust_description(&self, settings: &CheckSettings) -> String {
+        match self.clients.load().get(&settings.ca) {
+            Some(client) => client.trust_description().to_owned(),
+            None => "nothing: the file was not loaded".to_owned(),
         }
     }
 
     /// Which authorities are trusted by any check, one description for each trust store.
-    pub fn trust_descriptions(&self) -> impl Iterator<Item = &str> {
-        self.clients.values().map(TlsClient::trust_description)
+    pub fn trust_descriptions(&self) -> Vec<String> {
+        let clients = self.clients.load();
+        clients
+            .values()
+            .map(|client| client.trust_description().to_owned())
+            .collect()
     }
 
     /// Makes one probe. It takes at most the check's `timeout` and never fails: what went wrong is in the
     /// observation. Dropping the future closes the connection.
     pub async fn probe(&self, id: &CheckId, check: &Check) -> Observation {
         let mut attempt = Attempt::begin(check, &self.read_now);
-        let outcome = match (self.clients.get(&check.settings.ca), check.service) {
+        let client = self.clients.load().get(&check.settings.ca).map(Arc::clone);
+        let outcome = match (client, check.service) {
             (None, _) => Err(not_loaded(check)),
             (Some(client), ServiceKind::XmppServer) => {
-                xmpp::probe_starttls(&mut attempt, client).await
+                xmpp::probe_starttls(&mut attempt, &client).await
             }
             (Some(client), ServiceKind::XmppsServer) => {
-                xmpp::probe_direct(&mut attempt, client).await
+                xmpp::probe_direct(&mut attempt, &client).await
             }
-            (Some(client), ServiceKind::SipFederationTls) => sip::probe(&mut attempt, client).await,
+            (Some(client), ServiceKind::SipFederationTls) => {
+                sip::probe(&mut attempt, &client).await
+            }
         };
         attempt.finish(id, outcome)
     }
 
     /// Tries a canary by TCP. A refusal answers too: the packet went out and one came back. "Unreachable"
     /// does not: it may be the word of our own router.
-    pub async fn probe_canary(&self, canary: SocketAddr) -> CanaryObservation {
+    pub async fn probe_canary(&self, canary: SocketAddr, bound: Duration) -> CanaryObservation {
         let began = (self.read_now)().mono;
-        let outcome = timeout(CANARY_TIMEOUT, tcp::connect(canary, None)).await;
+        let outcome = timeout(bound, tcp::connect(canary, None)).await;
         CanaryObservation {
             canary,
             began,
@@ -104,6 +120,28 @@ impl Prober {
             answered: matches!(outcome, Ok(Ok(_) | Err(Reason::Refused))),
         }
     }
+}
+
+fn load<'a>(settings: impl IntoIterator<Item = &'a CheckSettings>) -> Result<Clients, TrustError> {
+    let mut wanted: BTreeMap<Option<&PathBuf>, bool> = BTreeMap::new();
+    for settings in settings {
+        // Where nothing comes of a certificate, missing roots are no reason to refuse the check.
+        let judged =
+            settings.depth >= Depth::Tls && settings.certificate != CertificatePolicy::Ignore;
+        *wanted.entry(settings.ca.as_ref()).or_default() |= judged;
+    }
+    let mut clients = Clients::new();
+    for (ca, judged) in wanted {
+        let trust = match ca {
+            Some(path) => Trust::from_file(path)?,
+            None => match Trust::system() {
+                Err(TrustError::NoSystemRoots) if !judged => Trust::nothing()?,
+                outcome => outcome?,
+            },
+        };
+        clients.insert(ca.cloned(), Arc::new(TlsClient::new(trust)?));
+    }
+    Ok(clients)
 }
 
 /// The check's settings are not among those the prober was made for.

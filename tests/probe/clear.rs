@@ -107,7 +107,7 @@ async fn a_port_nobody_listens_on_is_refused() {
 }
 
 /// A listener whose queue is full: the kernel drops further connection attempts without a word.
-fn full_listener() -> (Socket, Vec<Socket>, SocketAddr) {
+pub(crate) fn full_listener() -> (Socket, Vec<Socket>, SocketAddr) {
     let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     listener.bind(&ANY_PORT.into()).unwrap();
     listener.listen(0).unwrap();

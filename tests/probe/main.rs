@@ -100,7 +100,10 @@ async fn probe(check: &Check) -> Observation {
 }
 
 async fn probe_at(check: &Check, read_now: ReadNow) -> Observation {
-    let prober = Prober::new([&check.settings], read_now).unwrap();
+    probe_with(&Prober::new([&check.settings], read_now).unwrap(), check).await
+}
+
+async fn probe_with(prober: &Prober, check: &Check) -> Observation {
     let id = CheckId::from(format!("{}/{}", check.service, check.peer));
     let observation = prober.probe(&id, check).await;
     assert_eq!((&observation.check, observation.peer), (&id, check.peer));
