@@ -7,7 +7,6 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -17,6 +16,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
 use super::alarm::{Alarm, Severity};
+use crate::config::AlarmSettings;
 
 /// Programs that may run at one time. Alarms of one kind and subject always go through the same lane, so the
 /// program sees their beginning before their end.
@@ -26,19 +26,10 @@ const WAITING: usize = 64;
 /// What the program says on standard error is logged up to here when it fails.
 const SAID: u64 = 2048;
 
-/// The program and how long it may take.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AlarmProgram {
-    /// The program and its arguments.
-    pub argv: Vec<String>,
-    /// It is killed after this time, with all it started.
-    pub timeout: Duration,
-}
-
 /// Tells the log and the operator's program.
 #[derive(Clone, Debug)]
-pub struct AlarmCommand {
-    program: Arc<Mutex<Option<AlarmProgram>>>,
+pub(super) struct AlarmCommand {
+    settings: Arc<Mutex<AlarmSettings>>,
     lanes: Vec<mpsc::Sender<Told>>,
 }
 
@@ -52,35 +43,33 @@ struct Told {
 
 impl AlarmCommand {
     /// Begins the lanes. Must be called inside the runtime.
-    pub fn new(program: Option<AlarmProgram>) -> AlarmCommand {
-        let program = Arc::new(Mutex::new(program));
+    pub(super) fn new(settings: &AlarmSettings) -> AlarmCommand {
+        let settings = Arc::new(Mutex::new(settings.clone()));
         let lanes = (0..LANES)
             .map(|_| {
                 let (sender, mut lane) = mpsc::channel::<Told>(WAITING);
-                let program = Arc::clone(&program);
+                let settings = Arc::clone(&settings);
                 tokio::spawn(async move {
                     while let Some(told) = lane.recv().await {
-                        let current = lock(&program).clone();
-                        if let Some(current) = current {
-                            run(&current, &told).await;
-                        }
+                        let current = lock(&settings).clone();
+                        run(&current, &told).await;
                     }
                 });
                 sender
             })
             .collect();
-        AlarmCommand { program, lanes }
+        AlarmCommand { settings, lanes }
     }
 
     /// Puts another program in place, for alarms from now on.
-    pub fn replace(&self, program: Option<AlarmProgram>) {
-        *lock(&self.program) = program;
+    pub(super) fn replace(&self, settings: &AlarmSettings) {
+        *lock(&self.settings) = settings.clone();
     }
 
     /// Logs the alarm and hands it to the program.
-    pub fn tell(&self, alarm: Alarm, raised: bool) {
+    pub(super) fn tell(&self, alarm: Alarm, raised: bool) {
         log(&alarm, raised);
-        if lock(&self.program).is_none() {
+        if lock(&self.settings).exec.is_empty() {
             return;
         }
         let mut hasher = DefaultHasher::new();
@@ -125,10 +114,13 @@ fn log(alarm: &Alarm, raised: bool) {
     }
 }
 
-async fn run(program: &AlarmProgram, told: &Told) {
-    let name = program.argv.first().map_or("", String::as_str);
+async fn run(settings: &AlarmSettings, told: &Told) {
+    // Taken out of the configuration meanwhile.
+    let Some((name, arguments)) = settings.exec.split_first() else {
+        return;
+    };
     let kind = told.alarm.kind;
-    let mut child = match spawn(program, told) {
+    let mut child = match spawn(name, arguments, told) {
         Ok(child) => child,
         Err(error) => {
             tracing::error!("cannot run the alarm command {name} for {kind}: {error}");
@@ -137,7 +129,7 @@ async fn run(program: &AlarmProgram, told: &Told) {
     };
     // The group's number is the child's own, as it was put at the head of a group.
     let group = child.id().and_then(|id| i32::try_from(id).ok());
-    match tokio::time::timeout(program.timeout, attend(&mut child, told)).await {
+    match tokio::time::timeout(settings.timeout, attend(&mut child, told)).await {
         Ok(Ok((status, _))) if status.success() => {}
         Ok(Ok((status, said))) => tracing::error!(
             "the alarm command {name} failed for {kind}: {status}: {}",
@@ -147,7 +139,7 @@ async fn run(program: &AlarmProgram, told: &Told) {
         Err(_) => {
             tracing::error!(
                 "the alarm command {name} was killed for {kind}: it took more than {:?}",
-                program.timeout
+                settings.timeout
             );
         }
     }
@@ -160,11 +152,7 @@ async fn run(program: &AlarmProgram, told: &Told) {
     let _ = child.wait().await;
 }
 
-fn spawn(program: &AlarmProgram, told: &Told) -> std::io::Result<Child> {
-    let (name, arguments) = program
-        .argv
-        .split_first()
-        .ok_or_else(|| std::io::Error::other("no program is named"))?;
+fn spawn(name: &str, arguments: &[String], told: &Told) -> std::io::Result<Child> {
     let alarm = &told.alarm;
     let mut command = Command::new(name);
     command
@@ -217,4 +205,126 @@ async fn attend(
     }
     let status = child.wait().await?;
     Ok((status, String::from_utf8_lossy(&said).into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::Wall;
+    use crate::engine::AlarmKind;
+
+    fn settings(dir: &Path, script: &str, timeout: Duration) -> AlarmSettings {
+        let exec = ["/bin/sh", "-c", script, "alarm", dir.to_str().unwrap()];
+        AlarmSettings {
+            exec: exec.map(str::to_owned).to_vec(),
+            timeout,
+        }
+    }
+
+    fn alarm(subject: &str) -> Alarm {
+        Alarm {
+            kind: AlarmKind::Blind,
+            subject: subject.into(),
+            severity: Severity::Critical,
+            since: Wall::from_millis(0),
+            text: "it's \"so\"; $(touch /tmp/never)".into(),
+            remedy: None,
+        }
+    }
+
+    /// Waits for a file to have as many lines.
+    async fn lines(file: &Path, wanted: usize) -> Vec<String> {
+        let wait = async {
+            loop {
+                let text = std::fs::read_to_string(file).unwrap_or_default();
+                if text.lines().count() >= wanted && text.ends_with('\n') {
+                    return text.lines().map(str::to_owned).collect();
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), wait)
+            .await
+            .expect("the alarm command writes its lines")
+    }
+
+    #[tokio::test]
+    async fn the_program_reads_the_alarm_from_environment_and_input() {
+        let dir = tempfile::tempdir().unwrap();
+        let script = r#"{ echo "$REPOINT_ALARM_STATE $REPOINT_ALARM_KIND $REPOINT_ALARM_SEVERITY $REPOINT_ALARM_SUBJECT"
+            echo "$REPOINT_ALARM_SINCE $REPOINT_ALARM_TEXT"; cat; } > "$1/all.new"; mv "$1/all.new" "$1/all""#;
+        let command = AlarmCommand::new(&settings(dir.path(), script, Duration::from_secs(60)));
+        command.tell(alarm("contoso"), true);
+        let said = lines(&dir.path().join("all"), 3).await;
+        assert_eq!(said[0], "raised blind critical contoso");
+        assert_eq!(said[1], format!("1970-01-01T00:00:00Z {}", alarm("").text));
+        let json: serde_json::Value = serde_json::from_str(&said[2]).unwrap();
+        assert_eq!(json["state"], "raised");
+        assert_eq!(json["kind"], "blind");
+        assert_eq!(json["text"], alarm("").text);
+        assert!(
+            !Path::new("/tmp/never").exists(),
+            "no shell reads the alarm"
+        );
+    }
+
+    #[tokio::test]
+    async fn the_end_of_an_alarm_is_told_after_its_beginning() {
+        let dir = tempfile::tempdir().unwrap();
+        let script = r#"[ "$REPOINT_ALARM_STATE" = ended ] || read wait < "$1/gate"
+            echo "$REPOINT_ALARM_STATE" >> "$1/states""#;
+        let gate = dir.path().join("gate");
+        nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let command = AlarmCommand::new(&settings(dir.path(), script, Duration::from_secs(60)));
+        command.tell(alarm("contoso"), true);
+        command.tell(alarm("contoso"), false);
+        tokio::task::spawn_blocking(move || std::fs::write(gate, "\n").unwrap())
+            .await
+            .unwrap();
+        let states = lines(&dir.path().join("states"), 2).await;
+        assert_eq!(states, ["raised", "ended"]);
+    }
+
+    #[tokio::test]
+    async fn a_program_that_hangs_is_killed_with_its_children_and_holds_nothing_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let script = r#"[ "$REPOINT_ALARM_STATE" = raised ] || { echo done >> "$1/done"; exit; }
+            sleep 1000 & echo $! > "$1/child"; wait"#;
+        let command = AlarmCommand::new(&settings(dir.path(), script, Duration::from_millis(300)));
+        command.tell(alarm("contoso"), true);
+        command.tell(alarm("contoso"), false);
+        assert_eq!(lines(&dir.path().join("done"), 1).await, ["done"]);
+        let child = lines(&dir.path().join("child"), 1).await.remove(0);
+        let stat = format!("/proc/{child}/stat");
+        let gone = async {
+            // A zombie that nobody has collected yet is dead too.
+            while std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z")) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), gone)
+            .await
+            .expect("the child of the hung program ends with it");
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_not_there_is_logged_and_nothing_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut missing = settings(dir.path(), "", Duration::from_secs(60));
+        missing.exec = vec!["/nonexistent/program".into()];
+        let command = AlarmCommand::new(&missing);
+        command.tell(alarm("contoso"), true);
+        command.replace(&settings(
+            dir.path(),
+            r#"[ "$REPOINT_ALARM_STATE" = raised ] || echo ended >> "$1/states""#,
+            Duration::from_secs(60),
+        ));
+        command.tell(alarm("contoso"), false);
+        let states = lines(&dir.path().join("states"), 1).await;
+        assert_eq!(states, ["ended"]);
+    }
 }

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::command::{Command, Done, Refusal, RefusalKind};
 use super::event::Event;
 use super::record::Entry;
 use super::view::View;
+use crate::config::Configuration;
 use crate::store::{HistoryError, HistoryFilter, Store};
 use crate::zone::Zones;
 
@@ -52,7 +53,31 @@ pub(super) enum Message {
     /// A question for the whole state.
     View(oneshot::Sender<View>),
     /// The end.
-    Stop,
+    Stop(oneshot::Sender<()>),
+}
+
+/// What is in force, for readers that must not wait for the engine.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) zones: Arc<ArcSwap<Zones>>,
+    pub(super) configuration: ArcSwap<Configuration>,
+    /// Whether zones have been published yet.
+    first: watch::Sender<bool>,
+}
+
+impl Live {
+    pub(super) fn new(configuration: Arc<Configuration>) -> Live {
+        Live {
+            zones: Arc::new(ArcSwap::from_pointee(Zones::empty())),
+            configuration: ArcSwap::new(configuration),
+            first: watch::Sender::new(false),
+        }
+    }
+
+    pub(super) fn publish(&self, zones: Arc<Zones>) {
+        self.zones.store(zones);
+        self.first.send_replace(true);
+    }
 }
 
 /// A way to the running engine; cheap to clone.
@@ -60,7 +85,7 @@ pub(super) enum Message {
 pub struct Handle {
     pub(super) inbox: mpsc::Sender<Message>,
     pub(super) store: Store,
-    pub(super) zones: Arc<ArcSwap<Zones>>,
+    pub(super) live: Arc<Live>,
 }
 
 impl Handle {
@@ -82,7 +107,7 @@ impl Handle {
 
     /// The zones served: swapped whole at every publication, so a query loads them once.
     pub fn zones(&self) -> Arc<ArcSwap<Zones>> {
-        Arc::clone(&self.zones)
+        Arc::clone(&self.live.zones)
     }
 
     /// History entries, oldest first. What was journalled in the last moments may still be on its way to disk.
@@ -94,16 +119,28 @@ impl Handle {
         }
     }
 
+    /// Waits until there are zones to serve.
+    pub async fn first_zones(&self) {
+        // The sender lives as long as this handle.
+        let _ = self.live.first.subscribe().wait_for(|first| *first).await;
+    }
+
+    /// The configuration in force.
+    pub fn configuration(&self) -> Arc<Configuration> {
+        self.live.configuration.load_full()
+    }
+
     /// Tells the engine of something that happened outside: a configuration file that was refused.
     pub async fn notify(&self, event: Event) -> Result<(), Refusal> {
         let message = Message::Notice(Box::new(event));
         self.inbox.send(message).await.map_err(|_| stopped())
     }
 
-    /// Ends the engine's task; answers go on from the zones last published until the listeners end too.
-    pub async fn stop(&self) {
-        // Already stopped is as good.
-        let _ = self.inbox.send(Message::Stop).await;
+    /// Ends the engine's task, with its last batch in the store's queue. Answers go on from the zones last
+    /// published until the listeners end too.
+    pub async fn stop(&self) -> Result<(), Refusal> {
+        let (reply, stopped) = oneshot::channel();
+        self.exchange(Message::Stop(reply), stopped).await
     }
 
     async fn exchange<T>(

@@ -5,11 +5,13 @@
 
 mod alarm;
 mod alarm_command;
+mod clocks;
 mod command;
 mod event;
 mod handle;
 mod record;
 mod shell;
+mod outside;
 mod view;
 mod numbers;
 mod journal;
@@ -20,13 +22,14 @@ mod alarms;
 mod look;
 
 pub use alarm::{Alarm, AlarmKind, Severity};
-pub use alarm_command::{AlarmCommand, AlarmProgram};
+pub use clocks::Clock;
 pub use command::{Command, Done, Lifetime, Refusal, RefusalKind, Request, RequestId, RouteChange};
 pub use core::Engine;
 pub use event::{BatchToken, Effect, Event, StoreFault};
 pub use handle::{Ask, Handle};
+pub use outside::Probing;
 pub use record::{Batch, Entry, EntryKind, Remembered, Reservation, StoredRoute};
-pub use shell::{Begin, Clock, Core, Probing, Shell};
+pub use shell::{Core, Shell};
 pub use view::{
     CanaryView, CheckView, OwnerView, PoolView, RoutePoolView, RouteView, View, ZoneView,
 };

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use super::{DATABASE, StoreError};
+use super::{DATABASE, StoreError, accepted};
 use crate::clock::Wall;
+use crate::config::Sources;
 use crate::engine::Reservation;
 
 /// The accepted configuration as it is stored, beside the files it was read from.
@@ -140,9 +141,13 @@ impl Directory {
         }
     }
 
-    /// Writes the accepted configuration as plain text, for operators and for a start without a database.
+    /// Writes the accepted configuration beside the database: as JSON for a start without one, as files for people.
     pub(super) fn write_accepted(&self, text: &str) -> io::Result<()> {
-        self.replace(ACCEPTED, text)
+        self.replace(ACCEPTED, text)?;
+        match Sources::from_json(text) {
+            Ok(sources) => accepted::lay_out(&self.path, &sources),
+            Err(error) => Err(io::Error::other(error)),
+        }
     }
 
     pub(super) fn read_accepted(&self) -> Option<String> {

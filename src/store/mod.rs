@@ -5,6 +5,7 @@
 //!
 //! A failing store never stops answers: what can be read is read, the rest is said in `Remembered`.
 
+mod accepted;
 mod backup;
 mod directory;
 mod history;

@@ -137,13 +137,13 @@ pub(super) fn open_writable(directory: &Directory) -> Result<Connection, Trouble
 }
 
 fn attempt(directory: &Directory, existed: bool, at: Wall) -> Result<Opened, Trouble> {
-    let connection = open_writable(directory)?;
+    let mut connection = open_writable(directory)?;
     if existed && let Some(fault) = schema::check_pages(&connection)? {
         return Err(Trouble::Unreadable(fault));
     }
     let (remembered, unreadable) = rows::recall(&connection)?;
     let accepted = rows::accepted(&connection)?;
-    let written = rows::note_opened(&connection, at.as_millis());
+    let written = rows::note_opened(&mut connection, at.as_millis());
     let mut opened = Opened {
         database: Database::Open(connection),
         remembered,
@@ -176,6 +176,8 @@ fn renew(directory: &Directory, why: &str, at: Wall) -> Opened {
         }
     };
     let (saved, accepted) = on_copy(&aside, |connection| {
+        // Lets SQLite read a file that is shorter than its first page says.
+        connection.pragma_update(None, "writable_schema", true)?;
         Ok((
             rows::salvage(connection),
             rows::accepted(connection).ok().flatten(),

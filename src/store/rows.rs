@@ -76,9 +76,14 @@ pub(super) fn set_doubt(connection: &Connection, why: &str) -> Result<(), rusqli
     set_meta(connection, DOUBT, why)
 }
 
-/// Writes something small, to learn at the start and not at the first failure whether the disk takes it.
-pub(super) fn note_opened(connection: &Connection, at: i64) -> Result<(), rusqlite::Error> {
-    set_meta(connection, OPENED, &at.to_string())
+/// Writes a few pages, to learn at the start and not at the first pin whether the disk takes them.
+pub(super) fn note_opened(connection: &mut Connection, at: i64) -> Result<(), rusqlite::Error> {
+    let padding = 4 * 4096;
+    let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // An update would leave pages whose bytes stay the same unwritten.
+    change.execute("DELETE FROM meta WHERE key = ?1", [OPENED])?;
+    set_meta(&change, OPENED, &format!("{at:padding$}"))?;
+    change.commit()
 }
 
 /// What a core is to begin with. Rows that cannot be read are left out and counted.

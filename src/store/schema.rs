@@ -131,3 +131,48 @@ pub(super) fn check_pages(connection: &Connection) -> Result<Option<String>, rus
     let said: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     Ok(if said == "ok" { None } else { Some(said) })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn an_older_database_is_copied_before_it_is_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("repoint.db");
+        let copy = dir.path().join("repoint.db.schema-1");
+        let mut connection = Connection::open(&path).unwrap();
+        prepare(&connection).unwrap();
+        migrate(&mut connection, &path, STEPS).unwrap();
+        assert!(!copy.exists(), "there was nothing to keep");
+        connection
+            .execute("INSERT INTO meta VALUES ('doubt', 'before')", [])
+            .unwrap();
+
+        let broken = [
+            STEPS[0],
+            "UPDATE meta SET value = 'half'; no such statement",
+        ];
+        assert!(migrate(&mut connection, &path, &broken).is_err());
+        let doubt = |connection: &Connection| -> String {
+            connection
+                .query_row("SELECT value FROM meta WHERE key = 'doubt'", [], |row| {
+                    row.get(0)
+                })
+                .unwrap()
+        };
+        assert_eq!(doubt(&connection), "before", "a step is whole or not done");
+
+        let next = [STEPS[0], "UPDATE meta SET value = 'after'"];
+        migrate(&mut connection, &path, &next).unwrap();
+        assert_eq!(doubt(&connection), "after");
+        assert_eq!(identity(&connection).unwrap().1, 2);
+        let mut kept = Connection::open(&copy).unwrap();
+        assert_eq!(doubt(&kept), "before", "the way back");
+        migrate(&mut kept, &copy, STEPS).unwrap();
+
+        let older = migrate(&mut connection, &path, STEPS);
+        assert!(matches!(older, Err(Misfit::Newer { found: 2, known: 1 })));
+    }
+}

@@ -1,0 +1,172 @@
+//! What effects begin outside the core: probes, attempts to reach canaries, commits.
+//!
+//! In: an effect, and the run of the core that wants it. Out: one message per effect, always, also when a prober panics
+//! or hangs; two for a commit that ended late. Never here: waiting in the caller; each effect has a task of its own.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc};
+
+use super::clocks::Clock;
+use super::event::{BatchToken, Event, StoreFault};
+use super::handle::Message;
+use super::record::Batch;
+use crate::clock::Now;
+use crate::probe::{CanaryObservation, Observation, Phase, ProbeResult, Prober, Reason};
+use crate::store::Store;
+use crate::topology::{Check, CheckId};
+
+/// Probes that may be under way at one time: sockets and memory are bounded whatever is configured.
+const PROBES: usize = 512;
+/// A probe is bounded by its own timeout; one that is this much over it has lost its way.
+const PROBE_GRACE: Duration = Duration::from_secs(10);
+
+/// What makes probes.
+pub trait Probing: Send + Sync + 'static {
+    /// One probe of one check; bounded by the check's timeout.
+    fn probe(&self, id: CheckId, check: Arc<Check>) -> impl Future<Output = Observation> + Send;
+
+    /// One attempt to reach a canary.
+    fn probe_canary(
+        &self,
+        canary: SocketAddr,
+        timeout: Duration,
+    ) -> impl Future<Output = CanaryObservation> + Send;
+}
+
+impl Probing for Prober {
+    async fn probe(&self, id: CheckId, check: Arc<Check>) -> Observation {
+        Prober::probe(self, &id, &check).await
+    }
+
+    async fn probe_canary(&self, canary: SocketAddr, timeout: Duration) -> CanaryObservation {
+        Prober::probe_canary(self, canary, timeout).await
+    }
+}
+
+/// The way out of the shell and back.
+pub(super) struct Outside<P: Probing> {
+    prober: Arc<P>,
+    permits: Arc<Semaphore>,
+    pub(super) store: Store,
+    clock: Clock,
+    sender: mpsc::Sender<Message>,
+}
+
+impl<P: Probing> Outside<P> {
+    pub(super) fn new(
+        prober: Arc<P>,
+        store: Store,
+        clock: Clock,
+        sender: mpsc::Sender<Message>,
+    ) -> Outside<P> {
+        Outside {
+            prober,
+            permits: Arc::new(Semaphore::new(PROBES)),
+            store,
+            clock,
+            sender,
+        }
+    }
+
+    pub(super) fn probe(&self, run: u64, id: CheckId, check: Arc<Check>) {
+        let prober = Arc::clone(&self.prober);
+        let permits = Arc::clone(&self.permits);
+        let clock = self.clock;
+        let bound = check.settings.timeout + PROBE_GRACE;
+        let lost = (id.clone(), Arc::clone(&check));
+        let task = tokio::spawn(async move {
+            // The semaphore is never closed.
+            let _permit = permits.acquire_owned().await;
+            tokio::time::timeout(bound, prober.probe(id, check)).await
+        });
+        self.return_event(run, async move {
+            let observation = match task.await {
+                Ok(Ok(observation)) => observation,
+                Ok(Err(_)) => lost_probe(&lost.0, &lost.1, clock.now(), "it did not end in time"),
+                Err(_) => lost_probe(&lost.0, &lost.1, clock.now(), "the prober panicked"),
+            };
+            Event::Observed(Box::new(observation))
+        });
+    }
+
+    pub(super) fn probe_canary(&self, run: u64, canary: SocketAddr, timeout: Duration) {
+        let prober = Arc::clone(&self.prober);
+        let clock = self.clock;
+        let began = clock.now().mono;
+        let task = tokio::spawn(async move {
+            tokio::time::timeout(timeout + PROBE_GRACE, prober.probe_canary(canary, timeout)).await
+        });
+        self.return_event(run, async move {
+            let unanswered = || CanaryObservation {
+                canary,
+                began,
+                ended: clock.now().mono,
+                answered: false,
+            };
+            Event::Canary(match task.await {
+                Ok(Ok(observation)) => observation,
+                Ok(Err(_)) | Err(_) => unanswered(),
+            })
+        });
+    }
+
+    pub(super) fn commit(
+        &self,
+        run: u64,
+        token: BatchToken,
+        batch: Batch,
+        within: Option<Duration>,
+    ) {
+        // Queued here and now, so that batches are committed in the order of the effects.
+        let mut commit = self.store.commit(batch);
+        let sender = self.sender.clone();
+        tokio::spawn(async move {
+            let stored = |result| Message::Event {
+                run,
+                event: Box::new(Event::Stored { token, result }),
+            };
+            let first = commit.first(within).await;
+            let late = matches!(first, Err(StoreFault::TooSlow(_)));
+            // The engine may have stopped: then nobody needs to know.
+            let _ = sender.send(stored(first)).await;
+            if late {
+                let _ = sender.send(stored(commit.last().await)).await;
+            }
+        });
+    }
+
+    fn return_event(&self, run: u64, result: impl Future<Output = Event> + Send + 'static) {
+        let sender = self.sender.clone();
+        tokio::spawn(async move {
+            let event = Box::new(result.await);
+            // The engine may have stopped: then nobody needs to know.
+            let _ = sender.send(Message::Event { run, event }).await;
+        });
+    }
+}
+
+/// What stands for a probe that gave no result of its own: our fault, so it proves nothing about the pool.
+fn lost_probe(id: &CheckId, check: &Check, now: Now, error: &str) -> Observation {
+    Observation {
+        check: id.clone(),
+        peer: check.peer,
+        began: now.mono,
+        ended: now.mono,
+        at: now.wall,
+        reached: None,
+        result: ProbeResult::Stopped {
+            phase: Phase::Connect,
+            reason: Reason::LocalFailure {
+                error: error.into(),
+            },
+        },
+        phases: Vec::new(),
+        tls: None,
+        certificate: None,
+        notes: Vec::new(),
+    }
+}
