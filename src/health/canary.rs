@@ -238,3 +238,174 @@ impl Canary {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn canary(last: u8) -> SocketAddr {
+        SocketAddr::from(([198, 51, 100, last], 53))
+    }
+
+    fn at(millis: u64) -> Mono {
+        Mono::START + Duration::from_millis(millis)
+    }
+
+    /// Two canaries that were tried at the start, one second ago.
+    fn two() -> Canaries {
+        let mut canaries = Canaries::default();
+        canaries.reconfigure(&[canary(1), canary(2)]);
+        assert_eq!(canaries.due(at(0)), [canary(1), canary(2)]);
+        ended(&mut canaries, 1, 0, 10, true);
+        ended(&mut canaries, 2, 0, 10, true);
+        assert_eq!(canaries.due(at(1_000)), []);
+        canaries
+    }
+
+    fn ended(
+        canaries: &mut Canaries,
+        last: u8,
+        began: u64,
+        end: u64,
+        answered: bool,
+    ) -> CanaryNews {
+        let observation = CanaryObservation {
+            canary: canary(last),
+            began: at(began),
+            ended: at(end),
+            answered,
+        };
+        let wall = Wall::from_millis(i64::try_from(end).unwrap());
+        canaries.ended(
+            &observation,
+            Now {
+                mono: at(end),
+                wall,
+            },
+        )
+    }
+
+    #[test]
+    fn a_failure_has_every_canary_tried_at_once() {
+        let mut canaries = two();
+        canaries.wanted(at(2_000));
+        assert_eq!(canaries.next_deadline(), Some(at(2_000)));
+        assert_eq!(canaries.due(at(2_000)), [canary(1), canary(2)]);
+        assert_eq!(
+            canaries.due(at(2_001)),
+            [],
+            "each has one attempt in flight"
+        );
+    }
+
+    #[test]
+    fn a_failure_during_an_attempt_has_another_one_begun_after_it() {
+        let mut canaries = two();
+        canaries.wanted(at(2_000));
+        canaries.due(at(2_000));
+        canaries.wanted(at(2_500));
+        assert_eq!(
+            ended(&mut canaries, 1, 2_000, 2_600, true),
+            CanaryNews::Answered(at(2_000))
+        );
+        assert_eq!(
+            canaries.due(at(2_600)),
+            [canary(1)],
+            "the other one is still being tried"
+        );
+    }
+
+    #[test]
+    fn one_answer_is_enough_and_blind_needs_them_all_to_fail() {
+        let mut canaries = two();
+        canaries.wanted(at(2_000));
+        canaries.due(at(2_000));
+        assert_eq!(
+            ended(&mut canaries, 1, 2_000, 5_000, false),
+            CanaryNews::Nothing
+        );
+        assert_eq!(
+            ended(&mut canaries, 2, 2_000, 5_000, false),
+            CanaryNews::BlindBegan
+        );
+        assert_eq!(canaries.blind(), Some(Wall::from_millis(5_000)));
+        assert_eq!(canaries.due(at(6_999)), []);
+        assert_eq!(canaries.due(at(7_000)), [canary(1), canary(2)]);
+        let since = Wall::from_millis(5_000);
+        assert_eq!(
+            ended(&mut canaries, 2, 7_000, 7_020, true),
+            CanaryNews::BlindEnded { since }
+        );
+        assert_eq!(canaries.blind(), None);
+        assert_eq!(canaries.healthy_since(), Some(at(7_020)));
+    }
+
+    #[test]
+    fn attempts_begun_before_the_failure_make_nobody_blind() {
+        let mut canaries = two();
+        canaries.wanted(at(2_000));
+        canaries.due(at(2_000));
+        ended(&mut canaries, 1, 2_000, 2_010, true);
+        canaries.wanted(at(2_500));
+        canaries.due(at(2_500));
+        assert_eq!(
+            ended(&mut canaries, 2, 2_000, 5_000, false),
+            CanaryNews::Nothing
+        );
+        canaries.due(at(5_000));
+        assert_eq!(
+            ended(&mut canaries, 1, 2_500, 5_500, false),
+            CanaryNews::Nothing
+        );
+        assert_eq!(
+            ended(&mut canaries, 2, 5_000, 8_000, false),
+            CanaryNews::BlindBegan
+        );
+    }
+
+    #[test]
+    fn without_a_failure_silent_canaries_make_nobody_blind() {
+        let mut canaries = two();
+        let next = canaries.next_deadline().unwrap();
+        assert_eq!(next, at(0) + ROUTINE);
+        assert_eq!(canaries.due(next).len(), 2);
+        let began = u64::try_from(next.as_micros() / 1000).unwrap();
+        ended(&mut canaries, 1, began, began + 3_000, false);
+        ended(&mut canaries, 2, began, began + 3_000, false);
+        assert_eq!(canaries.blind(), None);
+        let seen: Vec<_> = canaries.view().map(|(_, answered)| answered).collect();
+        assert_eq!(seen, [Some(false), Some(false)]);
+    }
+
+    #[test]
+    fn an_attempt_whose_result_never_comes_counts_as_unanswered() {
+        let mut canaries = two();
+        canaries.wanted(at(2_000));
+        canaries.due(at(2_000));
+        assert_eq!(canaries.next_deadline(), Some(at(7_000)));
+        assert_eq!(canaries.lost(at(6_999)), []);
+        let lost = canaries.lost(at(7_000));
+        let now = Now {
+            mono: at(7_000),
+            wall: Wall::from_millis(7_000),
+        };
+        let news: Vec<_> = lost
+            .iter()
+            .map(|attempt| canaries.ended(attempt, now))
+            .collect();
+        assert_eq!(news, [CanaryNews::Nothing, CanaryNews::BlindBegan]);
+    }
+
+    #[test]
+    fn a_canary_that_stays_keeps_its_state_and_a_new_one_is_tried_at_once() {
+        let mut canaries = two();
+        canaries.reconfigure(&[canary(2), canary(3)]);
+        let seen: Vec<_> = canaries.view().collect();
+        assert_eq!(seen, [(canary(2), Some(true)), (canary(3), None)]);
+        assert_eq!(canaries.due(at(1_000)), [canary(3)]);
+        canaries.reconfigure(&[]);
+        assert!(!canaries.configured());
+        assert_eq!(canaries.next_deadline(), None);
+    }
+}

@@ -210,3 +210,233 @@ impl<'a> Sum<'a> {
         self.causes.push(text);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::clock::{Mono, Wall};
+    use crate::probe::{CertificateFault, PhaseTiming, TlsFacts};
+    use crate::topology::{CheckId, Depth, ServiceKind};
+
+    fn settings() -> CheckSettings {
+        CheckSettings::default_for(ServiceKind::XmppServer)
+    }
+
+    fn observed(result: ProbeResult) -> Observation {
+        Observation {
+            check: CheckId::from("xmpp-server/192.0.2.10:5269/contoso.com".to_owned()),
+            peer: "192.0.2.10:5269".parse().unwrap(),
+            began: Mono::START,
+            ended: Mono::START + Duration::from_millis(12),
+            at: Wall::from_millis(1_800_000_000_000),
+            reached: (result == ProbeResult::Reached).then_some(Depth::Tls),
+            result,
+            phases: Vec::new(),
+            tls: None,
+            certificate: None,
+            notes: Vec::new(),
+        }
+    }
+
+    fn stopped(phase: Phase, reason: Reason) -> Observation {
+        observed(ProbeResult::Stopped { phase, reason })
+    }
+
+    fn stream_error(condition: StreamCondition) -> Observation {
+        stopped(Phase::StreamHeader, Reason::StreamError { condition })
+    }
+
+    fn certificate(fault: Option<CertificateFault>, days_left: u64) -> CertificateFacts {
+        let day = Duration::from_secs(86_400);
+        let now = Wall::from_millis(1_800_000_000_000);
+        CertificateFacts {
+            subject: "CN=contoso.com".into(),
+            issuer: "CN=authority".into(),
+            names: vec!["contoso.com".into()],
+            matches: None,
+            not_before: Wall::from_millis(
+                1_800_000_000_000 - 86_400_000 * (100 - days_left as i64),
+            ),
+            not_after: now + day * u32::try_from(days_left).unwrap(),
+            client_auth: true,
+            fingerprint: "00".into(),
+            fault,
+        }
+    }
+
+    fn grade(observation: &Observation) -> Grade {
+        judge(observation, &settings()).grade
+    }
+
+    #[test]
+    fn the_full_depth_is_good_and_says_how_long_it_took() {
+        let outcome = judge(&observed(ProbeResult::Reached), &settings());
+        assert_eq!(outcome.grade, Grade::Good);
+        assert_eq!(outcome.line, "reached tls in 12 ms");
+        assert_eq!(outcome.cause, None);
+    }
+
+    #[test]
+    fn what_partners_cannot_use_is_a_failure() {
+        let text = || "detail".to_owned();
+        let rows = [
+            (Phase::Connect, Reason::Refused),
+            (Phase::Connect, Reason::ConnectTimeout),
+            (Phase::Connect, Reason::Unreachable),
+            (Phase::StreamHeader, Reason::Silence),
+            (Phase::StreamHeader, Reason::ClosedAtOnce),
+            (Phase::StreamFeatures, Reason::Closed),
+            (Phase::StreamFeatures, Reason::TooSlow),
+            (Phase::StreamHeader, Reason::NotXml),
+            (Phase::StreamHeader, Reason::NotXmpp),
+            (Phase::StreamFeatures, Reason::TooMuch),
+            (Phase::StreamHeader, Reason::WrongDomain { from: text() }),
+            (Phase::StreamFeatures, Reason::StarttlsNotOffered),
+            (Phase::Starttls, Reason::StarttlsRefused),
+            (Phase::Tls, Reason::TlsBroken { detail: text() }),
+        ];
+        for (phase, reason) in rows {
+            assert_eq!(
+                grade(&stopped(phase, reason.clone())),
+                Grade::Failed,
+                "{reason:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn stream_errors_of_a_useless_server_are_failures() {
+        for condition in [
+            StreamCondition::HostUnknown,
+            StreamCondition::HostGone,
+            StreamCondition::SystemShutdown,
+            StreamCondition::InternalServerError,
+            StreamCondition::RemoteConnectionFailed,
+            StreamCondition::SeeOtherHost,
+            StreamCondition::NotWellFormed,
+            StreamCondition::Other("strange".into()),
+        ] {
+            assert_eq!(
+                grade(&stream_error(condition.clone())),
+                Grade::Failed,
+                "{condition}"
+            );
+        }
+    }
+
+    #[test]
+    fn stream_errors_about_the_prober_count_as_up_and_are_noted() {
+        for condition in [
+            StreamCondition::PolicyViolation,
+            StreamCondition::NotAuthorized,
+            StreamCondition::InvalidFrom,
+            StreamCondition::UndefinedCondition,
+        ] {
+            let outcome = judge(&stream_error(condition.clone()), &settings());
+            assert_eq!(outcome.grade, Grade::Good, "{condition}");
+            assert!(outcome.cause.unwrap().contains(&condition.to_string()));
+        }
+    }
+
+    #[test]
+    fn our_own_failure_is_unknown() {
+        let error = "cannot assign requested address".to_owned();
+        let local = stopped(Phase::Connect, Reason::LocalFailure { error });
+        assert_eq!(grade(&local), Grade::Unknown);
+    }
+
+    #[test]
+    fn each_degradation_is_degraded_unless_the_operator_accepts_it() {
+        let mut slow = observed(ProbeResult::Reached);
+        slow.ended = slow.began + Duration::from_millis(1_501);
+        let mut legacy = observed(ProbeResult::Reached);
+        legacy.tls = Some(TlsFacts {
+            version: "TLSv1".into(),
+            cipher: "AES128-SHA".into(),
+            legacy: true,
+            client_certificate_wanted: false,
+        });
+        let mut expiring = observed(ProbeResult::Reached);
+        expiring.certificate = Some(certificate(None, 4));
+        let detail = "no protocols available".to_owned();
+        let unsupported = stopped(Phase::Tls, Reason::TlsUnsupported { detail });
+        let busy = stream_error(StreamCondition::ResourceConstraint);
+        for (observation, accept) in [
+            (slow, Accept::Slow),
+            (legacy, Accept::LegacyTls),
+            (expiring, Accept::CertificateExpiring),
+            (unsupported, Accept::TlsUnsupported),
+            (busy, Accept::ResourceConstraint),
+        ] {
+            assert_eq!(grade(&observation), Grade::Degraded, "{accept}");
+            let tolerant = CheckSettings {
+                accept: BTreeSet::from([accept]),
+                ..settings()
+            };
+            let outcome = judge(&observation, &tolerant);
+            assert_eq!(
+                (outcome.grade, outcome.accepted),
+                (Grade::Good, vec![accept])
+            );
+        }
+    }
+
+    #[test]
+    fn a_certificate_with_a_twentieth_of_its_life_left_is_still_good() {
+        let mut observation = observed(ProbeResult::Reached);
+        observation.certificate = Some(certificate(None, 5));
+        assert_eq!(grade(&observation), Grade::Good);
+    }
+
+    #[test]
+    fn a_refused_certificate_counts_as_the_policy_says_however_far_the_probe_went() {
+        let fault = CertificateFault::Expired;
+        let certificate = certificate(Some(fault.clone()), 0);
+        let mut stopped = stopped(Phase::Certificate, Reason::Certificate { fault });
+        let mut reached = observed(ProbeResult::Reached);
+        stopped.certificate = Some(certificate.clone());
+        reached.certificate = Some(certificate);
+        for observation in [stopped, reached] {
+            for (policy, grade) in [
+                (CertificatePolicy::Require, Grade::Failed),
+                (CertificatePolicy::Warn, Grade::Degraded),
+                (CertificatePolicy::Ignore, Grade::Good),
+            ] {
+                let settings = CheckSettings {
+                    certificate: policy,
+                    ..settings()
+                };
+                let outcome = judge(&observation, &settings);
+                assert_eq!(outcome.grade, grade, "{policy:?}");
+                assert_eq!(outcome.cause.unwrap().matches("expired").count(), 1);
+            }
+        }
+    }
+
+    #[test]
+    fn waiting_for_the_peer_to_close_is_not_slowness() {
+        let mut observation = observed(ProbeResult::Reached);
+        observation.ended = observation.began + Duration::from_millis(2_012);
+        observation.phases.push(PhaseTiming {
+            phase: Phase::Close,
+            micros: 2_000_000,
+        });
+        let outcome = judge(&observation, &settings());
+        assert_eq!(outcome.grade, Grade::Good);
+        assert_eq!(outcome.line, "reached tls in 12 ms");
+    }
+
+    #[test]
+    fn a_line_names_the_reason_and_the_phase_once() {
+        let silence = stopped(Phase::StreamHeader, Reason::Silence);
+        assert_eq!(
+            judge(&silence, &settings()).line,
+            "silence in stream header"
+        );
+        let refused = stopped(Phase::Connect, Reason::Refused);
+        assert_eq!(judge(&refused, &settings()).line, "connection refused");
+    }
+}

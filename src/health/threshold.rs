@@ -249,3 +249,229 @@ impl Tally {
         self.confirmed = 0;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topology::ServiceKind;
+
+    /// Feeds a tally one observation per second: `.` good, `d` degraded, `x` failed, `?` unknown.
+    struct Feed {
+        tally: Tally,
+        settings: CheckSettings,
+        gate: Gate,
+        second: u64,
+    }
+
+    impl Feed {
+        fn new() -> Feed {
+            Feed {
+                tally: Tally::new(),
+                settings: CheckSettings {
+                    min_fault: Duration::ZERO,
+                    ..CheckSettings::default_for(ServiceKind::XmppServer)
+                },
+                gate: Gate::Open,
+                second: 0,
+            }
+        }
+
+        fn up() -> Feed {
+            let mut feed = Feed::new();
+            feed.feed(".");
+            feed
+        }
+
+        fn at(&self) -> Mono {
+            Mono::START + Duration::from_secs(self.second)
+        }
+
+        fn feed(&mut self, observations: &str) -> Verdict {
+            for observation in observations.chars() {
+                self.second += 1;
+                let at = self.at();
+                let settings = &self.settings;
+                match observation {
+                    '.' => self.tally.success(false, at, at, settings),
+                    'd' => self.tally.success(true, at, at, settings),
+                    'x' => self.tally.failure(at, at, settings, self.gate),
+                    '?' => self.tally.unknown(settings),
+                    other => panic!("{other:?} is no observation"),
+                }
+            }
+            self.tally.verdict
+        }
+    }
+
+    #[test]
+    fn unknown_becomes_up_at_the_first_success_and_down_as_from_up() {
+        assert_eq!(Feed::new().feed("."), Verdict::Up);
+        assert_eq!(Feed::new().feed("d"), Verdict::Degraded);
+        assert_eq!(Feed::new().feed("xx"), Verdict::Unknown);
+        assert_eq!(Feed::new().feed("xxx"), Verdict::Down);
+        assert_eq!(Feed::new().feed("xx."), Verdict::Up);
+    }
+
+    #[test]
+    fn fall_failures_make_it_down_though_successes_come_between() {
+        assert_eq!(Feed::up().feed("xx"), Verdict::Up);
+        assert_eq!(Feed::up().feed("x..x..x"), Verdict::Down);
+        assert_eq!(Feed::up().feed("x....x....x"), Verdict::Down);
+    }
+
+    #[test]
+    fn steady_successes_in_a_row_clear_the_count() {
+        assert_eq!(Feed::up().feed("xx.....x"), Verdict::Up);
+        assert_eq!(Feed::up().feed("xx.....xxx"), Verdict::Down);
+    }
+
+    #[test]
+    fn failures_that_span_less_than_min_fault_do_not_make_it_down() {
+        let mut feed = Feed::up();
+        feed.settings.min_fault = Duration::from_secs(4);
+        assert_eq!(feed.feed("xxxx"), Verdict::Up);
+        assert_eq!(feed.feed("x"), Verdict::Down);
+    }
+
+    #[test]
+    fn rise_successes_in_a_row_make_it_up() {
+        let mut feed = Feed::up();
+        assert_eq!(feed.feed("xxx....."), Verdict::Down);
+        assert_eq!(feed.feed("x....."), Verdict::Down);
+        assert_eq!(feed.feed("."), Verdict::Up);
+        assert_eq!(feed.tally.failures(), 0);
+    }
+
+    #[test]
+    fn a_check_that_recovers_with_degraded_successes_becomes_degraded() {
+        let mut feed = Feed::up();
+        assert_eq!(feed.feed("xxx...d.."), Verdict::Degraded);
+        assert_eq!(feed.feed("...."), Verdict::Up);
+    }
+
+    #[test]
+    fn fall_degraded_observations_make_it_degraded_and_rise_clean_ones_up_again() {
+        assert_eq!(Feed::up().feed("dd"), Verdict::Up);
+        assert_eq!(Feed::up().feed("d..d..d"), Verdict::Degraded);
+        assert_eq!(Feed::up().feed("dd.....d"), Verdict::Up);
+        let mut feed = Feed::up();
+        assert_eq!(feed.feed("ddd....."), Verdict::Degraded);
+        assert_eq!(feed.feed("."), Verdict::Up);
+        assert_eq!(feed.feed("dd"), Verdict::Up);
+        assert_eq!(Feed::up().feed("dddxxx"), Verdict::Down);
+    }
+
+    #[test]
+    fn degraded_observations_are_successes_as_regards_down() {
+        assert_eq!(Feed::up().feed("xxdddddx"), Verdict::Degraded);
+    }
+
+    #[test]
+    fn fall_unknown_observations_in_a_row_make_it_unknown_unless_it_is_down() {
+        assert_eq!(Feed::up().feed("??"), Verdict::Up);
+        assert_eq!(Feed::up().feed("???"), Verdict::Unknown);
+        assert_eq!(Feed::up().feed("??.??"), Verdict::Up);
+        assert_eq!(Feed::up().feed("xxx?????"), Verdict::Down);
+        assert_eq!(Feed::up().feed("xxx...?..."), Verdict::Up);
+    }
+
+    #[test]
+    fn suspicion_ends_at_the_first_success_and_the_count_stays() {
+        let mut feed = Feed::up();
+        feed.feed("x");
+        assert!(feed.tally.suspect);
+        feed.feed(".");
+        assert!(!feed.tally.suspect);
+        assert_eq!(feed.tally.failures(), 1);
+    }
+
+    #[test]
+    fn proven_comes_with_rise_successes_in_a_row_and_stays() {
+        let mut feed = Feed::new();
+        feed.feed("..x.....");
+        assert!(!feed.tally.proven);
+        feed.feed(".");
+        assert!(feed.tally.proven);
+        feed.feed("xxx");
+        assert!(feed.tally.proven);
+    }
+
+    fn confirm(answered: Option<Mono>) -> Gate {
+        Gate::Confirm {
+            answered,
+            healthy_since: None,
+        }
+    }
+
+    #[test]
+    fn with_canaries_it_keeps_its_verdict_until_one_answers_an_attempt_begun_after_the_failure() {
+        let mut feed = Feed::up();
+        feed.gate = confirm(None);
+        assert_eq!(feed.feed("xxx"), Verdict::Up);
+        assert!(feed.tally.waits_for_canary());
+        let before = feed.at() - Duration::from_millis(1);
+        feed.tally.canary_answered(before);
+        assert_eq!(feed.tally.verdict, Verdict::Up);
+        feed.tally.canary_answered(feed.at());
+        assert_eq!(feed.tally.verdict, Verdict::Down);
+    }
+
+    #[test]
+    fn a_success_while_the_canary_is_asked_keeps_it_up() {
+        let mut feed = Feed::up();
+        feed.gate = confirm(None);
+        feed.feed("xxx.");
+        feed.tally.canary_answered(feed.at());
+        assert_eq!(feed.tally.verdict, Verdict::Up);
+    }
+
+    #[test]
+    fn a_later_failure_does_not_postpone_the_canary_that_is_being_asked() {
+        let mut feed = Feed::up();
+        feed.gate = confirm(None);
+        feed.feed("xxx");
+        let asked = feed.at();
+        feed.feed("x");
+        feed.tally.canary_answered(asked);
+        assert_eq!(feed.tally.verdict, Verdict::Down);
+    }
+
+    #[test]
+    fn blindness_makes_unknown_what_would_be_down_and_forgets_what_no_canary_confirmed() {
+        let mut feed = Feed::up();
+        feed.gate = confirm(None);
+        feed.feed("x");
+        let answered = Some(feed.at());
+        feed.gate = confirm(answered);
+        feed.feed("xx");
+        feed.tally.forget_unconfirmed(answered);
+        assert_eq!(feed.tally.verdict, Verdict::Unknown);
+        assert_eq!(feed.tally.failures(), 1, "the first failure was confirmed");
+        feed.gate = Gate::Blind { answered };
+        assert_eq!(feed.feed("xxxxx"), Verdict::Unknown);
+        feed.tally.forget_unconfirmed(answered);
+        assert_eq!(feed.tally.failures(), 1);
+        assert_eq!(feed.feed("."), Verdict::Up);
+    }
+
+    #[test]
+    fn a_failure_begun_before_our_network_worked_again_is_not_counted() {
+        let mut feed = Feed::up();
+        feed.gate = Gate::Confirm {
+            answered: None,
+            healthy_since: Some(Mono::START + Duration::from_secs(3)),
+        };
+        feed.feed("xx");
+        assert_eq!(feed.tally.failures(), 1);
+        assert!(feed.tally.suspect);
+    }
+
+    #[test]
+    fn changed_settings_keep_the_verdict_and_forget_the_counts() {
+        let mut feed = Feed::up();
+        feed.feed(".....xx");
+        let carried = feed.tally.carried_over();
+        assert_eq!((carried.verdict, carried.proven), (Verdict::Up, true));
+        assert_eq!((carried.failures(), carried.successes), (0, 0));
+    }
+}

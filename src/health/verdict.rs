@@ -66,7 +66,8 @@ pub struct CheckHealth {
     pub last: Option<String>,
     /// When that was.
     pub last_wall: Option<Wall>,
-    /// Why it is not up, in one line.
+    /// Why it is not up, or what is worth knowing although it is (an accepted degradation, the failure that made
+    /// it suspect), in one line.
     pub cause: Option<String>,
     /// How many probes have been judged.
     pub observed: u64,
@@ -101,9 +102,9 @@ pub struct TargetHealth {
     pub name: DomainName,
     /// The worst over required services and families.
     pub verdict: Verdict,
-    /// Per service, required or not: the worst over the required families.
+    /// Per service, required or not: the worst over the required families, in each the best of its addresses.
     pub services: BTreeMap<ServiceKind, Verdict>,
-    /// Per published address: the worst over required services.
+    /// Per published address: the worst over required services and check domains.
     pub addresses: BTreeMap<IpAddr, AddressHealth>,
 }
 
@@ -114,7 +115,7 @@ pub struct AddressHealth {
     pub family: Family,
     /// The worst over its checks of required services.
     pub verdict: Verdict,
-    /// Whether all of its checks are proven (see [`CheckHealth::proven`]).
+    /// Whether all of its checks of required services are proven (see [`CheckHealth::proven`]).
     pub proven: bool,
 }
 
