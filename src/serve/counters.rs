@@ -1,0 +1,101 @@
+//! Counting what is asked and said.
+//!
+//! In: one call per message, from any thread. Out: [`Counts`], a reading of all counters for `status`.
+//! Never here: names or addresses; nothing grows.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hickory_proto::op::ResponseCode;
+use serde::{Deserialize, Serialize};
+
+use super::respond::{Outcome, Transport};
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// The counters of a server. They only grow, from its start.
+        #[derive(Debug, Default)]
+        pub struct Counters {
+            $($name: AtomicU64,)*
+        }
+
+        /// One reading of the counters.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        pub struct Counts {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Counters {
+            /// Reads all counters.
+            pub fn read(&self) -> Counts {
+                Counts {
+                    $($name: self.$name.load(Ordering::Relaxed),)*
+                }
+            }
+
+            $(pub(super) fn $name(&self) {
+                self.$name.fetch_add(1, Ordering::Relaxed);
+            })*
+        }
+    };
+}
+
+counters! {
+    /// Messages received in datagrams.
+    udp_queries,
+    /// Messages received over TCP.
+    tcp_queries,
+    /// Answers with data, referrals, and names without the type asked for.
+    noerror,
+    /// Names that are not there.
+    nxdomain,
+    /// Questions about names of others, other classes, transfers.
+    refused,
+    /// Malformed requests.
+    formerr,
+    /// Operations and types not implemented.
+    notimp,
+    /// Any other response code.
+    other,
+    /// Responses that were truncated.
+    truncated,
+    /// Messages that were no requests and got no response.
+    silent,
+    /// Responses the system would not send.
+    unsent,
+    /// TCP connections accepted.
+    tcp_connections,
+    /// TCP connections closed at once, as their address had its share already.
+    tcp_over_share,
+    /// TCP connections closed because the client was too slow.
+    tcp_too_slow,
+    /// Times a listener could not accept and waited (file descriptors ran out).
+    accept_failures,
+    /// Workers that had to be started again.
+    restarts,
+}
+
+impl Counters {
+    /// Counts a message and what was said to it.
+    pub(super) fn count(&self, transport: Transport, outcome: Outcome) {
+        match transport {
+            Transport::Udp => self.udp_queries(),
+            Transport::Tcp => self.tcp_queries(),
+        }
+        match outcome {
+            Outcome::Silent => self.silent(),
+            Outcome::Response { rcode, truncated } => {
+                match rcode {
+                    ResponseCode::NoError => self.noerror(),
+                    ResponseCode::NXDomain => self.nxdomain(),
+                    ResponseCode::Refused => self.refused(),
+                    ResponseCode::FormErr => self.formerr(),
+                    ResponseCode::NotImp => self.notimp(),
+                    _ => self.other(),
+                }
+                if truncated {
+                    self.truncated();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The server: every listener with its workers, from start to stop.
+//!
+//! In: bound listeners, the place where zones are published. Out: [`Serving`], which counts and stops.
+//! A worker that fails is started again: answers go on whatever else happens.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::counters::{Counters, Counts};
+use super::listen::Listeners;
+use super::tcp::{self, Hall, TcpLimits};
+use super::udp;
+use crate::zone::Zones;
+
+/// A server at work. Dropping it stops the server at once; [`Serving::shutdown`] lets it finish.
+#[derive(Debug)]
+pub struct Serving {
+    stop: watch::Sender<bool>,
+    workers: JoinSet<()>,
+    counters: Arc<Counters>,
+}
+
+/// Starts serving `zones` on the listeners, on the current tokio runtime. Publishing is storing into `zones`;
+/// each query sees one publication, whole.
+pub fn start(
+    listeners: Listeners,
+    zones: Arc<ArcSwap<Zones>>,
+    limits: TcpLimits,
+) -> io::Result<Serving> {
+    let counters = Arc::new(Counters::default());
+    let (stop, stopped) = watch::channel(false);
+    let mut workers = JoinSet::new();
+    for socket in listeners.udp {
+        let socket = Arc::new(UdpSocket::from_std(socket)?);
+        let (zones, counted, stopped) = (zones.clone(), counters.clone(), stopped.clone());
+        workers.spawn(supervise(counters.clone(), move || {
+            udp::serve(
+                socket.clone(),
+                zones.clone(),
+                counted.clone(),
+                stopped.clone(),
+            )
+        }));
+    }
+    let hall = Arc::new(Hall::new(limits, zones, counters.clone()));
+    for listener in listeners.tcp {
+        let listener = Arc::new(TcpListener::from_std(listener)?);
+        let (hall, stopped) = (hall.clone(), stopped.clone());
+        workers.spawn(supervise(counters.clone(), move || {
+            tcp::serve(listener.clone(), hall.clone(), stopped.clone())
+        }));
+    }
+    Ok(Serving {
+        stop,
+        workers,
+        counters,
+    })
+}
+
+impl Serving {
+    /// Reads the counters.
+    pub fn counts(&self) -> Counts {
+        self.counters.read()
+    }
+
+    /// The counters themselves, for whoever shows them.
+    pub fn counters(&self) -> Arc<Counters> {
+        self.counters.clone()
+    }
+
+    /// Stops: what has arrived is still answered, then the sockets are closed.
+    pub async fn shutdown(mut self) {
+        self.stop.send_replace(true);
+        while self.workers.join_next().await.is_some() {}
+    }
+}
+
+/// Runs a worker to its end, again after a panic.
+async fn supervise<F, W>(counters: Arc<Counters>, worker: F)
+where
+    F: Fn() -> W,
+    W: Future<Output = ()> + Send + 'static,
+{
+    loop {
+        // A set of one: dropping the supervisor takes the worker with it.
+        let mut running = JoinSet::new();
+        running.spawn(worker());
+        match running.join_next().await {
+            Some(Err(error)) if error.is_panic() => {
+                counters.restarts();
+                tracing::error!(%error, "a worker failed and is started again; please report this");
+            }
+            _ => return,
+        }
+    }
+}
