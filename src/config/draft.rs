@@ -14,8 +14,8 @@ use crate::topology::{
 };
 
 use super::problem::{At, Place};
-use super::reader::List;
 use super::settings::{AlarmSettings, LogSettings, ServerSettings};
+use super::value::List;
 
 /// A whole file.
 #[derive(Clone, Debug)]

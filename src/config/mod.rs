@@ -7,15 +7,18 @@
 
 mod compare;
 mod draft;
+mod files;
 mod problem;
-mod reader;
 mod render;
 mod settings;
 mod sources;
 mod suggest;
 mod summary;
+mod syntax;
+mod table;
 mod v1;
 mod validate;
+mod value;
 mod zones;
 
 use std::collections::BTreeMap;
@@ -29,13 +32,14 @@ use crate::topology::{DomainName, Topology};
 use crate::zone::{Layout, StaticZone};
 
 pub use compare::{Changes, Removal, RestartChange, ZONES_REMOVED_UNASKED, compare};
-use draft::{Draft, RouteDraft};
+use draft::Draft;
+use files::Files;
 use problem::{At, Place};
 pub use problem::{ConfigProblems, Problem, Rule, Severity};
-pub use reader::Apply;
 pub use settings::{AlarmSettings, LogFormat, LogLevel, LogSettings, ServerSettings};
 pub use sources::{Sources, SourcesError};
 pub use summary::{RouteSummary, ServiceSummary, Summary, summary};
+pub use table::Apply;
 
 /// An accepted configuration: complete, and valid as a whole.
 #[derive(Clone, Debug)]
@@ -143,8 +147,6 @@ pub fn keys() -> impl Iterator<Item = (String, Apply)> {
     })
 }
 
-type Files<'f> = dyn FnMut(&Path) -> io::Result<String> + 'f;
-
 /// What was made of a file, as far as it could be made.
 struct Read {
     draft: Draft,
@@ -161,21 +163,21 @@ fn read(
 ) -> Option<Read> {
     let file = problems.add_file(name, text);
     let (document, errors) = DeTable::parse_recoverable(text);
-    let hard = syntax(file, &errors, problems);
-    if hard {
+    let misread = syntax::report(file, &errors, problems);
+    if misread {
         return None;
     }
-    let top = top(document.get_ref(), file);
-    if !version(document.get_ref(), &top, problems) {
+    let top = syntax::top(document.get_ref(), file);
+    if !syntax::version(document.get_ref(), &top, problems) {
         return None;
     }
     let base = Path::new(name).parent().unwrap_or(Path::new(""));
     let draft = v1::read(document.get_ref(), top, base, problems);
     let routes = draft.routes.iter();
     let domains: Vec<Vec<At<DomainName>>> = routes
-        .map(|route| domains(route, files, problems))
+        .map(|route| files::domains(route, files, problems))
         .collect();
-    check_authorities(&draft, files, problems);
+    files::check_authorities(&draft, files, problems);
     let zones = zones::read(&draft, files, problems);
     let parts = validate::parts(&draft, &domains, problems);
     let topology = Topology::new(
@@ -186,206 +188,13 @@ fn read(
         parts.canaries,
     );
     let layout = zones::layout(&draft, &topology, &zones, &parts.places, problems);
-    quiet_after_syntax_errors(file, &errors, problems);
+    syntax::quiet_after_syntax_errors(file, &errors, problems);
     Some(Read {
         draft,
         topology,
         statics: zones.statics,
         layout: layout?,
     })
-}
-
-/// Reports what is not TOML. Says whether the rest of the file would be misread: after a slip inside one value it is
-/// not; after an open bracket it is.
-fn syntax(file: usize, errors: &[toml::de::Error], problems: &mut ConfigProblems) -> bool {
-    let soft = |error: &toml::de::Error| {
-        error.message() == "duplicate key"
-            || error.message().starts_with("string values must be quoted")
-    };
-    let place = |error: &toml::de::Error| Place {
-        file,
-        span: error.span().unwrap_or(0..0),
-    };
-    let start = |error: &toml::de::Error| error.span().map_or(0, |span| span.start);
-    let first = errors
-        .iter()
-        .filter(|error| !soft(error))
-        .min_by_key(|error| start(error));
-    // What comes after the first misreading follows from it.
-    let end = first.map_or(usize::MAX, start);
-    for error in errors
-        .iter()
-        .filter(|error| soft(error) && start(error) < end)
-    {
-        let (message, help) = if error.message() == "duplicate key" {
-            (
-                "the key is written twice in its table",
-                "leave one of them out",
-            )
-        } else {
-            (
-                "the value is neither a number nor text in quotes",
-                "put it in quotes: \"10s\"",
-            )
-        };
-        problems
-            .error(Rule::Syntax, &place(error), message)
-            .help(help);
-    }
-    if let Some(first) = first {
-        let message = first.message().lines().collect::<Vec<_>>().join("; ");
-        problems
-            .error(Rule::Syntax, &place(first), format!("this is not TOML: {message}"))
-            .help("look at the end of the line before, too; the rest of the file is read when this is mended");
-    }
-    first.is_some()
-}
-
-/// A value with a slip in it has one problem, not two.
-fn quiet_after_syntax_errors(
-    file: usize,
-    errors: &[toml::de::Error],
-    problems: &mut ConfigProblems,
-) {
-    let line = |span| problems.line_of(&Place { file, span });
-    let lines: Vec<usize> = errors.iter().filter_map(|e| e.span()).map(line).collect();
-    problems.list.retain(|problem| {
-        problem.rule == Rule::Syntax || problem.place.file != file || !lines.contains(&problem.line)
-    });
-}
-
-/// Where the file begins to speak: its version, else its first character.
-fn top(document: &DeTable<'_>, file: usize) -> Place {
-    let span = document
-        .get_key_value("version")
-        .map_or(0..0, |(key, value)| {
-            let (key, value) = (key.span(), value.span());
-            key.start..value.end.max(key.end)
-        });
-    Place { file, span }
-}
-
-/// Looks at `version` before anything else: another version has other keys.
-fn version(document: &DeTable<'_>, top: &Place, problems: &mut ConfigProblems) -> bool {
-    let Some(value) = document.get("version") else {
-        problems
-            .error(
-                Rule::Version,
-                top,
-                "the file does not say which version of its form it has",
-            )
-            .help("write version = 1 at the top");
-        return true;
-    };
-    let number = value.get_ref().as_integer();
-    if number.is_some_and(|number| number.to_string() == "1") {
-        return true;
-    }
-    let place = Place {
-        file: top.file,
-        span: value.span(),
-    };
-    problems
-        .error(
-            Rule::Version,
-            &place,
-            "this program reads version 1 of the file",
-        )
-        .help("write version = 1, or use the program that the file was written for");
-    false
-}
-
-/// The domains of a route, those of its file included.
-fn domains(
-    route: &RouteDraft,
-    files: &mut Files<'_>,
-    problems: &mut ConfigProblems,
-) -> Vec<At<DomainName>> {
-    let mut all = route.domains.items.clone();
-    let Some(path) = &route.domains_file else {
-        return all;
-    };
-    let Some((file, text)) = read_file(path, "the list of domains", files, problems) else {
-        return all;
-    };
-    let before = all.len();
-    let mut start = 0;
-    for line in text.split_inclusive('\n') {
-        let content = line.split('#').next().unwrap_or("");
-        let domain = content.trim();
-        if !domain.is_empty() {
-            let at = start + (content.len() - content.trim_start().len());
-            let place = Place {
-                file,
-                span: at..at + domain.len(),
-            };
-            match domain.parse() {
-                Ok(value) => all.push(At { value, place }),
-                Err(error) => {
-                    problems
-                        .error(
-                            Rule::BadValue,
-                            &place,
-                            format!("this is not a domain: {error}"),
-                        )
-                        .help("write one domain per line; # begins a comment");
-                }
-            }
-        }
-        start += line.len();
-    }
-    if all.len() == before && !problems.list.iter().any(|p| p.place.file == file) {
-        problems
-            .error(Rule::BadValue, &path.place, "the list of domains is empty")
-            .help("write one domain per line; # begins a comment");
-    }
-    all
-}
-
-/// Certificate authorities are read here too: a missing file is found now, not when a pool is to be judged.
-fn check_authorities(draft: &Draft, files: &mut Files<'_>, problems: &mut ConfigProblems) {
-    let of_routes = draft.routes.iter().flat_map(|route| {
-        std::iter::once(&route.check).chain(route.services.iter().map(|service| &service.check))
-    });
-    let layers = std::iter::once(&draft.health.check).chain(of_routes);
-    for ca in layers.filter_map(|layer| layer.ca.as_ref()) {
-        let Some((_, text)) = read_file(ca, "the certificate authorities", files, problems) else {
-            continue;
-        };
-        if !text.contains("-----BEGIN CERTIFICATE-----")
-            && !text.contains("-----BEGIN TRUSTED CERTIFICATE-----")
-        {
-            problems
-                .error(
-                    Rule::BadValue,
-                    &ca.place,
-                    format!("{} has no certificate in it", ca.value.display()),
-                )
-                .help("name a PEM file: it has lines -----BEGIN CERTIFICATE-----");
-        }
-    }
-}
-
-fn read_file(
-    path: &At<std::path::PathBuf>,
-    what: &str,
-    files: &mut Files<'_>,
-    problems: &mut ConfigProblems,
-) -> Option<(usize, String)> {
-    let name = path.value.display().to_string();
-    match files(&path.value) {
-        Ok(text) => Some((problems.add_file(&name, &text), text)),
-        Err(error) => {
-            problems
-                .error(
-                    Rule::Unreadable,
-                    &path.place,
-                    format!("cannot read {what} {name}: {error}"),
-                )
-                .help("check the path (a relative one begins beside the configuration file) and its permissions");
-            None
-        }
-    }
 }
 
 #[cfg(test)]
@@ -475,6 +284,20 @@ interval = "20s"
         let second = &topology.pools[&"edgepool2".parse::<PoolName>().unwrap()].targets[0];
         assert_eq!(second.name.as_str(), "edge2.contoso.com");
         assert_eq!(topology.checks.iter().count(), 8);
+    }
+
+    #[test]
+    fn a_configuration_that_cannot_be_read_is_a_problem_like_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let missing = load(&directory.path().join("repoint.toml")).unwrap_err();
+        let [problem] = missing.errors().collect::<Vec<_>>()[..] else {
+            panic!("one problem: {missing}")
+        };
+        assert_eq!((problem.rule, problem.line), (Rule::Unreadable, 1));
+        let latin1 = directory.path().join("latin1.toml");
+        std::fs::write(&latin1, b"version = 1 # \xfc").unwrap();
+        let said = load(&latin1).unwrap_err().to_string();
+        assert!(said.contains("UTF-8"), "{said}");
     }
 
     #[test]

@@ -13,9 +13,9 @@ use crate::zone::{
 };
 
 use super::draft::Draft;
+use super::files::{Files, read_file};
 use super::problem::{ConfigProblems, Place, Rule};
 use super::validate::Places;
-use super::{Files, read_file};
 
 /// The static records of the zones that have a file.
 pub(super) type Statics = BTreeMap<DomainName, Arc<StaticZone>>;

@@ -60,7 +60,7 @@ pub struct Zone {
 /// What generated zones say about their nameservers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nameservers {
-    /// Their names, the first one also the SOA MNAME; at least one.
+    /// Their names, the first one also the SOA MNAME; empty only where no zone is generated.
     pub servers: Vec<Nameserver>,
     /// The SOA RNAME as a domain name: `hostmaster.contoso.com`.
     pub hostmaster: Option<DomainName>,

@@ -8,8 +8,9 @@ use crate::topology::{Accept, CertificatePolicy, Depth};
 
 use super::super::draft::CheckDraft;
 use super::super::problem::{At, ConfigProblems};
-use super::super::reader::{Table, Value};
 use super::super::suggest::quoted;
+use super::super::table::Table;
+use super::super::value::Value;
 use super::path;
 
 /// Shorter than this is no pace a network answers at, and would keep the prober busy with nothing else.

@@ -7,8 +7,9 @@ use crate::topology::DomainName;
 
 use super::super::draft::{CheckDraft, HealthDraft, NameserverDraft, NameserversDraft};
 use super::super::problem::{At, ConfigProblems, Place, Rule};
-use super::super::reader::{Table, Value};
 use super::super::settings::{AlarmSettings, LogFormat, LogLevel, LogSettings, ServerSettings};
+use super::super::table::Table;
+use super::super::value::Value;
 use super::route::ttl;
 use super::{check, keys, path, refuse_dnssec};
 

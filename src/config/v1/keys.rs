@@ -1,6 +1,6 @@
 //! The sections of a version 1 file and their keys. A key that is not here is not read.
 
-use super::super::reader::{Key, Section, live, restart};
+use super::super::table::{Key, Section, live, restart};
 
 /// The top of the file.
 pub(in crate::config) const TOP: Section = Section {

@@ -15,7 +15,8 @@ use toml::de::DeTable;
 
 use super::draft::{Draft, ZoneDraft};
 use super::problem::{At, ConfigProblems, Place, Problem, Rule};
-use super::reader::{Table, Value};
+use super::table::Table;
+use super::value::Value;
 
 /// Reads a whole file. `base` is the directory that relative paths begin in.
 pub(super) fn read(

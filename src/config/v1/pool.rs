@@ -4,7 +4,8 @@ use crate::topology::{PoolName, SiteName};
 
 use super::super::draft::{PoolDraft, TargetDraft};
 use super::super::problem::ConfigProblems;
-use super::super::reader::{Table, Value};
+use super::super::table::Table;
+use super::super::value::Value;
 use super::{keys, not_yet};
 
 pub(super) fn pools(value: Option<Value<'_>>, problems: &mut ConfigProblems) -> Vec<PoolDraft> {

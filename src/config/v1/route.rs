@@ -10,7 +10,8 @@ use crate::topology::{
 
 use super::super::draft::{CheckDraft, RouteDraft, RoutePoolDraft, ServiceDraft};
 use super::super::problem::{At, ConfigProblems, Place, Rule};
-use super::super::reader::{List, Table, Value};
+use super::super::table::Table;
+use super::super::value::{List, Value};
 use super::{check, keys, not_yet, path};
 
 /// Defaults of a route (DESIGN §4).

@@ -7,7 +7,7 @@ use crate::topology::{Address, DomainName, Family, Pool, PoolName, Target};
 
 use super::super::draft::{Draft, PoolDraft, TargetDraft};
 use super::super::problem::{At, ConfigProblems, Rule};
-use super::super::reader::List;
+use super::super::value::List;
 use super::no_duplicates;
 
 /// The pools: those that could be made, and the names of the others.

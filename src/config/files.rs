@@ -1,0 +1,112 @@
+//! The files a configuration names, except zone files: lists of domains and certificate authorities.
+//!
+//! In: paths of a draft, and what reads them. Out: the domains of each route, each with its line; what is wrong with a
+//! file becomes a problem. Never here: the file system itself; the caller of `parse` brings it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::topology::DomainName;
+
+use super::draft::{Draft, RouteDraft};
+use super::problem::{At, ConfigProblems, Place, Rule};
+
+/// Reads a file to text.
+pub(super) type Files<'f> = dyn FnMut(&Path) -> io::Result<String> + 'f;
+
+/// The domains of a route, those of its file included.
+pub(super) fn domains(
+    route: &RouteDraft,
+    files: &mut Files<'_>,
+    problems: &mut ConfigProblems,
+) -> Vec<At<DomainName>> {
+    let mut all = route.domains.items.clone();
+    let Some(path) = &route.domains_file else {
+        return all;
+    };
+    let Some((file, text)) = read_file(path, "the list of domains", files, problems) else {
+        return all;
+    };
+    let before = all.len();
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let content = line.split('#').next().unwrap_or("");
+        let domain = content.trim();
+        if !domain.is_empty() {
+            let at = start + (content.len() - content.trim_start().len());
+            let place = Place {
+                file,
+                span: at..at + domain.len(),
+            };
+            match domain.parse() {
+                Ok(value) => all.push(At { value, place }),
+                Err(error) => {
+                    problems
+                        .error(
+                            Rule::BadValue,
+                            &place,
+                            format!("this is not a domain: {error}"),
+                        )
+                        .help("write one domain per line; # begins a comment");
+                }
+            }
+        }
+        start += line.len();
+    }
+    if all.len() == before && !problems.list.iter().any(|p| p.place.file == file) {
+        problems
+            .error(Rule::BadValue, &path.place, "the list of domains is empty")
+            .help("write one domain per line; # begins a comment");
+    }
+    all
+}
+
+/// Certificate authorities are read here too: a missing file is found now, not when a pool is to be judged.
+pub(super) fn check_authorities(
+    draft: &Draft,
+    files: &mut Files<'_>,
+    problems: &mut ConfigProblems,
+) {
+    let of_routes = draft.routes.iter().flat_map(|route| {
+        std::iter::once(&route.check).chain(route.services.iter().map(|service| &service.check))
+    });
+    let layers = std::iter::once(&draft.health.check).chain(of_routes);
+    for ca in layers.filter_map(|layer| layer.ca.as_ref()) {
+        let Some((_, text)) = read_file(ca, "the certificate authorities", files, problems) else {
+            continue;
+        };
+        if !text.contains("-----BEGIN CERTIFICATE-----")
+            && !text.contains("-----BEGIN TRUSTED CERTIFICATE-----")
+        {
+            problems
+                .error(
+                    Rule::BadValue,
+                    &ca.place,
+                    format!("{} has no certificate in it", ca.value.display()),
+                )
+                .help("name a PEM file: it has lines -----BEGIN CERTIFICATE-----");
+        }
+    }
+}
+
+pub(super) fn read_file(
+    path: &At<PathBuf>,
+    what: &str,
+    files: &mut Files<'_>,
+    problems: &mut ConfigProblems,
+) -> Option<(usize, String)> {
+    let name = path.value.display().to_string();
+    match files(&path.value) {
+        Ok(text) => Some((problems.add_file(&name, &text), text)),
+        Err(error) => {
+            problems
+                .error(
+                    Rule::Unreadable,
+                    &path.place,
+                    format!("cannot read {what} {name}: {error}"),
+                )
+                .help("check the path (a relative one begins beside the configuration file) and its permissions");
+            None
+        }
+    }
+}
