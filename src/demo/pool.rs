@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_openssl::SslStream;
 
 use super::authority::Identity;
@@ -29,6 +29,8 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(90);
 /// Connections held at once; more wait in the kernel.
 const MAX_CONNECTIONS: usize = 256;
 const MAX_STREAM: usize = 64 * 1024;
+/// Rest after a connection that could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How a pool behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,10 +145,8 @@ async fn accept(
         }
         while connections.try_join_next().is_some() {}
         let Ok((tcp, _)) = listener.accept().await else {
-            // Out of file descriptors, most likely: wait for a connection to end, if there is one.
-            if connections.join_next().await.is_none() {
-                return;
-            }
+            // Out of file descriptors, most likely: a moment later there may be some.
+            sleep(ACCEPT_PAUSE).await;
             continue;
         };
         let (domain, tls) = (Arc::clone(&domain), tls.clone());

@@ -54,6 +54,7 @@ pub(super) struct Attempt<'a> {
     began: Mono,
     concluded: Option<Now>,
     deadline: Instant,
+    close_until: Option<Instant>,
     phases: Vec<PhaseTiming>,
     notes: Vec<String>,
 }
@@ -71,6 +72,7 @@ impl<'a> Attempt<'a> {
             concluded: None,
             // The timer's own reckoning of its end: timers and readings need not be the same clock.
             deadline: sleep(check.settings.timeout).deadline(),
+            close_until: None,
             phases: Vec::new(),
             notes: Vec::new(),
         }
@@ -119,10 +121,13 @@ impl<'a> Attempt<'a> {
     }
 
     /// Says goodbye. The result stands already: neither the time this takes nor its failure counts.
-    /// None when the peer did not answer it in time.
+    /// None when the peer did not answer it in time, which all goodbyes of a probe share.
     pub(super) async fn close<T>(&mut self, goodbye: impl Future<Output = T>) -> Option<T> {
         let began = self.conclude().mono;
-        let until = self.deadline.min(sleep(CLOSE_WAIT).deadline());
+        let wait = || sleep(CLOSE_WAIT).deadline();
+        let until = self
+            .deadline
+            .min(*self.close_until.get_or_insert_with(wait));
         let outcome = timeout_at(until, goodbye).await.ok();
         self.time(Phase::Close, began);
         outcome

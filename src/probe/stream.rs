@@ -243,7 +243,9 @@ impl Header {
         }
         let major = attribute("version").and_then(|version| version.split('.').next());
         Ok(Header {
-            from: attribute("from").map(printable),
+            from: attribute("from")
+                .filter(|from| !from.is_empty())
+                .map(printable),
             has_features: major
                 .and_then(|major| major.parse::<u32>().ok())
                 .unwrap_or(0)

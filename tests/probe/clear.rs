@@ -357,17 +357,19 @@ async fn a_header_of_another_domain_is_a_wrong_domain() {
 #[tokio::test]
 async fn a_header_without_from_is_taken() {
     let bench = Bench::new();
-    let header = HEADER.replace(" from='contoso.com'", "");
-    let fake = Fake::start([
-        Step::Hear("version='1.0'>"),
-        Step::Say(header + STARTTLS),
-        Step::Hear("</stream:stream>"),
-        say("</stream:stream>"),
-        Step::HearEnd,
-    ])
-    .await;
-    let observation = probe(&bench.check(fake.address, Depth::Stream)).await;
-    assert_eq!(observation.result, ProbeResult::Reached);
+    for from in ["", " from=''"] {
+        let header = HEADER.replace(" from='contoso.com'", from);
+        let fake = Fake::start([
+            Step::Hear("version='1.0'>"),
+            Step::Say(header + STARTTLS),
+            Step::Hear("</stream:stream>"),
+            say("</stream:stream>"),
+            Step::HearEnd,
+        ])
+        .await;
+        let observation = probe(&bench.check(fake.address, Depth::Stream)).await;
+        assert_eq!(observation.result, ProbeResult::Reached);
+    }
 }
 
 #[tokio::test]
@@ -451,4 +453,38 @@ async fn text_slipped_in_before_tls_is_refused() {
         observation.result,
         stopped(Phase::Tls, Reason::TlsBroken { detail })
     );
+}
+
+#[tokio::test]
+async fn answers_with_flaws_end_in_an_observation_of_the_peer() {
+    use rand::{RngExt, SeedableRng};
+    let seed: u64 = rand::random();
+    println!("seed {seed}");
+    let mut rng = rand::rngs::StdRng::seed_from_u64(seed);
+    let bench = Bench::new();
+    let honest = format!("{HEADER}{STARTTLS}{PROCEED}");
+    for round in 0..200 {
+        let mut answer = honest.clone().into_bytes();
+        for _ in 0..rng.random_range(1..4) {
+            let at = rng.random_range(0..answer.len());
+            match rng.random_range(0..3) {
+                0 => answer[at] = rng.random(),
+                1 => drop(answer.remove(at)),
+                _ => answer.truncate(at.max(1)),
+            }
+        }
+        let shown = String::from_utf8_lossy(&answer).into_owned();
+        let fake = Fake::start([Step::Hear("version='1.0'>"), Step::SayBytes(answer)]).await;
+        let observation = probe(&bench.check(fake.address, Depth::Tls)).await;
+        let local = matches!(
+            observation.result,
+            ProbeResult::Reached
+                | ProbeResult::Stopped {
+                    reason: Reason::LocalFailure { .. },
+                    ..
+                }
+        );
+        assert!(!local, "round {round}: {shown}: {:?}", observation.result);
+        assert!(observation.reached >= Some(Depth::Tcp));
+    }
 }

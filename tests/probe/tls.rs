@@ -232,6 +232,15 @@ async fn a_certificate_of_another_authority_is_not_trusted() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_the_operator_names_is_trusted_by_itself() {
+    let bench = Bench::new();
+    let stranger = Authority::new("A Stranger").unwrap();
+    let identity = stranger.issue(&Leaf::for_domain(&domain())).unwrap();
+    std::fs::write(&bench.ca, identity.certificate.to_pem().unwrap()).unwrap();
+    assert_eq!(fault(&shown(&bench, &identity).await), None);
+}
+
+#[tokio::test]
 async fn a_certificate_that_is_not_for_clients_is_told() {
     let bench = Bench::new();
     let leaf = Leaf {
