@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use super::moment::{both, distance, length};
 use super::paint::{Paint, Tone, hang};
-use super::status::{describe, quoted, tone_of, verdict_word};
+use super::status::{override_text, tone_of, verdict_word};
 use super::table::{Cell, Table};
 use crate::control::{Explanation, Next, PARTNER_CACHE};
 use crate::decide::Reason;
-use crate::engine::{CheckView, OwnerView, RoutePoolView, RouteView};
+use crate::engine::{CheckView, OwnerView, RoutePoolView, RouteView, ZoneView};
 use crate::health::Verdict;
 use crate::topology::{CheckId, DomainName, FailbackPolicy, FailoverPolicy, Family};
 
@@ -198,7 +198,7 @@ fn order(route: &RouteView) -> String {
             format!("{}. {pool}{mark}", place + 1)
         })
         .collect();
-    places.join("  ")
+    places.join(", ")
 }
 
 fn overrides(it: &Explanation, paint: Paint) -> String {
@@ -207,15 +207,7 @@ fn overrides(it: &Explanation, paint: Paint) -> String {
     }
     let mut out = String::new();
     for value in &it.overrides {
-        let end = match value.until {
-            Some(until) => format!("ends {}", both(until, it.at)),
-            None => "without end".into(),
-        };
-        let reason = match value.reason.as_deref() {
-            Some(_) => format!(": {}", quoted(value.reason.as_deref())),
-            None => String::new(),
-        };
-        let text = format!("{} by {}, {end}{reason}", describe(value), value.author);
+        let text = override_text(value, it.at);
         let lines = hang("  override    ", &text);
         out.push_str(&paint.tone(Tone::Doubtful, lines.trim_end()));
         out.push('\n');
@@ -266,20 +258,15 @@ fn decision(it: &Explanation, paint: Paint) -> String {
         Reason::Failover { evidence, .. } | Reason::Reorder { evidence } => evidence.as_slice(),
         _ => &[],
     };
-    if !evidence.is_empty() {
-        let mut table = Table::new();
-        for one in evidence.iter().take(4) {
-            table.row([
-                Cell::from(format!("evidence    {}", one.check)),
-                Cell::toned(tone_of(one.verdict), verdict_word(one.verdict)),
-                format!("{} failures", one.failures).into(),
-                Cell::toned(
-                    Tone::Quiet,
-                    format!("{}, {}", one.cause, distance(one.at, decision.at)),
-                ),
-            ]);
-        }
-        out.push_str(&table.render(paint));
+    for one in evidence.iter().take(4) {
+        let text = format!(
+            "{} {} after {} failures: {}",
+            one.check,
+            verdict_word(one.verdict),
+            one.failures,
+            one.cause
+        );
+        out.push_str(&hang("  evidence    ", &text));
     }
     out
 }
@@ -287,14 +274,12 @@ fn decision(it: &Explanation, paint: Paint) -> String {
 fn answers(it: &Explanation, paint: Paint) -> String {
     let route = &it.route;
     let mut out = paint.heading("ANSWERS", &format!("TTL {} s", route.decision.ttl));
-    let first = route.domains.first();
-    let of_first = |owner: &&OwnerView| match first {
-        Some(domain) => owner.owner.is_at_or_below(domain),
-        None => true,
-    };
-    let mut owners: Vec<&OwnerView> = route.owners.iter().filter(of_first).collect();
-    if owners.is_empty() {
-        owners = route.owners.iter().take(4).collect();
+    // The first owner of each kind is that of the first domain; those of the others have the same records.
+    let mut owners: Vec<&OwnerView> = Vec::new();
+    for owner in &route.owners {
+        if !owners.iter().any(|shown| shown.service == owner.service) {
+            owners.push(owner);
+        }
     }
     let mut table = Table::new();
     for owner in &owners {
@@ -313,14 +298,27 @@ fn answers(it: &Explanation, paint: Paint) -> String {
             "  and {hidden} owner names more with the same records\n"
         ));
     }
-    let serials: Vec<String> = it
-        .zones
-        .iter()
-        .filter(|zone| owners.iter().any(|owner| owner.zone == zone.apex))
-        .map(|zone| format!("{} {}", zone.apex, zone.serial))
-        .collect();
-    out.push_str(&hang("  serials     ", &serials.join(", ")));
+    out.push_str(&hang("  serials     ", &serials(it, &owners)));
     out
+}
+
+/// The serials of the zones that hold these owners; once where they are equal.
+fn serials(it: &Explanation, owners: &[&OwnerView]) -> String {
+    let shown = |apex: &DomainName| owners.iter().any(|owner| owner.zone == *apex);
+    let zones: Vec<&ZoneView> = it.zones.iter().filter(|zone| shown(&zone.apex)).collect();
+    match zones.as_slice() {
+        [one] => format!("{} in zone {}", one.serial, one.apex),
+        [first, rest @ ..] if rest.iter().all(|zone| zone.serial == first.serial) => {
+            format!("{} in the zones of these names", first.serial)
+        }
+        zones => {
+            let each: Vec<String> = zones
+                .iter()
+                .map(|zone| format!("{} {}", zone.apex, zone.serial))
+                .collect();
+            each.join(", ")
+        }
+    }
 }
 
 fn records(route: &RouteView, owner: &OwnerView) -> Vec<(&'static str, String)> {
@@ -362,17 +360,19 @@ fn next(it: &Explanation, paint: Paint) -> String {
     }
     let active = &it.route.decision.active;
     let detection = length(it.route.detection);
+    let seen = it.route.pools.iter().find(|pool| pool.pool == *active);
+    let down = seen.is_some_and(|pool| pool.health.verdict == Verdict::Down);
+    let fallen = match down {
+        true => format!("{active} is down;"),
+        false => format!("if {active} falls silent,"),
+    };
     let text = match &it.next {
-        Next::Switches { to } => {
-            format!("if {active} falls silent, repoint switches to {to} within {detection}")
-        }
+        Next::Switches { to } => format!("{fallen} repoint switches to {to} within {detection}"),
         Next::Waits { to, because } => format!(
-            "if {active} falls silent, {to} could take over, but nothing happens by itself: {because}. To move: repoint failover {}",
+            "{fallen} {to} could take over, but nothing happens by itself: {because}. To move: repoint failover {}",
             it.route.name
         ),
-        Next::Stays { because } => {
-            format!("if {active} falls silent, the answers stay as they are: {because}")
-        }
+        Next::Stays { because } => format!("{fallen} the answers stay as they are: {because}"),
     };
     out.push_str(&hang("  then        ", &text));
     out

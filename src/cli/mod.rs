@@ -26,6 +26,9 @@ mod table;
 mod target;
 mod zone;
 
+#[cfg(test)]
+mod golden;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 

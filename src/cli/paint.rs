@@ -69,7 +69,7 @@ pub(super) fn cut(text: &str, width: usize) -> String {
 /// The text in lines of at most `width` characters, broken at spaces; a longer word stands alone.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
+    for word in words(text) {
         let used = lines.last().map_or(0, |line| line.chars().count());
         if used > 0 && used + 1 + word.chars().count() > width {
             lines.push(String::new());
@@ -78,10 +78,27 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
             if !line.is_empty() {
                 line.push(' ');
             }
-            line.push_str(word);
+            line.push_str(&word);
         }
     }
     lines
+}
+
+/// Words, a number and its unit together: `41 min` is not broken.
+fn words(text: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        let bare = word.trim_end_matches([',', ';', '.', ')', ':']);
+        let unit = matches!(bare, "s" | "ms" | "min" | "h" | "d" | "ago");
+        match words.last_mut() {
+            Some(last) if unit => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => words.push(word.to_owned()),
+        }
+    }
+    words
 }
 
 /// The text wrapped into the room right of `first`, with later lines below its beginning.

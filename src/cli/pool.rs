@@ -148,7 +148,7 @@ pub(super) fn show(pool: &PoolView, view: &View, paint: Paint) -> String {
             .collect();
     if !drains.is_empty() {
         out.push('\n');
-        out.push_str(&overrides(&drains, view, paint));
+        out.push_str(&overrides(&drains, view));
     }
     for route in pool.routes.keys() {
         let Some(it) = Explanation::of(view, route) else {

@@ -11,6 +11,7 @@ use super::moment::{both, distance, length};
 use super::paint::{Paint, Tone, hang};
 use super::session::Session;
 use super::table::{Cell, Table};
+use crate::clock::Wall;
 use crate::decide::{Override, OverrideKey};
 use crate::engine::{Alarm, RouteView, Severity, View};
 use crate::health::Verdict;
@@ -164,7 +165,7 @@ pub(super) fn screen(view: &View, paint: Paint) -> String {
     if !view.overrides.is_empty() {
         out.push('\n');
         out.push_str(&paint.heading("OVERRIDES", ""));
-        out.push_str(&overrides(&view.overrides, view, paint));
+        out.push_str(&overrides(&view.overrides, view));
     }
     if view.canaries.is_empty() {
         let text =
@@ -298,25 +299,26 @@ fn held(route: &RouteView, view: &View) -> String {
 }
 
 /// Overrides: what, by whom, until when, why.
-pub(super) fn overrides(values: &[Override], view: &View, paint: Paint) -> String {
-    let mut table = Table::new();
-    for value in values {
-        let end = match value.until {
-            Some(until) => format!("ends {}", both(until, view.at)),
-            None => "no end".into(),
-        };
-        table.row([
-            describe(value).into(),
-            format!("by {}", value.author).into(),
-            end.into(),
-            Cell::toned(Tone::Quiet, quoted(value.reason.as_deref())),
-        ]);
-    }
-    table.render(paint)
+pub(super) fn overrides(values: &[Override], view: &View) -> String {
+    let line = |value| hang("  ", &override_text(value, view.at));
+    values.iter().map(line).collect()
+}
+
+/// `pin of route contoso to edgepool1 by alice, ends 2026-… (in 2 h): "SR-1234"`
+pub(super) fn override_text(value: &Override, now: Wall) -> String {
+    let end = match value.until {
+        Some(until) => format!("ends {}", both(until, now)),
+        None => "without end".into(),
+    };
+    let reason = match &value.reason {
+        Some(_) => format!(": {}", quoted(value.reason.as_deref())),
+        None => String::new(),
+    };
+    format!("{} by {}, {end}{reason}", describe(value), value.author)
 }
 
 /// `pin of route contoso to edgepool1`.
-pub(super) fn describe(value: &Override) -> String {
+fn describe(value: &Override) -> String {
     let to = value.pool.as_ref().map(|pool| format!(" to {pool}"));
     let never = if value.never { " (never)" } else { "" };
     format!("{}{}{never}", value.key, to.unwrap_or_default())

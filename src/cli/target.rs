@@ -6,11 +6,12 @@ use super::change::ChangeOptions;
 use super::client::segment;
 use super::drain::{DrainOptions, Drained, drain, undrain};
 use super::failure::{Failure, Fault};
-use super::moment::now;
+use super::moment::{distance, now};
 use super::paint::{Paint, Tone};
 use super::session::Session;
 use super::status::{tone_of, verdict_word};
 use super::table::{Cell, Table};
+use crate::clock::Wall;
 use crate::control::{TargetView, nearest};
 
 /// Look at targets, and take single ones out of use. TARGET is a host name, or POOL/TARGET where two pools have it.
@@ -53,7 +54,7 @@ impl Target {
             Target::Show { target } => {
                 let path = path(session, target)?;
                 let reply = session.client.get(&path)?;
-                session.answer::<TargetView>(&reply, show)
+                session.answer::<TargetView>(&reply, |it, paint| show(it, now(), paint))
             }
             Target::Drain { target, options } => {
                 drain(session, &drained(session, target)?, false, options)
@@ -144,7 +145,7 @@ pub(super) fn list(targets: &[TargetView], paint: Paint) -> String {
 }
 
 /// A target with its addresses and checks.
-pub(super) fn show(target: &TargetView, paint: Paint) -> String {
+pub(super) fn show(target: &TargetView, now: Wall, paint: Paint) -> String {
     let title = format!("target {} of pool {}", target.name, target.pool);
     let mut out = paint.heading(&title, "");
     let verdict = paint.tone(tone_of(target.verdict), verdict_word(target.verdict));
@@ -182,7 +183,7 @@ pub(super) fn show(target: &TargetView, paint: Paint) -> String {
             .unwrap_or_else(|| "not probed yet".into());
         let when = health
             .last_wall
-            .map(|at| format!(", {}", super::moment::distance(at, now())));
+            .map(|at| format!(", {}", distance(at, now)));
         checks.row([
             check.id.as_str().into(),
             Cell::toned(tone_of(health.verdict), verdict_word(health.verdict)),

@@ -138,7 +138,7 @@ fn next(view: &View, route: &RouteView, overrides: &[Override]) -> Next {
         .any(|o| matches!(o.key, OverrideKey::Pin { .. }))
     {
         return Next::Stays {
-            because: "the route is pinned: a pin wins over health".into(),
+            because: "the route is pinned, and a pin wins over health".into(),
         };
     }
     let successor = route.decision.order.iter().skip(1).find(|name| {

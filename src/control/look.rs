@@ -277,7 +277,8 @@ fn no_zone(view: &View, apex: &str) -> Refused {
     )
 }
 
-fn target_views(view: &View) -> Vec<TargetView> {
+/// All targets, as the view shows them.
+pub(crate) fn target_views(view: &View) -> Vec<TargetView> {
     let of_pool = |pool| move |target: &DomainName| target_view(view, pool, target);
     view.pools
         .iter()

@@ -10,6 +10,8 @@ mod author;
 mod change;
 mod explanation;
 mod extract;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod listener;
 mod look;
 mod near;
@@ -21,6 +23,7 @@ mod wire;
 
 pub use explanation::{Explanation, Next, PARTNER_CACHE};
 pub use listener::{ListenError, Listener};
+pub(crate) use look::target_views;
 pub use near::nearest;
 pub use node::{Answer, Node, Reload};
 pub use probing::{Probed, probe_route};

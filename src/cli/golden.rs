@@ -1,0 +1,255 @@
+//! What the views look like: a fixed node, and the text each command makes of it, in `tests/golden/cli/`.
+//! `UPDATE_EXPECT=1` rewrites the files.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::paint::{Paint, WIDTH};
+use super::{change, explain, history, pool, route, status, target, zone};
+use crate::control::fixture::{NOW, ago, decision, pool_name, route_name, view};
+use crate::control::{Explanation, target_views};
+use crate::decide::{Generation, Override, OverrideKey, Reason};
+use crate::engine::{Done, Entry, EntryKind, RouteChange, View};
+use crate::health::Verdict;
+use crate::topology::{FailbackPolicy, FailoverPolicy};
+
+const PLAIN: Paint = Paint { colour: false };
+
+/// Compares with the file of this name, or rewrites it.
+fn golden(name: &str, text: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden/cli")
+        .join(format!("{name}.txt"));
+    for line in text.lines() {
+        let width = line.chars().count();
+        assert!(width <= WIDTH, "{name}: {width} columns: {line}");
+    }
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        expected == text,
+        "{} differs (UPDATE_EXPECT=1 rewrites it); now:\n{text}",
+        path.display()
+    );
+}
+
+fn explained(view: &View, route: &str) -> String {
+    explain::screen(&Explanation::of(view, &route_name(route)).unwrap(), PLAIN)
+}
+
+#[test]
+fn status_shows_alarms_first_with_what_mends_them() {
+    golden("status", &status::screen(&view(), PLAIN));
+}
+
+#[test]
+fn status_of_a_healthy_node_is_short() {
+    let mut view = view();
+    view.alarms.clear();
+    view.overrides.clear();
+    view.canaries.clear();
+    view.routes.truncate(1);
+    golden("status-quiet", &status::screen(&view, PLAIN));
+}
+
+#[test]
+fn check_says_the_worst_in_one_line() {
+    let mut view = view();
+    let (code, line) = status::check_line(&view);
+    assert_eq!(
+        (code, line.as_str()),
+        (
+            2,
+            "REPOINT CRITICAL: pin-on-down-pool fabrikam: route fabrikam is pinned to edgepool1, which is \
+             down: partners cannot federate (+1 more) | routes=2 critical=1 warning=1 generation=121"
+        )
+    );
+    view.alarms.remove(0);
+    let (code, line) = status::check_line(&view);
+    assert_eq!(
+        (code, line.as_str()),
+        (
+            1,
+            "REPOINT WARNING: not-preferred contoso: active is edgepool2, preferred is edgepool1 \
+             | routes=2 critical=0 warning=1 generation=121"
+        )
+    );
+    view.alarms.clear();
+    let (code, line) = status::check_line(&view);
+    assert_eq!(
+        (code, line.as_str()),
+        (
+            0,
+            "REPOINT OK: 2 routes, no alarm | routes=2 critical=0 warning=0 generation=121"
+        )
+    );
+}
+
+#[test]
+fn explain_tells_a_failover_from_probe_to_answer() {
+    golden("explain-failover", &explained(&view(), "contoso"));
+}
+
+#[test]
+fn explain_tells_a_pin_over_a_down_pool() {
+    golden("explain-pin", &explained(&view(), "fabrikam"));
+}
+
+#[test]
+fn explain_tells_what_holds_a_route_back() {
+    let mut view = view();
+    view.blind = Some(ago(65));
+    view.overrides = vec![
+        Override {
+            key: OverrideKey::FreezeAll,
+            pool: None,
+            never: false,
+            author: "root for alice".into(),
+            reason: None,
+            since: ago(500),
+            until: None,
+        },
+        Override {
+            key: OverrideKey::DrainPool {
+                pool: pool_name("edgepool1"),
+            },
+            pool: None,
+            never: true,
+            author: "bob".into(),
+            reason: Some(
+                "a reason that is so long that it must be broken into a second line below".into(),
+            ),
+            since: ago(500),
+            until: Some(NOW + Duration::from_secs(90)),
+        },
+    ];
+    let route = &mut view.routes[0];
+    route.failback = FailbackPolicy::Auto;
+    route.failover = FailoverPolicy::Ask;
+    route.latched = Some(ago(700));
+    route.switches = 6;
+    route.failback_at = Some(NOW + Duration::from_secs(245));
+    route.home = Some(pool_name("edgepool2"));
+    route.pools[0].health.verdict = Verdict::Degraded;
+    route.pools[0].drained = true;
+    route.pools[1].health.partial = true;
+    route.held_by = vec![
+        "would move to edgepool1: frozen".into(),
+        "would move to edgepool1: hold-down".into(),
+    ];
+    view.checks[0].health.verdict = Verdict::Degraded;
+    view.checks[0].health.cause = Some("TLSv1 is legacy TLS".into());
+    view.checks[0].health.successes = 4;
+    golden("explain-held", &explained(&view, "contoso"));
+}
+
+#[test]
+fn a_route_is_shown_with_its_pools_and_names() {
+    let view = view();
+    let it = Explanation::of(&view, &route_name("contoso")).unwrap();
+    golden("route-show", &route::show(&it, PLAIN));
+}
+
+#[test]
+fn pools_and_targets_are_listed_and_shown() {
+    let view = view();
+    golden("pool-list", &pool::list(&view.pools, PLAIN));
+    golden("pool-show", &pool::show(&view.pools[0], &view, PLAIN));
+    let targets = target_views(&view);
+    golden("target-list", &target::list(&targets, PLAIN));
+    golden("target-show", &target::show(&targets[1], NOW, PLAIN));
+    golden("zone-list", &zone::list(&view.zones, PLAIN));
+}
+
+fn moved() -> Done {
+    let before = decision("contoso", 119, "edgepool2", Reason::Configuration);
+    let after = decision("contoso", 122, "edgepool1", Reason::Configuration);
+    Done {
+        generation: Generation(122),
+        changes: vec![RouteChange {
+            route: route_name("contoso"),
+            before: Some(before),
+            after: Some(after),
+        }],
+        zone_diff: String::new(),
+        warnings: vec!["edgepool1 is degraded".into()],
+        dry_run: false,
+        volatile: false,
+    }
+}
+
+#[test]
+fn a_change_says_what_is_served_now() {
+    golden("change", &change::screen(&moved(), PLAIN));
+    let mut dry = moved();
+    dry.dry_run = true;
+    dry.zone_diff =
+        "-xmpp.contoso.com. 30 IN A 198.51.100.20\n+xmpp.contoso.com. 30 IN A 192.0.2.10\n".into();
+    golden("change-dry", &change::screen(&dry, PLAIN));
+    let mut nothing = moved();
+    nothing.changes.clear();
+    nothing.volatile = true;
+    golden("change-none", &change::screen(&nothing, PLAIN));
+}
+
+#[test]
+fn history_reads_like_a_log() {
+    let entry = |seconds, generation, kind, text: &str| Entry {
+        generation: Generation(generation),
+        at: ago(seconds),
+        route: Some(route_name("contoso")),
+        kind,
+        text: text.into(),
+        author: None,
+        why: None,
+        decision: None,
+    };
+    let mut frozen = entry(60, 120, EntryKind::Override, "freeze of all routes set");
+    frozen.route = None;
+    frozen.author = Some("root for alice".into());
+    frozen.why = Some("firewall change".into());
+    let entries = [
+        entry(
+            1145,
+            118,
+            EntryKind::Verdict,
+            "edgepool1 up -> down: silence in stream header",
+        ),
+        entry(
+            1130,
+            119,
+            EntryKind::Switch,
+            "edgepool1 -> edgepool2: edgepool1 down: silence in stream header (xmpp-server/192.0.2.10:5269/contoso.com)",
+        ),
+        frozen,
+    ];
+    golden("history", &history::list(&entries, PLAIN));
+    golden("history-empty", &history::list(&[], PLAIN));
+}
+
+#[test]
+fn colour_adds_nothing_but_colour() {
+    let coloured = Paint { colour: true };
+    let text = status::screen(&view(), coloured)
+        + &explain::screen(
+            &Explanation::of(&view(), &route_name("contoso")).unwrap(),
+            coloured,
+        );
+    let mut plain = String::new();
+    let mut rest = text.as_str();
+    while let Some((before, after)) = rest.split_once("\x1b[") {
+        plain.push_str(before);
+        rest = after.split_once('m').unwrap().1;
+    }
+    plain.push_str(rest);
+    assert!(plain.len() < text.len());
+    assert_eq!(
+        plain,
+        status::screen(&view(), PLAIN) + &explained(&view(), "contoso")
+    );
+}
