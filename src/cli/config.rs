@@ -3,12 +3,17 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+
+use serde_json::json;
 
 use super::change::{ChangeOptions, done};
 use super::failure::{Failure, REFUSED};
 use super::session::{Session, paint_for};
 use crate::config::{self, Configuration};
 use crate::control::ReloadBody;
+use crate::engine::Clock;
+use crate::probe::Prober;
 
 /// Check a configuration file, or have the server read its own again.
 #[derive(Debug, clap::Subcommand)]
@@ -55,48 +60,61 @@ impl Config {
 
 fn check(session: &Session, file: &std::path::Path) -> ExitCode {
     let paint = paint_for(std::io::stdout().is_terminal());
-    match config::load(file) {
-        Ok(configuration) => {
-            if session.json {
-                session.print_json(&configuration.warnings.to_json());
-            } else {
-                if !configuration.warnings.is_empty() {
-                    let warnings = configuration.warnings.render(paint.colour);
-                    session.print(&format!("{}\n", warnings.trim_end()));
-                }
-                session.print(&format!(
-                    "{} could be used: {}\n",
-                    file.display(),
-                    summary(&configuration)
-                ));
+    let checked = config::load(file).map(|configuration| {
+        let authorities = authorities(&configuration);
+        (configuration, authorities)
+    });
+    let problems = match &checked {
+        Ok((configuration, _)) => &configuration.warnings,
+        Err(problems) => problems,
+    };
+    if session.json {
+        let summary = checked.as_ref().ok().map(|(configuration, authorities)| {
+            let mut summary = config::summary(configuration);
+            summary.authorities = authorities.clone().unwrap_or_default();
+            summary
+        });
+        let fault = checked
+            .as_ref()
+            .ok()
+            .and_then(|(_, found)| found.as_ref().err());
+        session.print_json(&json!({
+            "usable": summary.is_some() && fault.is_none(),
+            "problems": problems.to_json(),
+            "authorities_fault": fault,
+            "summary": summary,
+        }));
+    } else if !problems.is_empty() {
+        session.print(&format!("{}\n\n", problems.render(paint.colour).trim_end()));
+    }
+    match checked {
+        Ok((configuration, Ok(authorities))) => {
+            let mut summary = config::summary(&configuration);
+            summary.authorities = authorities;
+            if !session.json {
+                session.print(&summary.to_string());
             }
             ExitCode::SUCCESS
         }
-        Err(problems) => {
-            match session.json {
-                true => session.print_json(&problems.to_json()),
-                false => session.print(&format!("{}\n", problems.render(paint.colour).trim_end())),
+        Ok((_, Err(fault))) => {
+            if !session.json {
+                session.print(&format!(
+                    "{} cannot be used here: {fault}\n",
+                    file.display()
+                ));
             }
             REFUSED.into()
         }
+        Err(_) => REFUSED.into(),
     }
 }
 
-/// What the file describes, in numbers; and what it leaves out that an operator would miss.
-fn summary(configuration: &Configuration) -> String {
-    let topology = &configuration.topology;
-    let count = |n: usize, one: &str, many: &str| match n {
-        1 => format!("1 {one}"),
-        n => format!("{n} {many}"),
-    };
-    let canaries = match topology.canaries.len() {
-        0 => "no canaries (a fault of our own network cannot be told from dead pools)".to_owned(),
-        n => count(n, "canary", "canaries"),
-    };
-    format!(
-        "{}, {}, {}, {canaries}",
-        count(topology.routes.len(), "route", "routes"),
-        count(topology.pools.len(), "pool", "pools"),
-        count(topology.checks.iter().count(), "check", "checks"),
-    )
+/// Which certificate authorities the checks would trust on this machine, as the prober finds them.
+fn authorities(configuration: &Configuration) -> Result<Vec<String>, String> {
+    let checks = configuration.topology.checks.iter();
+    let settings = checks.map(|(_, check)| &check.settings);
+    let clock = Clock::new();
+    let prober = Prober::new(settings, Arc::new(move || clock.now()));
+    let prober = prober.map_err(|error| error.to_string())?;
+    Ok(prober.trust_descriptions())
 }

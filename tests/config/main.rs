@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod any_text;
+mod check_command;
 mod corpus;
 mod documents;
 mod reload;

@@ -1,0 +1,80 @@
+//! `repoint config check` as an operator and a script see it.
+
+use std::process::{Command, Output};
+
+fn check(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_repoint"))
+        .args(["config", "check"])
+        .args(arguments)
+        .env_remove("SSL_CERT_FILE")
+        .output()
+        .unwrap()
+}
+
+fn stdout(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+#[test]
+fn a_file_that_can_be_used_is_summed_up_and_exits_with_0() {
+    let output = check(&["docs/examples/lync-pair-behind-nat.toml"]);
+    let said = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(
+        said.contains("route contoso: contoso.com on edgepool1, then edgepool2"),
+        "{said}"
+    );
+    assert!(said.contains("canaries: 203.0.113.53:53"), "{said}");
+    assert!(said.contains("system roots from /"), "{said}");
+}
+
+#[test]
+fn a_warning_is_said_and_does_not_refuse() {
+    let output = check(&["tests/configs/no-canaries.toml"]);
+    let said = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("warning[no-canaries]"), "{said}");
+    assert!(
+        said.contains("no canaries: the blind rule is off\n"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_file_with_problems_exits_with_1_and_says_them_without_colour_into_a_pipe() {
+    let output = check(&["tests/configs/ten-faults.toml"]);
+    assert_eq!(output.status.code(), Some(1));
+    let expected = std::fs::read_to_string("tests/configs/ten-faults.txt").unwrap();
+    assert_eq!(stdout(&output).trim_end(), expected.trim_end());
+}
+
+#[test]
+fn a_script_reads_json() {
+    let output = check(&["tests/configs/unknown-pool.toml", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(said["usable"], false);
+    assert_eq!(said["problems"].as_array().unwrap().len(), 3);
+    assert!(said["summary"].is_null());
+    let output = check(&["docs/examples/provider-many-domains.toml", "--json"]);
+    assert_eq!(output.status.code(), Some(0));
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(said["usable"], true);
+    assert_eq!(
+        said["summary"]["routes"][0]["services"][0]["detection"],
+        "26s"
+    );
+}
+
+#[test]
+fn a_machine_without_certificate_authorities_cannot_use_the_file() {
+    let output = Command::new(env!("CARGO_BIN_EXE_repoint"))
+        .args(["config", "check", "docs/examples/university-prosody.toml"])
+        .env("SSL_CERT_FILE", "/nowhere/roots.pem")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = stdout(&output);
+    assert!(said.contains("cannot be used here"), "{said}");
+    assert!(said.contains("/nowhere/roots.pem"), "{said}");
+}
