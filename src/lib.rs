@@ -20,5 +20,6 @@ pub mod serve;
 pub mod engine;
 pub mod store;
 pub mod control;
+pub mod daemon;
 pub mod cli;
 pub mod demo;

@@ -19,6 +19,7 @@ mod pin;
 mod pool;
 mod probe;
 mod route;
+mod serve;
 mod session;
 mod state;
 mod status;
@@ -78,6 +79,7 @@ struct Common {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(serve::Serve),
     Status(status::Status),
     #[command(subcommand)]
     Route(route::Route),
@@ -119,6 +121,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
     let session = Session::new(&cli.common.socket, cli.common.json)?;
     let session = &session;
     match &cli.command {
+        Command::Serve(it) => Ok(it.run()),
         Command::Status(it) => it.run(session),
         Command::Route(it) => it.run(session),
         Command::Pool(it) => it.run(session),

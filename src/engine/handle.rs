@@ -3,7 +3,8 @@
 //! In: commands and questions from any task. Out: the engine's answer, or a [`Refusal`] that says what stays in
 //! force. Never here: decisions; a handle only carries messages to the shell and waits.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -15,7 +16,8 @@ use super::record::Entry;
 use super::view::View;
 use crate::config::Configuration;
 use crate::store::{HistoryError, HistoryFilter, Store};
-use crate::zone::Zones;
+use crate::topology::DomainName;
+use crate::zone::{ZoneVersion, Zones};
 
 /// An engine that does not answer in this time is stuck: callers are told so instead of waiting for ever.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -52,6 +54,8 @@ pub(super) enum Message {
     },
     /// A question for the whole state.
     View(oneshot::Sender<View>),
+    /// A question for a sign of life.
+    Alive(oneshot::Sender<()>),
     /// The end.
     Stop(oneshot::Sender<()>),
 }
@@ -61,6 +65,8 @@ pub(super) enum Message {
 pub(super) struct Live {
     pub(super) zones: Arc<ArcSwap<Zones>>,
     pub(super) configuration: ArcSwap<Configuration>,
+    /// Of each zone that has changed, the version before the one served.
+    before: Mutex<BTreeMap<DomainName, Arc<ZoneVersion>>>,
     /// Whether zones have been published yet.
     first: watch::Sender<bool>,
 }
@@ -70,14 +76,31 @@ impl Live {
         Live {
             zones: Arc::new(ArcSwap::from_pointee(Zones::empty())),
             configuration: ArcSwap::new(configuration),
+            before: Mutex::default(),
             first: watch::Sender::new(false),
         }
     }
 
     pub(super) fn publish(&self, zones: Arc<Zones>) {
-        self.zones.store(zones);
+        let old = self.zones.swap(Arc::clone(&zones));
+        // Kept after the swap: partners do not wait for what operators may ask.
+        let mut before = lock(&self.before);
+        before.retain(|apex, _| zones.zone(apex).is_some());
+        for version in old.iter() {
+            let Some(apex) = version.apex().to_domain_name() else {
+                continue;
+            };
+            let current = zones.zone(&apex);
+            if current.is_some_and(|current| !Arc::ptr_eq(current, version)) {
+                before.insert(apex, Arc::clone(version));
+            }
+        }
         self.first.send_replace(true);
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A way to the running engine; cheap to clone.
@@ -119,6 +142,11 @@ impl Handle {
         }
     }
 
+    /// The version of a zone before the one served; none when it has not changed since the start.
+    pub fn zone_before(&self, apex: &DomainName) -> Option<Arc<ZoneVersion>> {
+        lock(&self.live.before).get(apex).cloned()
+    }
+
     /// Waits until there are zones to serve.
     pub async fn first_zones(&self) {
         // The sender lives as long as this handle.
@@ -128,6 +156,12 @@ impl Handle {
     /// The configuration in force.
     pub fn configuration(&self) -> Arc<Configuration> {
         self.live.configuration.load_full()
+    }
+
+    /// Whether the engine's task answers; it does so between two cores, too.
+    pub async fn alive(&self) -> bool {
+        let (reply, answer) = oneshot::channel();
+        self.exchange(Message::Alive(reply), answer).await.is_ok()
     }
 
     /// Tells the engine of something that happened outside: a configuration file that was refused.

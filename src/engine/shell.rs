@@ -227,6 +227,8 @@ impl<C: Core, P: Probing> Shell<C, P> {
                     None => {}
                 }
             }
+            // A caller that has gone away needs no answer.
+            Message::Alive(reply) => drop(reply.send(())),
             // `run` takes it.
             Message::Stop(_) => {}
         }

@@ -50,6 +50,11 @@ pub struct HistoryError {
 }
 
 impl HistoryError {
+    /// Why, without what and what stays in force.
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+
     pub(crate) fn new(why: String) -> HistoryError {
         HistoryError { why }
     }

@@ -84,6 +84,11 @@ impl Store {
         Ok((store, remembered))
     }
 
+    /// The state directory.
+    pub fn directory(&self) -> &Path {
+        self.writer.directory()
+    }
+
     /// The configuration accepted last, as it was when the store was opened (JSON of `config::Sources`).
     pub fn accepted(&self) -> Option<&str> {
         self.accepted.as_deref()

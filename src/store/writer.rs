@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
@@ -21,6 +21,9 @@ use crate::engine::{Batch, Remembered, StoreFault};
 
 /// Batches that may wait. A disk that is this far behind is a failed disk.
 const QUEUE: usize = 1024;
+
+/// The disk gets this long for what is queued when the store is closed.
+const PARTING: Duration = Duration::from_secs(5);
 
 /// The states of a batch on its way.
 const QUEUED: u8 = 0;
@@ -87,11 +90,12 @@ fn gone() -> StoreFault {
     StoreFault::Failed("the store's thread has ended".into())
 }
 
-/// The thread's outside. Dropping it waits for what is queued.
+/// The thread's outside. Dropping it waits for what is queued, but not for ever.
 #[derive(Debug)]
 pub(super) struct Writer {
     queue: Option<SyncSender<Job>>,
     thread: Option<JoinHandle<()>>,
+    directory: PathBuf,
     database: PathBuf,
 }
 
@@ -101,7 +105,7 @@ impl Writer {
         database: Database,
         remembered: Remembered,
     ) -> io::Result<Writer> {
-        let path = directory.database();
+        let (place, path) = (directory.path().to_owned(), directory.database());
         let (queue, jobs) = sync_channel(QUEUE);
         let desk = Desk {
             directory,
@@ -114,8 +118,13 @@ impl Writer {
         Ok(Writer {
             queue: Some(queue),
             thread: Some(thread),
+            directory: place,
             database: path,
         })
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     pub(super) fn database(&self) -> &Path {
@@ -156,7 +165,15 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         self.queue = None;
-        if let Some(thread) = self.thread.take() {
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        let began = Instant::now();
+        while !thread.is_finished() && began.elapsed() < PARTING {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        // A disk that hangs must not keep the process from ending.
+        if thread.is_finished() {
             // Its panic was reported when it happened.
             let _ = thread.join();
         }

@@ -1,0 +1,92 @@
+//! The service manager and the signals: what systemd and operators tell the process, and what it tells them.
+//!
+//! In: SIGHUP, SIGTERM, SIGINT. Out: a reload or the end; READY, RELOADING, STOPPING and WATCHDOG on the notify
+//! socket, where there is one. Never here: what they bring about.
+
+use std::io;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::MissedTickBehavior;
+
+use super::Daemon;
+use crate::control::{Node, Reload};
+
+/// Runs until the process is told to end, then ends the daemon. A second signal ends the process at once.
+pub async fn supervise(daemon: Daemon) -> io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let beat = sd_notify::watchdog_enabled().map(|limit| limit / 2);
+    let mut pulse = tokio::time::interval(beat.unwrap_or(Duration::from_secs(3600)));
+    pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tell(&[NotifyState::Ready, NotifyState::Status(&status(&daemon))]);
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => reload(&daemon).await,
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = pulse.tick() => {
+                // Said by the engine's own task: a server whose engine hangs is started again.
+                if beat.is_some() && daemon.handle().alive().await {
+                    tell(&[NotifyState::Watchdog]);
+                }
+            }
+        }
+    }
+    tell(&[NotifyState::Stopping]);
+    tracing::info!("stopping");
+    tokio::select! {
+        () = daemon.stop() => {}
+        () = again(&mut terminate, &mut interrupt) => tracing::warn!("stopped at once by a second signal"),
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn again(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+async fn reload(daemon: &Daemon) {
+    // systemd wants the moment with it, to tell this reload from the next.
+    match NotifyState::monotonic_usec_now() {
+        Ok(moment) => tell(&[NotifyState::Reloading, moment]),
+        Err(_) => tell(&[NotifyState::Reloading]),
+    }
+    let asked = Reload {
+        author: "SIGHUP".into(),
+        why: None,
+        dry_run: false,
+        allow_removal: false,
+    };
+    match daemon.node().reload(asked).await {
+        Ok(done) => {
+            tracing::info!(
+                "configuration reloaded; generation {} is served",
+                done.generation
+            );
+            for warning in done.warnings {
+                tracing::warn!("{warning}");
+            }
+        }
+        Err(refusal) => tracing::error!("{refusal}"),
+    }
+    tell(&[NotifyState::Ready, NotifyState::Status(&status(daemon))]);
+}
+
+fn status(daemon: &Daemon) -> String {
+    let zones = daemon.handle().zones().load_full();
+    let routes = daemon.handle().configuration().topology.routes.len();
+    format!("serving {} zones for {routes} routes", zones.len())
+}
+
+fn tell(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!("the service manager does not hear: {error}");
+    }
+}

@@ -1,0 +1,177 @@
+//! The daemon: all parts joined, from the configuration file to the last answer.
+//!
+//! In: a chosen configuration and its opened store. Out: a running server that answers, probes, decides, remembers and
+//! takes commands, and its orderly end. Never here: what any of the parts does.
+//!
+//! The order of the start is the order of what partners need: state, first zones, answers; then operators' needs.
+
+mod control;
+mod log;
+mod manager;
+mod node;
+mod start;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+pub use log::begin_log;
+pub use manager::supervise;
+pub use node::ServedNode;
+pub use start::{Chosen, Paths, StartError, choose};
+
+use crate::engine::{Batch, Clock, Engine, Event, Handle, Shell};
+use crate::probe::{Prober, TrustError};
+use crate::serve::{self, ListenError, Listeners, Serving, TcpLimits};
+use crate::topology::CheckSettings;
+use control::Control;
+
+/// The store gets this long to put on disk what was journalled before the end.
+const FLUSH_TIME: Duration = Duration::from_secs(5);
+/// Connections get this long to end by themselves.
+const DRAIN_TIME: Duration = Duration::from_secs(10);
+
+/// A running server.
+pub struct Daemon {
+    handle: Handle,
+    node: Arc<ServedNode>,
+    serving: Serving,
+    control: Control,
+    engine: JoinHandle<()>,
+    chosen: Chosen,
+}
+
+/// Why a server did not come to answer.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// Addresses that cannot be listened on.
+    #[error(
+        "cannot serve: {}\nnothing is served by this process",
+        .0.iter().map(|error| format!("{error} ({})", error.mend())).collect::<Vec<_>>().join("; ")
+    )]
+    Listen(Vec<ListenError>),
+    /// Not even the checks that need no authorities can be made.
+    #[error("cannot make a prober: {0}\nnothing is served by this process")]
+    Prober(TrustError),
+    /// The sockets cannot be handed to the runtime.
+    #[error("cannot serve on the sockets that are bound: {0}\nnothing is served by this process")]
+    Sockets(std::io::Error),
+}
+
+impl Daemon {
+    /// Starts everything. Answers are given when this returns; commands are taken too, or the log says why not.
+    /// `inherited` are sockets that the service manager handed over.
+    pub async fn start(chosen: Chosen, inherited: Listeners) -> Result<Daemon, DaemonError> {
+        let configuration = Arc::clone(&chosen.configuration);
+        let clock = Clock::new();
+        let prober = Arc::new(prober(&chosen, clock).map_err(DaemonError::Prober)?);
+        let (shell, handle) = Shell::<Engine, Prober>::begin(
+            Arc::clone(&configuration),
+            chosen.remembered.clone(),
+            Arc::clone(&prober),
+            chosen.store.clone(),
+            clock,
+        );
+        let engine = tokio::spawn(shell.run());
+        handle.first_zones().await;
+
+        let listeners = inherited
+            .with(&configuration.server.listen)
+            .map_err(DaemonError::Listen)?;
+        let addresses = listeners.udp_addresses();
+        let serving = serve::start(listeners, handle.zones(), TcpLimits::default())
+            .map_err(DaemonError::Sockets)?;
+        for address in addresses {
+            tracing::info!("answering on {address}");
+        }
+
+        remember_configuration(&chosen, &handle).await;
+        let node = Arc::new(ServedNode::new(
+            handle.clone(),
+            prober,
+            chosen.store.clone(),
+            chosen.paths.clone(),
+        ));
+        let control = Control::start(&configuration.server, Arc::clone(&node)).await;
+        Ok(Daemon {
+            handle,
+            node,
+            serving,
+            control,
+            engine,
+            chosen,
+        })
+    }
+
+    /// The way to the engine.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// What the control interface reaches.
+    pub fn node(&self) -> &Arc<ServedNode> {
+        &self.node
+    }
+
+    /// Ends in the opposite order of the start: answers are the last to go.
+    pub async fn stop(self) {
+        self.control.stop().await;
+        if let Err(refusal) = self.handle.stop().await {
+            tracing::error!("the engine does not end: {}", refusal.why);
+        }
+        self.engine.abort();
+        let flushed = tokio::time::timeout(FLUSH_TIME, self.chosen.store.flush()).await;
+        if flushed != Ok(true) {
+            tracing::error!(
+                "the disk did not take the last entries of the journal within {FLUSH_TIME:?}; they are lost"
+            );
+        }
+        if tokio::time::timeout(DRAIN_TIME, self.serving.shutdown())
+            .await
+            .is_err()
+        {
+            tracing::warn!("connections that did not end within {DRAIN_TIME:?} are cut");
+        }
+    }
+}
+
+/// A prober for the configuration. Authorities that cannot be read make their checks unknown, not the server silent.
+fn prober(chosen: &Chosen, clock: Clock) -> Result<Prober, TrustError> {
+    let read_now = move || clock.now();
+    let checks = || {
+        let checks = chosen.configuration.topology.checks.iter();
+        checks.map(|(_, check)| &check.settings)
+    };
+    Prober::new(checks(), Arc::new(read_now)).or_else(|error| {
+        tracing::error!(
+            "cannot load certificate authorities: {error}; checks that need them are unknown until a reload"
+        );
+        let usable = |settings: &&CheckSettings| Prober::new([*settings], Arc::new(read_now)).is_ok();
+        Prober::new(checks().filter(usable), Arc::new(read_now))
+    })
+}
+
+/// Keeps a configuration that serves for the next start, or tells the engine that its file could not be used.
+async fn remember_configuration(chosen: &Chosen, handle: &Handle) {
+    if let Some(problems) = &chosen.rejected {
+        let event = Event::ConfigurationRejected {
+            problems: problems.clone(),
+        };
+        if let Err(refusal) = handle.notify(event).await {
+            tracing::error!(
+                "the engine does not hear of the refused configuration: {}",
+                refusal.why
+            );
+        }
+        return;
+    }
+    let sources = chosen.configuration.sources.to_json();
+    if chosen.store.accepted() != Some(sources.as_str()) {
+        // Queued; when the store fails, the engine finds out by its own batches and raises the alarm.
+        drop(chosen.store.commit(Batch {
+            accepted: Some(sources),
+            ..Batch::default()
+        }));
+    }
+}

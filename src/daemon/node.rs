@@ -1,0 +1,224 @@
+//! The running node as the control interface sees it.
+//!
+//! In: questions and commands. Out: what engine, store, prober and zones answer. The configuration file is read here,
+//! off the engine's task. Never here: HTTP, decisions.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
+
+use super::start::Paths;
+use crate::config::{self, Configuration};
+use crate::control::{Answer, Node, Probed, Reload, probe_route};
+use crate::engine::{Ask, Command, Done, Entry, Event, Handle, Refusal, RefusalKind, View};
+use crate::probe::Prober;
+use crate::store::{self, HistoryFilter, Store};
+use crate::topology::{CheckSettings, DomainName, PoolName, RouteName};
+use crate::zone;
+
+/// The parts behind the control interface.
+pub struct ServedNode {
+    handle: Handle,
+    prober: Arc<Prober>,
+    store: Store,
+    paths: Paths,
+    /// One reload at a time: prober and engine get the same configuration.
+    reloading: Mutex<()>,
+}
+
+impl ServedNode {
+    pub(super) fn new(
+        handle: Handle,
+        prober: Arc<Prober>,
+        store: Store,
+        paths: Paths,
+    ) -> ServedNode {
+        ServedNode {
+            handle,
+            prober,
+            store,
+            paths,
+            reloading: Mutex::new(()),
+        }
+    }
+
+    async fn read(&self, what: &str) -> Result<Arc<Configuration>, Box<Refused>> {
+        let file = self.paths.configuration.clone();
+        let read = spawn_blocking(move || config::load(&file)).await;
+        let refused = |problems: String| {
+            Box::new(Refused {
+                refusal: self.refusal(
+                    what,
+                    "config-rejected",
+                    RefusalKind::Invalid,
+                    problems.clone(),
+                ),
+                problems,
+            })
+        };
+        match read {
+            Ok(Ok(configuration)) => Ok(Arc::new(configuration)),
+            Ok(Err(problems)) => Err(refused(problems.render(false).trim_end().to_owned())),
+            Err(ended) => Err(refused(ended.to_string())),
+        }
+    }
+
+    async fn put_in_force(&self, reload: Reload) -> Result<Done, Refusal> {
+        let _turn = self.reloading.lock().await;
+        let what = "cannot reload";
+        let configuration = match self.read(what).await {
+            Ok(configuration) => configuration,
+            Err(refused) => {
+                if !reload.dry_run {
+                    let problems = refused.problems;
+                    self.handle
+                        .notify(Event::ConfigurationRejected { problems })
+                        .await?;
+                }
+                return Err(refused.refusal);
+            }
+        };
+        // Files are read: not on a thread that answers.
+        let (prober, fresh) = (Arc::clone(&self.prober), Arc::clone(&configuration));
+        let prepared = spawn_blocking(move || prober.prepare(settings(&fresh))).await;
+        let fault = match prepared {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(ended) => Some(ended.to_string()),
+        };
+        if let Some(why) = fault {
+            return Err(self.refusal(what, "config-rejected", RefusalKind::Invalid, why));
+        }
+        let done = self
+            .handle
+            .request(Ask {
+                command: Command::Reload {
+                    configuration,
+                    allow_removal: reload.allow_removal,
+                },
+                author: reload.author,
+                why: reload.why,
+                dry_run: reload.dry_run,
+                volatile: false,
+            })
+            .await;
+        self.prober.retain(settings(&self.handle.configuration()));
+        done
+    }
+
+    fn refusal(&self, what: &str, code: &str, kind: RefusalKind, why: String) -> Refusal {
+        Refusal {
+            code: code.into(),
+            kind,
+            what: format!("{what} {}", self.paths.configuration.display()),
+            why,
+            in_force: format!(
+                "the configuration accepted last stays in force (generation {})",
+                self.handle.zones().load().generation()
+            ),
+            hint: None,
+        }
+    }
+
+    fn unavailable(&self, what: &str, why: String) -> Refusal {
+        Refusal {
+            code: "store-failing".into(),
+            kind: RefusalKind::Unavailable,
+            what: what.into(),
+            why,
+            in_force: "answers and automatic changes are not affected".into(),
+            hint: None,
+        }
+    }
+}
+
+/// A file that cannot be used: its problems, and what the operator is told.
+struct Refused {
+    refusal: Refusal,
+    problems: String,
+}
+
+fn settings(configuration: &Configuration) -> impl Iterator<Item = &CheckSettings> {
+    let checks = configuration.topology.checks.iter();
+    checks.map(|(_, check)| &check.settings)
+}
+
+impl Node for ServedNode {
+    fn view(&self) -> Answer<'_, View> {
+        Box::pin(self.handle.view())
+    }
+
+    fn request(&self, ask: Ask) -> Answer<'_, Done> {
+        Box::pin(self.handle.request(ask))
+    }
+
+    fn history(&self, filter: HistoryFilter) -> Answer<'_, Vec<Entry>> {
+        Box::pin(async move {
+            self.handle
+                .history(filter)
+                .await
+                .map_err(|error| self.unavailable("cannot read the history", error.why().into()))
+        })
+    }
+
+    fn probe(&self, route: RouteName, pool: Option<PoolName>) -> Answer<'_, Vec<Probed>> {
+        Box::pin(async move {
+            let configuration = self.handle.configuration();
+            let prober = Arc::clone(&self.prober);
+            Ok(probe_route(prober, &configuration.topology, &route, pool.as_ref()).await)
+        })
+    }
+
+    fn zone_text(&self, apex: &DomainName) -> Option<String> {
+        Some(self.handle.zones().load().zone(apex)?.to_master_text())
+    }
+
+    fn zone_diff(&self, apex: &DomainName) -> Option<String> {
+        let current = Arc::clone(self.handle.zones().load().zone(apex)?);
+        let before = self.handle.zone_before(apex);
+        Some(before.map_or(String::new(), |before| {
+            zone::diff(&before, &current).to_string()
+        }))
+    }
+
+    fn check_configuration(&self) -> Answer<'_, Vec<String>> {
+        Box::pin(async move {
+            match self.read("cannot use").await {
+                Ok(configuration) => {
+                    let warnings = configuration.warnings.iter();
+                    Ok(warnings
+                        .map(|one| format!("{}:{}: {}", one.file, one.line, one.message))
+                        .collect())
+                }
+                Err(refused) => Err(refused.refusal),
+            }
+        })
+    }
+
+    fn reload(&self, reload: Reload) -> Answer<'_, Done> {
+        Box::pin(self.put_in_force(reload))
+    }
+
+    fn backup(&self) -> Answer<'_, Vec<u8>> {
+        let what = "cannot copy the state";
+        Box::pin(async move {
+            let dir = self.store.directory().to_owned();
+            let copied = spawn_blocking(move || copy_of(&dir)).await;
+            let copied = copied.map_err(|ended| self.unavailable(what, ended.to_string()))?;
+            copied.map_err(|why| self.unavailable(what, why))
+        })
+    }
+}
+
+/// A copy of the store as bytes, by way of a file beside it.
+fn copy_of(dir: &Path) -> Result<Vec<u8>, String> {
+    let copy = dir.join(format!("backup-{}.tmp", std::process::id()));
+    let bytes = store::backup(dir, &copy)
+        .map_err(|error| error.to_string())
+        .and_then(|()| std::fs::read(&copy).map_err(|error| error.to_string()));
+    // It was not made, or it has been read.
+    let _ = std::fs::remove_file(&copy);
+    bytes
+}

@@ -1,0 +1,175 @@
+//! What the server starts with: a configuration that can be used, and the store it names.
+//!
+//! In: the paths of the command line. Out: [`Chosen`], from the file or, when that cannot be used, from what was
+//! accepted last; or every reason why there is neither. Never here: sockets, tasks.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::clock::Wall;
+use crate::config::{self, ConfigProblems, Configuration, Sources};
+use crate::engine::Remembered;
+use crate::store::{Store, StoreError};
+
+/// Where the service manager keeps the state directory it made.
+const STATE_DIRECTORY: &str = "STATE_DIRECTORY";
+
+/// The paths of the command line.
+#[derive(Clone, Debug)]
+pub struct Paths {
+    /// The configuration file.
+    pub configuration: PathBuf,
+    /// The state directory, should the file not say where it is.
+    pub state: Option<PathBuf>,
+}
+
+/// A configuration that can be served, with the memory that belongs to it.
+#[derive(Clone, Debug)]
+pub struct Chosen {
+    /// What to serve.
+    pub configuration: Arc<Configuration>,
+    /// Why the file could not be used, when `configuration` is the one accepted last.
+    pub rejected: Option<String>,
+    /// The open store.
+    pub store: Store,
+    /// What it remembered.
+    pub remembered: Remembered,
+    /// Where all of this came from.
+    pub paths: Paths,
+}
+
+/// Why there is nothing to serve.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The file cannot be used, and nothing was ever accepted.
+    #[error(
+        "{problems}\ncannot start with {}: it cannot be used, and {} has no configuration accepted before{}\nnothing is served",
+        file.display(),
+        state.display(),
+        .kept.as_ref().map(|why| format!(" that can: {why}")).unwrap_or_default()
+    )]
+    NoConfiguration {
+        /// The configuration file.
+        file: PathBuf,
+        /// The state directory looked into.
+        state: PathBuf,
+        /// Every problem of the file.
+        problems: String,
+        /// Every problem of the configuration that was kept, when there is one.
+        kept: Option<String>,
+    },
+    /// The state directory is another process's.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Reads the configuration file, or else the configuration accepted last, and opens the store.
+pub fn choose(paths: Paths, at: Wall) -> Result<Chosen, StartError> {
+    match config::load(&paths.configuration) {
+        Ok(configuration) => {
+            let (store, remembered) = Store::open(&configuration.server.state, at)?;
+            Ok(Chosen {
+                configuration: Arc::new(configuration),
+                rejected: None,
+                store,
+                remembered,
+                paths,
+            })
+        }
+        Err(problems) => accepted_before(paths, &problems, at),
+    }
+}
+
+fn accepted_before(
+    paths: Paths,
+    problems: &ConfigProblems,
+    at: Wall,
+) -> Result<Chosen, StartError> {
+    let problems = problems.render(false).trim_end().to_owned();
+    let state = state_directory(&paths);
+    let nothing = |problems, state, kept| StartError::NoConfiguration {
+        file: paths.configuration.clone(),
+        state,
+        problems,
+        kept,
+    };
+    // Opening a store makes its directory: not where there is nothing to find.
+    if !state.is_dir() {
+        return Err(nothing(problems, state, None));
+    }
+    let (store, remembered) = Store::open(&state, at)?;
+    let Some(kept) = store.accepted() else {
+        return Err(nothing(problems, state, None));
+    };
+    let configuration = Sources::from_json(kept)
+        .map_err(|error| error.to_string())
+        .and_then(|sources| {
+            config::parse_sources(&sources).map_err(|problems| problems.render(false))
+        });
+    match configuration {
+        Ok(configuration) => Ok(Chosen {
+            configuration: Arc::new(configuration),
+            rejected: Some(problems),
+            store,
+            remembered,
+            paths,
+        }),
+        Err(kept) => Err(nothing(problems, state, Some(kept))),
+    }
+}
+
+/// Where the state is when the file that says so cannot be used.
+fn state_directory(paths: &Paths) -> PathBuf {
+    if let Some(state) = &paths.state {
+        return state.clone();
+    }
+    let said = std::fs::read_to_string(&paths.configuration)
+        .ok()
+        .and_then(|text| state_in(&text));
+    if let Some(said) = said {
+        let base = paths.configuration.parent().unwrap_or(Path::new(""));
+        return base.join(said);
+    }
+    match std::env::var_os(STATE_DIRECTORY) {
+        // The service manager may name several, separated by colons.
+        Some(made) => Path::new(made.to_string_lossy().split(':').next().unwrap_or("")).to_owned(),
+        None => config::ServerSettings::default().state,
+    }
+}
+
+/// What a file that is not even TOML seems to say about its state directory.
+fn state_in(text: &str) -> Option<String> {
+    let mut inside = false;
+    for line in text.lines() {
+        let line = line.trim();
+        if line.starts_with('[') {
+            inside = line.split('#').next().unwrap_or("").trim() == "[server]";
+        }
+        let value = line
+            .strip_prefix("state")
+            .and_then(|rest| rest.trim_start().strip_prefix('='))
+            .map(str::trim_start);
+        if let Some(value) = value.filter(|_| inside) {
+            let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+            let inner = &value[1..];
+            return Some(inner[..inner.find(quote)?].to_owned());
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_directory_is_found_in_a_file_that_is_not_toml() {
+        let text =
+            "version = 1\n[server]\nlisten = [\nstate  = \"/srv/repoint\" # here\n[[pool]]\n";
+        assert_eq!(state_in(text).as_deref(), Some("/srv/repoint"));
+        assert_eq!(state_in("[server]\nstate = 'state'"), Some("state".into()));
+        assert_eq!(state_in("[dns]\nstate = \"/other\"\n"), None);
+        assert_eq!(state_in("[server]\nstate = \"/unfinished\nx"), None);
+        assert_eq!(state_in("[server]\nstated = \"x\"\nstate ="), None);
+    }
+}
