@@ -897,7 +897,7 @@ mod tests {
         assert_eq!(
             problems,
             [
-                "test.zone:4 has a A record of xmpp.contoso.com., but xmpp.contoso.com. is a zone of its own here: the record is never seen"
+                "test.zone:4 has A data of xmpp.contoso.com., but xmpp.contoso.com. is a zone of its own here: the record is never seen"
             ]
         );
     }

@@ -132,7 +132,7 @@ pub enum LayoutProblem {
     },
     /// A static record where another zone of ours begins.
     #[error(
-        "{at} has a {} record of {owner}, but {child} is a zone of its own here: the record is never seen",
+        "{at} has {} data of {owner}, but {child} is a zone of its own here: the record is never seen",
         type_text(*.rtype)
     )]
     OccludedStatic {

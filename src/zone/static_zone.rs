@@ -9,7 +9,8 @@ use std::sync::Arc;
 use hickory_proto::rr::RecordType;
 
 use super::master::{
-    self, Include, Included, MasterFault, MasterProblem, MasterRecord, Severity, SourceLine,
+    self, Include, Included, MasterFault, MasterFile, MasterProblem, MasterRecord, Severity,
+    SourceLine,
 };
 use super::name::{Name, parent_key};
 use super::rdata::{Rdata, Rrset};
@@ -52,7 +53,11 @@ impl StaticZone {
         load: &mut dyn FnMut(Include<'_>) -> Result<Included, String>,
     ) -> Result<StaticZone, Vec<MasterProblem>> {
         let apex = Name::from(apex);
-        let (records, mut problems) = master::read(&apex, file, octets, load);
+        let MasterFile {
+            records,
+            mut problems,
+            unread,
+        } = master::read(&apex, file, octets, load);
         let top = SourceLine {
             file: file.into(),
             line: 1,
@@ -63,7 +68,7 @@ impl StaticZone {
             problems: Vec::new(),
         };
         check.gather(records);
-        check.apex_has_its_records(&top);
+        check.apex_has_its_records(&top, &unread);
         check.aliases_stand_alone();
         check.delegations();
         check.targets();
@@ -241,13 +246,15 @@ impl Check<'_> {
         self.names.get(name)?.get(&u16::from(rtype))
     }
 
-    fn apex_has_its_records(&mut self, top: &SourceLine) {
+    fn apex_has_its_records(&mut self, top: &SourceLine, unread: &[RecordType]) {
         let apex = self.apex.clone();
-        if self.set(&apex, RecordType::SOA).is_none() {
+        let missing =
+            |check: &Self, rtype| check.set(&apex, rtype).is_none() && !unread.contains(&rtype);
+        if missing(self, RecordType::SOA) {
             self.problem(top, MasterFault::NoSoa { apex: apex.clone() });
         }
-        if self.set(&apex, RecordType::NS).is_none() {
-            self.problem(top, MasterFault::NoNs { apex });
+        if missing(self, RecordType::NS) {
+            self.problem(top, MasterFault::NoNs { apex: apex.clone() });
         }
     }
 

@@ -13,4 +13,4 @@ mod token;
 pub use problem::{MasterFault, MasterProblem, Severity, SourceLine};
 pub use reader::{Include, Included};
 
-pub(super) use reader::{MasterRecord, read};
+pub(super) use reader::{MasterFile, MasterRecord, read};

@@ -198,7 +198,7 @@ pub enum MasterFault {
         rtype: RecordType,
     },
     /// The RDATA ends too early.
-    #[error("the {} record ends before its {wanted}", type_text(*.rtype))]
+    #[error("the {} record lacks {wanted}", type_text(*.rtype))]
     RdataShort {
         /// The type.
         rtype: RecordType,
@@ -237,7 +237,7 @@ pub enum MasterFault {
         wanted: usize,
     },
     /// RFC 3597 data whose octets are not whole.
-    #[error("the octets after \\# are not the data of a {} record", type_text(*.rtype))]
+    #[error("the octets after \\# are not data of type {}", type_text(*.rtype))]
     GenericRdata {
         /// The type.
         rtype: RecordType,
@@ -435,7 +435,7 @@ impl MasterFault {
                 "write the data in octets: TYPE{} \\# length hexadecimal (RFC 3597 §5)",
                 u16::from(*rtype)
             ),
-            F::RdataShort { wanted, .. } => format!("add the {wanted}"),
+            F::RdataShort { wanted, .. } => format!("add {wanted}"),
             F::RdataLong { .. } => {
                 "remove what is too much; text with blanks belongs in quotes".into()
             }

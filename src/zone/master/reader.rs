@@ -48,29 +48,39 @@ pub(in crate::zone) struct MasterRecord {
 /// Loads an included file, or says why it cannot.
 type Loader<'a> = dyn FnMut(Include<'_>) -> Result<Included, String> + 'a;
 
+/// What was read of a master file and those it includes.
+pub(in crate::zone) struct MasterFile {
+    pub(in crate::zone) records: Vec<MasterRecord>,
+    pub(in crate::zone) problems: Vec<MasterProblem>,
+    /// Types of records that are there but could not be read: not to be missed as well.
+    pub(in crate::zone) unread: Vec<RecordType>,
+}
+
 /// Reads a whole master file and what it includes.
 pub(in crate::zone) fn read(
     origin: &Name,
     file: &str,
     octets: &[u8],
     load: &mut Loader<'_>,
-) -> (Vec<MasterRecord>, Vec<MasterProblem>) {
+) -> MasterFile {
     let mut reader = Reader {
         load,
-        records: Vec::new(),
-        problems: Vec::new(),
+        read: MasterFile {
+            records: Vec::new(),
+            problems: Vec::new(),
+            unread: Vec::new(),
+        },
         default_ttl: None,
         last_ttl: None,
         ttl_from_include: None,
     };
     reader.file(file.into(), octets, origin.clone(), 0);
-    (reader.records, reader.problems)
+    reader.read
 }
 
 struct Reader<'a, 'l> {
     load: &'a mut Loader<'l>,
-    records: Vec<MasterRecord>,
-    problems: Vec<MasterProblem>,
+    read: MasterFile,
     /// `$TTL` (RFC 2308 §4).
     default_ttl: Option<u32>,
     /// The last TTL written in a record (RFC 1035 §5.1), where there is no `$TTL`.
@@ -108,7 +118,7 @@ impl Reader<'_, '_> {
                     file: place.file.clone(),
                     line,
                 };
-                self.problems.push(MasterProblem { at, fault });
+                self.read.problems.push(MasterProblem { at, fault });
             }
         }
     }
@@ -128,8 +138,24 @@ impl Reader<'_, '_> {
         let end_line = entry.tokens.last().map_or(entry.line, |token| token.line);
         let (ttl, after) = ttl_and_class(words)?;
         let (rtype, rdata) = rtype_of(after, end_line)?;
+        let record = self.record(place, entry.line, ttl, rtype, rdata, end_line);
+        if record.is_err() {
+            self.read.unread.push(rtype);
+        }
+        record
+    }
+
+    fn record(
+        &mut self,
+        place: &Place,
+        line: u32,
+        ttl: Option<u32>,
+        rtype: RecordType,
+        rdata: &[Token],
+        end_line: u32,
+    ) -> Result<(), Fault> {
         let Some(owner) = place.owner.clone() else {
-            return Err((entry.line, MasterFault::NoOwner));
+            return Err((line, MasterFault::NoOwner));
         };
         if let Some(ttl) = ttl {
             self.last_ttl = Some(ttl);
@@ -137,19 +163,19 @@ impl Reader<'_, '_> {
         let ttl = match (ttl, self.ttl_from_include) {
             (Some(ttl), _) => ttl,
             (None, Some(include)) => {
-                return Err((entry.line, MasterFault::AmbiguousTtl { include }));
+                return Err((line, MasterFault::AmbiguousTtl { include }));
             }
             (None, None) => self
                 .default_ttl
                 .or(self.last_ttl)
-                .ok_or((entry.line, MasterFault::NoTtl))?,
+                .ok_or((line, MasterFault::NoTtl))?,
         };
         let rdata = read_rdata(rtype, rdata, end_line, &place.origin)?;
         let at = SourceLine {
             file: place.file.clone(),
-            line: entry.line,
+            line,
         };
-        self.records.push(MasterRecord {
+        self.read.records.push(MasterRecord {
             owner,
             rtype,
             ttl,

@@ -1,0 +1,223 @@
+//! The corpus of master files: each is read right or refused with its line, as the file beside it says.
+//! `UPDATE_EXPECT=1 cargo test --test master_files` rewrites those files; read the difference before keeping it.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+use repoint::topology::DomainName;
+use repoint::zone::{Include, Included, MasterProblem, Severity, StaticZone};
+
+fn corpus() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/master")
+}
+
+fn contoso() -> DomainName {
+    "contoso.com".parse().unwrap()
+}
+
+fn load(asked: Include<'_>) -> Result<Included, String> {
+    match std::fs::read(corpus().join(asked.path)) {
+        Ok(octets) => Ok(Included {
+            file: asked.path.to_owned(),
+            octets,
+        }),
+        Err(error) => Err(error.kind().to_string()),
+    }
+}
+
+fn parse(file: &str, octets: &[u8]) -> Result<StaticZone, Vec<MasterProblem>> {
+    StaticZone::parse(&contoso(), file, octets, &mut load)
+}
+
+fn outcome(file: &str, octets: &[u8]) -> String {
+    let mut text = String::new();
+    let list = |text: &mut String, problems: &[MasterProblem]| {
+        for problem in problems {
+            let word = match problem.severity() {
+                Severity::Error => "error",
+                Severity::Warning => "warning",
+            };
+            writeln!(text, "{word}: {problem}\n  {}", problem.mend()).unwrap();
+        }
+    };
+    match parse(file, octets) {
+        Ok(zone) => {
+            list(&mut text, zone.warnings());
+            text.push_str(&zone.to_master_text());
+        }
+        Err(problems) => {
+            writeln!(text, "refused").unwrap();
+            list(&mut text, &problems);
+        }
+    }
+    text
+}
+
+fn zone_files() -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(corpus())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "zone"))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn every_file_of_the_corpus_is_read_or_refused_as_expected() {
+    let update = std::env::var_os("UPDATE_EXPECT").is_some();
+    let mut wrong = Vec::new();
+    let files = zone_files();
+    assert!(files.len() >= 40, "the corpus is there");
+    for path in files {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let got = outcome(name, &std::fs::read(&path).unwrap());
+        let beside = path.with_extension("expected");
+        if update {
+            std::fs::write(&beside, &got).unwrap();
+        } else if std::fs::read_to_string(&beside).unwrap_or_default() != got {
+            wrong.push(format!("{name} gives:\n{got}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_expectation_has_its_file() {
+    let stems: BTreeSet<PathBuf> = zone_files()
+        .iter()
+        .map(|path| path.with_extension(""))
+        .collect();
+    for entry in std::fs::read_dir(corpus()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "expected") {
+            assert!(stems.contains(&path.with_extension("")), "{path:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_read_is_written_so_that_it_is_read_again() {
+    let mut read = 0;
+    for path in zone_files() {
+        let Ok(zone) = parse("file", &std::fs::read(&path).unwrap()) else {
+            continue;
+        };
+        read += 1;
+        let text = zone.to_master_text();
+        let again = parse("again", text.as_bytes()).unwrap();
+        assert_eq!(again.to_master_text(), text, "{path:?}");
+        assert_eq!(again.record_count(), zone.record_count());
+    }
+    assert!(read >= 15);
+}
+
+#[test]
+fn the_example_zones_are_good() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("zones");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let Some(apex) = path
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .strip_suffix(".zone")
+        else {
+            continue;
+        };
+        let octets = std::fs::read(&path).unwrap();
+        let zone = StaticZone::parse(&apex.parse().unwrap(), apex, &octets, &mut load);
+        assert_eq!(zone.unwrap().warnings(), [], "{path:?}");
+        seen += 1;
+    }
+    assert!(seen >= 1);
+}
+
+#[test]
+fn a_file_that_includes_itself_is_refused() {
+    let text = b"$INCLUDE include/itself\n";
+    let problems = parse("test", text).unwrap_err();
+    assert!(
+        problems.iter().any(|p| p.to_string().contains("deep")),
+        "{problems:?}"
+    );
+}
+
+#[test]
+fn the_serial_of_the_file_is_known() {
+    let text = b"@ 60 SOA a. b. 2026112101 1 1 1 1\n@ 60 NS a.\n";
+    assert_eq!(parse("test", text).unwrap().serial().0, 2_026_112_101);
+}
+
+fn word() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just("@".to_owned()),
+        Just("IN".to_owned()),
+        Just("3600".to_owned()),
+        Just("A".to_owned()),
+        Just("192.0.2.1".to_owned()),
+        Just("TXT".to_owned()),
+        Just("SRV".to_owned()),
+        Just("SOA".to_owned()),
+        Just("$TTL".to_owned()),
+        Just("$ORIGIN".to_owned()),
+        Just("(".to_owned()),
+        Just(")".to_owned()),
+        Just("\"".to_owned()),
+        Just(";".to_owned()),
+        Just("\\".to_owned()),
+        Just("\\#".to_owned()),
+        Just("\n".to_owned()),
+        Just("\r\n".to_owned()),
+        Just("\t".to_owned()),
+        "[a-z0-9.\\\\]{0,12}",
+        any::<char>().prop_map(String::from),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn no_octets_make_the_reader_panic(octets in proptest::collection::vec(any::<u8>(), 0..400)) {
+        prop_assert!(parse("random", &octets).is_err());
+    }
+
+    #[test]
+    fn no_words_make_the_reader_panic(words in proptest::collection::vec(word(), 0..60)) {
+        let text = words.join(" ");
+        if let Ok(zone) = parse("random", text.as_bytes()) {
+            prop_assert!(zone.record_count() >= 2);
+        }
+    }
+
+    #[test]
+    fn text_survives_reading_and_writing(strings in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..=255), 1..4)) {
+        let mut file = b"$TTL 60\n@ SOA a. b. 1 1 1 1 1\n@ NS a.\nt TXT".to_vec();
+        for string in &strings {
+            file.extend(b" \"");
+            for octet in string {
+                file.extend(format!("\\{octet:03}").bytes());
+            }
+            file.push(b'"');
+        }
+        let zone = parse("text", &file).unwrap();
+        let again = parse("again", zone.to_master_text().as_bytes()).unwrap();
+        prop_assert_eq!(again.to_master_text(), zone.to_master_text());
+        let wire: Vec<u8> = strings
+            .iter()
+            .flat_map(|string| {
+                let length = u8::try_from(string.len()).unwrap();
+                std::iter::once(length).chain(string.iter().copied())
+            })
+            .collect();
+        let generic: String = wire.iter().map(|octet| format!("{octet:02x}")).collect();
+        let generic = format!("$TTL 60\n@ SOA a. b. 1 1 1 1 1\n@ NS a.\nt TYPE16 \\# {} {generic}\n", wire.len());
+        let generic = parse("generic", generic.as_bytes()).unwrap();
+        prop_assert_eq!(generic.to_master_text(), zone.to_master_text());
+    }
+}
