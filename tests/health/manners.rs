@@ -162,6 +162,64 @@ fn a_probe_that_never_ends_does_not_stop_the_checks_of_its_address() {
 }
 
 #[test]
+fn a_result_that_comes_after_its_probe_was_given_up_is_dropped() {
+    let mut world = World::new(Spec::default(), 15);
+    world.run_for(60 * SECOND);
+    let mut first = true;
+    world.set(move |_, _, _| match std::mem::take(&mut first) {
+        true => Answer::Late,
+        false => Answer::Slow,
+    });
+    let observed = world.only_check().observed;
+    let before = world.observations;
+    world.run_until(120 * SECOND, |world| world.observations == before + 4);
+    assert_eq!(
+        world.only_check().observed,
+        observed + 3,
+        "the late one was counted"
+    );
+    assert_eq!(world.pool(0), Verdict::Degraded);
+}
+
+#[test]
+fn when_a_silent_port_answers_again_its_domains_are_probed_apart() {
+    let mut world = World::new(
+        Spec {
+            domains: 6,
+            ..Spec::default()
+        },
+        16,
+    );
+    world.run_for(60 * SECOND);
+    world.set_all(Answer::Silence);
+    world.run_for(120 * SECOND);
+    world.set_all(Answer::Good);
+    let before = world.starts.len();
+    world.run_for(60 * SECOND);
+    let starts = &world.starts[before..];
+    for pair in starts.windows(2) {
+        assert!(pair[1].at.since(pair[0].at) >= 2 * SECOND, "{pair:?}");
+    }
+    let answered: BTreeMap<_, _> = starts.iter().map(|start| (&start.check, ())).collect();
+    assert_eq!(answered.len(), 6);
+}
+
+#[test]
+fn a_suspect_check_is_tried_again_soon_though_our_side_fails_in_between() {
+    let mut world = World::new(Spec::default(), 17);
+    world.run_for(60 * SECOND);
+    let mut first = true;
+    world.set(move |_, _, _| match std::mem::take(&mut first) {
+        true => Answer::Refused,
+        false => Answer::Local,
+    });
+    world.run_until(20 * SECOND, |world| world.only_check().suspect);
+    let before = world.starts.len();
+    world.run_for(10 * SECOND);
+    assert_eq!(world.starts.len() - before, 5);
+}
+
+#[test]
 fn a_failing_domain_does_not_starve_the_others_of_its_address() {
     let mut spec = Spec {
         domains: 4,

@@ -117,6 +117,28 @@ fn results_of_checks_that_are_gone_are_dropped_and_free_their_address() {
 }
 
 #[test]
+fn the_result_of_a_probe_made_with_other_settings_does_not_count() {
+    let mut world = World::new(pair(), 6);
+    world.run_for(60 * SECOND);
+    world.set_all(Answer::Silence);
+    let before = world.starts.len();
+    world.run_until(20 * SECOND, |world| world.starts.len() > before);
+    world.run_for(SECOND / 100);
+    let mut spec = pair();
+    spec.settings.timeout = 5 * SECOND;
+    world.reconfigure(&spec);
+    world.set_all(Answer::Good);
+    let counted = world.observations;
+    world.run_until(20 * SECOND, |world| world.observations == counted + 1);
+    let failures = world
+        .topology
+        .checks
+        .iter()
+        .map(|(id, _)| world.health.check(id).unwrap());
+    assert!(failures.map(|check| check.failures).all(|count| count == 0));
+}
+
+#[test]
 fn a_removed_pool_is_forgotten() {
     let mut world = World::new(pair(), 5);
     world.run_for(60 * SECOND);

@@ -141,6 +141,8 @@ pub(crate) enum Answer {
     Local,
     /// The result never comes.
     Never,
+    /// A success, told 30 s after it was due.
+    Late,
 }
 
 /// A probe that has begun.
@@ -358,6 +360,7 @@ impl World {
             Answer::Local => (stopped(Phase::Connect, local), Duration::ZERO),
             _ if !self.uplink => (stopped(Phase::Connect, Reason::ConnectTimeout), timeout),
             Answer::Good => (ProbeResult::Reached, quick.min(timeout / 4)),
+            Answer::Late => (ProbeResult::Reached, timeout + Duration::from_secs(30)),
             Answer::Slow => (ProbeResult::Reached, timeout.mul_f64(0.8)),
             Answer::Refused => (stopped(Phase::Connect, Reason::Refused), Duration::ZERO),
             Answer::Silence => (stopped(Phase::StreamHeader, Reason::Silence), timeout),
