@@ -136,7 +136,7 @@ fn order(decision: &Decision) -> String {
     let places: Vec<String> = pools
         .map(|(at, pool)| format!("{}. {pool}", at + 1))
         .collect();
-    places.join("  ")
+    places.join(", ")
 }
 
 /// A zone diff with its lines in colour.

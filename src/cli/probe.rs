@@ -40,7 +40,7 @@ pub(super) struct Probe {
 impl Probe {
     pub(super) fn run(&self, session: &Session) -> Result<ExitCode, Failure> {
         let probed = match &self.config {
-            Some(file) => self.from_here(file)?,
+            Some(file) => self.without_server(file)?,
             None => self.by_the_server(session)?,
         };
         match session.json {
@@ -66,7 +66,7 @@ impl Probe {
         session.client.read(&reply)
     }
 
-    fn from_here(&self, file: &Path) -> Result<Vec<Probed>, Failure> {
+    fn without_server(&self, file: &Path) -> Result<Vec<Probed>, Failure> {
         let what = format!("cannot probe route {}", self.route);
         let fault = |why: String| {
             Failure::Local(Fault {

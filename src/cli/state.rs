@@ -144,7 +144,7 @@ fn restore(
             );
             match session.json {
                 true => {
-                    session.print_json(&serde_json::json!({ "state": directory, "from": file }))
+                    session.print_json(&serde_json::json!({ "state": directory, "from": file }));
                 }
                 false => session.print(&text),
             }

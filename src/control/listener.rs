@@ -34,12 +34,26 @@ use super::refusal::{Refused, invalid};
 
 /// Connections at one time; further ones wait in the kernel's queue.
 const MOST_CONNECTIONS: usize = 64;
-/// A request line and its headers must have come by then.
-const HEADER_TIME: Duration = Duration::from_secs(5);
-/// A request must have been answered by then; probing a route's pools takes longest.
-const REQUEST_TIME: Duration = Duration::from_secs(60);
 /// Requests under way at the end are given this long.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
+
+/// How long a connection may take over what.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// A request line and its headers must have come by then.
+    pub(super) header: Duration,
+    /// A request must have been answered by then; probing a route's pools takes longest.
+    pub(super) answer: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience {
+            header: Duration::from_secs(5),
+            answer: Duration::from_secs(60),
+        }
+    }
+}
 
 /// Why the control socket cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +92,7 @@ pub struct Listener {
     socket: UnixListener,
     path: PathBuf,
     inode: u64,
+    pub(super) patience: Patience,
 }
 
 impl Listener {
@@ -126,6 +141,7 @@ impl Listener {
             socket: UnixListener::from_std(socket).map_err(fault)?,
             path: path.to_owned(),
             inode,
+            patience: Patience::default(),
         })
     }
 
@@ -149,10 +165,10 @@ impl Listener {
             };
             match accepted {
                 Ok((stream, _)) => {
-                    let router = router.clone();
+                    let (router, patience) = (router.clone(), self.patience);
                     connections.spawn(async move {
                         let _slot = slot;
-                        connection(stream, router).await;
+                        connection(stream, router, patience).await;
                     });
                 }
                 Err(error) => {
@@ -193,7 +209,7 @@ fn give_to_group(path: &Path, name: &str) -> io::Result<()> {
     std::os::unix::fs::chown(path, None, Some(group.gid.as_raw()))
 }
 
-async fn connection(stream: UnixStream, router: Router) {
+async fn connection(stream: UnixStream, router: Router, patience: Patience) {
     let peer = match stream.peer_cred() {
         // The user database may lie across the network.
         Ok(credentials) => {
@@ -211,32 +227,32 @@ async fn connection(stream: UnixStream, router: Router) {
         let answer =
             hyper::service::Service::call(&TowerToHyperService::new(router.clone()), request);
         async move {
-            let answered = tokio::time::timeout(REQUEST_TIME, answer).await;
+            let answered = tokio::time::timeout(patience.answer, answer).await;
             Ok::<Response<Body>, std::convert::Infallible>(match answered {
                 Ok(Ok(response)) => response,
-                Err(_) => too_slow().into_response(),
+                Err(_) => too_slow(patience.answer).into_response(),
             })
         }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIME)
+        .header_read_timeout(patience.header)
         .keep_alive(false)
         .max_buf_size(64 * 1024)
         .serve_connection(TokioIo::new(stream), service);
     // Whoever does not read the answer is not waited for.
-    let bound = HEADER_TIME + REQUEST_TIME + DRAIN_TIME;
+    let bound = patience.header + patience.answer + DRAIN_TIME;
     if let Ok(Err(error)) = tokio::time::timeout(bound, served).await {
         tracing::debug!("a control connection ended early: {error}");
     }
 }
 
-fn too_slow() -> Refused {
+fn too_slow(bound: Duration) -> Refused {
     let mut refused = invalid(
         "too-slow",
         StatusCode::SERVICE_UNAVAILABLE,
         "cannot answer in time",
-        format!("the request took longer than {} s", REQUEST_TIME.as_secs()),
+        format!("the request took longer than {} s", bound.as_secs()),
     );
     refused.refusal.kind = crate::engine::RefusalKind::Unavailable;
     refused.refusal.in_force = "a change may or may not have been made; look at the status".into();

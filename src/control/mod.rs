@@ -19,10 +19,13 @@ mod node;
 mod probing;
 mod refusal;
 mod router;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 pub use explanation::{Explanation, Next, PARTNER_CACHE};
 pub use listener::{ListenError, Listener};
+#[cfg(test)]
 pub(crate) use look::target_views;
 pub use near::nearest;
 pub use node::{Answer, Node, Reload};
