@@ -21,5 +21,5 @@ pub mod engine;
 pub mod store;
 pub mod control;
 pub mod daemon;
-pub mod cli;
 pub mod demo;
+pub mod cli;

@@ -6,6 +6,7 @@
 mod change;
 mod client;
 mod config;
+mod demo;
 mod drain;
 mod explain;
 mod failover;
@@ -80,6 +81,7 @@ struct Common {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Serve),
+    Demo(demo::Demo),
     Status(status::Status),
     #[command(subcommand)]
     Route(route::Route),
@@ -122,6 +124,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
     let session = &session;
     match &cli.command {
         Command::Serve(it) => Ok(it.run()),
+        Command::Demo(it) => Ok(it.run()),
         Command::Status(it) => it.run(session),
         Command::Route(it) => it.run(session),
         Command::Pool(it) => it.run(session),

@@ -185,9 +185,6 @@ impl Schedule {
                 End::Nothing => {}
             }
             if let Some(address) = self.addresses.get_mut(&ip) {
-                if end == End::Good {
-                    address.answered(began);
-                }
                 address.deal(line, now);
                 address.make_way(line, now);
             }
