@@ -158,9 +158,9 @@ impl Reason {
             }
             Reason::Reorder { evidence } => match evidence.first() {
                 Some(first) => {
-                    format!("behind the active pool: {} {}", first.check, first.verdict)
+                    format!("{} is {} ({})", first.check, first.verdict, first.cause)
                 }
-                None => "behind the active pool".into(),
+                None => "reordered after a recovery".into(),
             },
             Reason::Configuration => "configuration changed".into(),
         }

@@ -22,8 +22,8 @@ pub use operate::{CommandFault, Position, failback_position, failover_position};
 pub use overrides::{Override, OverrideKey, Overrides};
 
 use crate::clock::{Mono, Now};
-use crate::health::{PoolHealth, Verdict};
-use crate::topology::{FailoverPolicy, PoolName, Route, Topology};
+use crate::health::{Evidence, PoolHealth, Verdict};
+use crate::topology::{CheckId, DomainName, FailoverPolicy, Mode, PoolName, Route, Topology};
 use active::{Choice, Move};
 use candidate::Candidate;
 
@@ -150,13 +150,22 @@ pub fn decide(inputs: &Inputs<'_>) -> Outcome {
     let candidates = candidate::candidates(inputs);
     let choice = active::choose(inputs, &candidates);
     let last = inputs.state.decision.as_ref();
+    // A pool that the operator ruled out altogether cannot save the route.
     let all_down = candidates
         .iter()
+        .filter(|pool| !pool.excluded || *pool.name() == choice.active)
         .all(|pool| pool.verdict() == Verdict::Down);
 
     let stays = last.is_some_and(|last| last.active == choice.active);
     let by_observation = matches!(inputs.trigger, Trigger::Observation);
-    let held = stays && by_observation && (!may_change_by_itself(inputs) || all_down);
+    // When all is down, what `withdraw` took away is published again (DESIGN §4); all else stays.
+    let returns = inputs
+        .route
+        .services
+        .iter()
+        .any(|s| s.mode == Mode::Withdraw);
+    let keeps = !may_change_by_itself(inputs) || (all_down && !returns);
+    let held = stays && by_observation && keeps;
     if let (true, Some(last)) = (held, last) {
         return outcome(last.clone(), Change::None, choice, all_down);
     }
@@ -203,15 +212,7 @@ fn point(
     // everything else keeps the place it has.
     let settled = last.is_some() && (!may_change_by_itself(inputs) || all_down);
     let order = order(candidates, &choice.active, last.filter(|_| settled));
-    let reason = match (&choice.moved, &inputs.trigger) {
-        (Some(Move::Operator(reason) | Move::Automatic(reason)), _) => reason.clone(),
-        (None, Trigger::Operator(reason)) => reason.clone(),
-        (None, Trigger::Configuration) => Reason::Configuration,
-        (None, Trigger::Observation) => Reason::Reorder {
-            evidence: evidence_of_change(&order),
-        },
-    };
-    Decision {
+    let mut decision = Decision {
         route: inputs.route.name.clone(),
         generation: last.map_or(Generation::default(), |last| last.generation),
         at: last.map_or(inputs.now.wall, |last| last.at),
@@ -220,8 +221,17 @@ fn point(
         services: render::services(inputs, &order, settled),
         addresses: render::addresses(inputs, order[0], settled),
         ttl: inputs.route.ttl,
-        reason,
-    }
+        reason: Reason::Configuration,
+    };
+    decision.reason = match (&choice.moved, &inputs.trigger) {
+        (Some(Move::Operator(reason) | Move::Automatic(reason)), _) => reason.clone(),
+        (None, Trigger::Operator(reason)) => reason.clone(),
+        (None, Trigger::Configuration) => Reason::Configuration,
+        (None, Trigger::Observation) => Reason::Reorder {
+            evidence: evidence_of_change(inputs, &order, last, &decision),
+        },
+    };
+    decision
 }
 
 /// The active pool, then the rest by rank; by their last place where health may not change anything.
@@ -247,10 +257,42 @@ fn order<'c, 'a>(
     pools
 }
 
-fn evidence_of_change(order: &[&Candidate<'_>]) -> Vec<crate::health::Evidence> {
-    let health = order.iter().filter_map(|pool| pool.health);
-    health
-        .flat_map(|health| health.evidence.iter().cloned())
+/// What was seen of the targets and addresses whose records differ from the last decision's.
+fn evidence_of_change(
+    inputs: &Inputs<'_>,
+    order: &[&Candidate<'_>],
+    last: Option<&Decision>,
+    new: &Decision,
+) -> Vec<Evidence> {
+    let priorities = |decision: &Decision, target: &DomainName| -> Vec<_> {
+        let sets = decision.services.iter();
+        sets.flat_map(|(kind, records)| records.iter().map(move |record| (*kind, record)))
+            .filter(|(_, record)| record.target == *target)
+            .map(|(kind, record)| (kind, record.priority))
+            .collect()
+    };
+    let has = |decision: &Decision, address| {
+        decision
+            .addresses
+            .values()
+            .any(|all| all.contains(&address))
+    };
+    let changed = |pool: &Candidate<'_>, check: &CheckId| {
+        let Some(last) = last else { return true };
+        let uses = inputs.topology.checks_of(&inputs.route.name, pool.name());
+        uses.iter()
+            .filter(|usage| usage.check == *check)
+            .any(|usage| {
+                let name = render::target_name(inputs.route, usage.service, pool, usage.target);
+                let moved =
+                    name.is_some_and(|name| priorities(last, name) != priorities(new, name));
+                moved || has(last, usage.publish) != has(new, usage.publish)
+            })
+    };
+    let seen = order.iter().filter_map(|pool| Some((pool, pool.health?)));
+    seen.flat_map(|(pool, health)| health.evidence.iter().map(move |e| (pool, e)))
+        .filter(|(pool, evidence)| changed(pool, &evidence.check))
+        .map(|(_, evidence)| evidence.clone())
         .take(8)
         .collect()
 }

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use super::candidate::Candidate;
 use super::{Inputs, SrvRecord};
 use crate::health::Verdict;
-use crate::topology::{DomainName, Family, Mode, Service, ServiceKind};
+use crate::topology::{DomainName, Family, Mode, Route, Service, ServiceKind};
 
 /// The SRV records of every service. `order` has the active pool first; `settled` says that health may
 /// not change anything now, so targets keep the place they have.
@@ -56,8 +56,12 @@ fn records(
             } else {
                 *priority
             };
-            let withdrawn =
-                is_behind || (place > 0 && (pool.verdict() == Verdict::Down || pool.drained));
+            let unfit = if settled {
+                !was_there(inputs, service.kind, name)
+            } else {
+                pool.verdict() == Verdict::Down
+            };
+            let withdrawn = is_behind || (place > 0 && (unfit || pool.drained));
             let record = record(service, priority, name);
             if !withdrawn {
                 kept.push(record.clone());
@@ -122,6 +126,13 @@ fn demoted(
     }
 }
 
+/// Whether the last decision had a record of this target.
+fn was_there(inputs: &Inputs<'_>, kind: ServiceKind, name: &DomainName) -> bool {
+    let decision = inputs.state.decision.as_ref();
+    let records = decision.and_then(|decision| decision.services.get(&kind));
+    records.is_some_and(|records| records.iter().any(|record| record.target == *name))
+}
+
 fn was_behind(inputs: &Inputs<'_>, kind: ServiceKind, name: &DomainName, last: u16) -> bool {
     let decision = inputs.state.decision.as_ref();
     let records = decision.and_then(|decision| decision.services.get(&kind));
@@ -144,6 +155,20 @@ fn targets<'a>(service: &'a Service, pool: &Candidate<'a>) -> Vec<(usize, &'a Do
             .enumerate()
             .collect(),
     }
+}
+
+/// The name that a service's records carry for one target of a pool.
+pub(super) fn target_name<'a>(
+    route: &'a Route,
+    kind: ServiceKind,
+    pool: &Candidate<'a>,
+    index: usize,
+) -> Option<&'a DomainName> {
+    let service = route.services.iter().find(|s| s.kind == kind)?;
+    targets(service, pool)
+        .into_iter()
+        .find(|(at, _)| *at == index)
+        .map(|(_, name)| name)
 }
 
 fn record(service: &Service, priority: u16, target: &DomainName) -> SrvRecord {
