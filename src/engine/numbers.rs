@@ -22,6 +22,8 @@ pub(super) struct Numbers {
     generation: Generation,
     serial: Option<Serial>,
     upto: Option<Reservation>,
+    /// The bounds are not stored: the store failed at the start.
+    borrowed: bool,
 }
 
 impl Numbers {
@@ -32,6 +34,7 @@ impl Numbers {
             generation: used.map_or(Generation(0), |used| used.generation),
             serial: used.map(|used| Serial(used.serial)),
             upto: None,
+            borrowed: false,
         }
     }
 
@@ -42,7 +45,9 @@ impl Numbers {
 
     /// Whether it is time to extend the reservation.
     pub(super) fn is_short(&self) -> bool {
-        let Some(upto) = self.upto else { return true };
+        let Some(upto) = self.upto.filter(|_| !self.borrowed) else {
+            return true;
+        };
         let generations = upto.generation.0.saturating_sub(self.generation.0);
         let serials = self
             .serial
@@ -55,17 +60,39 @@ impl Numbers {
         self.serial
     }
 
-    /// The reservation to ask the store for; `next` is the serial that the clock asks for.
+    /// The reservation to ask the store for; `next` is the serial that the clock asks for. Never less than
+    /// what is reserved already: a clock set back asks for less, and numbers up to the old bound may be used
+    /// while the new one is on its way.
     pub(super) fn wish(&self, next: Serial) -> Reservation {
-        Reservation {
-            generation: Generation(self.generation.0 + u64::from(BLOCK)),
-            serial: next.0.wrapping_add(BLOCK),
+        let generation = Generation(self.generation.0 + u64::from(BLOCK));
+        let serial = Serial(next.0.wrapping_add(BLOCK));
+        match self.upto.filter(|_| !self.borrowed) {
+            Some(upto) => Reservation {
+                generation: generation.max(upto.generation),
+                serial: if Serial(upto.serial).is_after(serial) {
+                    upto.serial
+                } else {
+                    serial.0
+                },
+            },
+            None => Reservation {
+                generation,
+                serial: serial.0,
+            },
         }
     }
 
-    /// The store has committed a reservation.
+    /// The store has committed a reservation. One that was asked for before numbers were borrowed, or that the
+    /// numbers used since have passed, is of no use; another is asked for.
     pub(super) fn granted(&mut self, upto: Reservation) {
+        let behind = self
+            .serial
+            .is_some_and(|serial| serial.is_after(Serial(upto.serial)));
+        if self.borrowed && (upto.generation <= self.generation || behind) {
+            return;
+        }
         self.upto = Some(upto);
+        self.borrowed = false;
     }
 
     /// There is no store from the start: numbers lean on the wall clock alone, so that a later process
@@ -77,6 +104,7 @@ impl Numbers {
             generation: Generation(u64::MAX),
             serial: next.0.wrapping_add(1 << 29),
         });
+        self.borrowed = true;
     }
 
     /// Takes the next generation and serial; `next` is the serial that the clock asks for.
@@ -180,6 +208,28 @@ mod tests {
         let (later_generation, later_serial) = take(&mut second, 900).unwrap();
         assert!(later_generation > generation);
         assert!(later_serial.is_after(serial));
+    }
+
+    #[test]
+    fn a_clock_set_back_never_lowers_what_is_reserved() {
+        let mut numbers = Numbers::after(None);
+        let far = grant(&mut numbers, 100_000);
+        let near = grant(&mut numbers, 1_000);
+        assert_eq!((near.generation, near.serial), (far.generation, far.serial));
+        assert_eq!(take(&mut numbers, 100_000).unwrap().1, Serial(100_000));
+    }
+
+    #[test]
+    fn a_reservation_from_before_numbers_were_borrowed_does_not_stop_them() {
+        let mut numbers = Numbers::after(None);
+        let early = numbers.wish(Serial(1_000));
+        numbers.without_store(Serial(1_000), Wall::from_millis(1_000_000));
+        let (generation, _) = take(&mut numbers, 1_000).unwrap();
+        numbers.granted(early);
+        assert!(take(&mut numbers, 1_000).unwrap().0 > generation);
+        assert!(numbers.is_short());
+        let upto = grant(&mut numbers, 1_000);
+        assert!(upto.generation > generation && !numbers.is_short());
     }
 
     #[test]
