@@ -72,6 +72,25 @@ impl Journal {
         }
     }
 
+    /// Whether rows that a command's batch names as well are waiting or under way.
+    pub(super) fn touches(&self, batch: &Batch) -> bool {
+        let under_way = self.under_way.as_ref().map(|(_, batch)| batch);
+        [Some(&self.waiting), under_way]
+            .into_iter()
+            .flatten()
+            .any(|mine| {
+                let overrides = mine
+                    .overrides
+                    .iter()
+                    .any(|(key, _)| batch.overrides.iter().any(|(new, _)| new == key));
+                let routes = mine
+                    .routes
+                    .iter()
+                    .any(|row| batch.routes.iter().any(|new| new.route == row.route));
+                overrides || routes
+            })
+    }
+
     /// The next batch, if the store is idle and there is something to store.
     pub(super) fn next(
         &mut self,

@@ -12,7 +12,7 @@ use super::core::{COMMAND_STORE_TIME, Engine, Published, Triggers, users_of};
 use super::event::{BatchToken, Effect, StoreFault};
 use super::look::zone_diff;
 use super::plan::Plan;
-use super::record::{Batch, Entry};
+use super::record::{Batch, Entry, EntryKind};
 use crate::clock::Now;
 use crate::decide::{OverrideKey, Trigger, latch};
 use crate::topology::RouteName;
@@ -125,9 +125,10 @@ impl Engine {
         now: Now,
         out: &mut Vec<Effect>,
     ) -> bool {
-        if let Some(batch) = self.late.remove(&token) {
+        if let Some(change) = self.late.remove(&token) {
             if result.is_ok() {
-                self.undo_late(&batch);
+                let text = format!("refused because the store was too slow, and undone: {change}");
+                self.note(EntryKind::Override, None, text, now);
             }
             return true;
         }
@@ -147,9 +148,10 @@ impl Engine {
             Ok(()) => false,
             Err(fault) => {
                 if matches!(fault, StoreFault::TooSlow(_)) {
-                    self.late.insert(token, batch);
+                    self.late.insert(token, plan.entry.text.clone());
                 }
                 if !request.volatile {
+                    self.store_in_force(&batch);
                     let refusal = self.store_refusal(&request, &fault.to_string());
                     out.push(Effect::Reply {
                         request: request.id,
@@ -170,11 +172,12 @@ impl Engine {
             return true;
         }
         if volatile {
-            // Nothing of the batch is stored: its rows and its history follow when the store is back.
-            for (key, value) in plan.overrides {
-                self.journal.set_override(key, value);
-            }
+            // Nothing of the batch is known to be stored: its rows and its history follow when the store is back.
+            self.store_in_force(&batch);
             self.journal.entry(plan.entry);
+        } else if self.journal.touches(&batch) {
+            // What the journal had begun to store since the command began would overwrite it.
+            self.store_in_force(&batch);
         }
         let done = Done {
             generation: self.numbers.generation(),
@@ -191,8 +194,10 @@ impl Engine {
         true
     }
 
-    /// A batch that was refused for slowness has been committed after all. What is in force is written over it.
-    fn undo_late(&mut self, batch: &Batch) {
+    /// Has the journal store what is in force of everything a command's batch names. The store works in order, so
+    /// this also undoes a batch that was refused for slowness and is committed after all; and rows that the
+    /// batch would have replaced, and that therefore no longer wait, are not lost with it.
+    fn store_in_force(&mut self, batch: &Batch) {
         for (key, _) in &batch.overrides {
             let in_force = self.overrides.get(key).cloned();
             self.journal.set_override(key.clone(), in_force);
