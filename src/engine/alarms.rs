@@ -10,14 +10,17 @@ use super::alarm::{Alarm, AlarmKind, Severity};
 use super::core::Engine;
 use super::event::Effect;
 use super::record::EntryKind;
-use crate::clock::{Mono, Now};
+use crate::clock::{Mono, Now, Wall};
 use crate::decide::{Hold, Override, OverrideKey};
-use crate::health::Verdict;
+use crate::health::{PoolHealth, Verdict};
 use crate::probe::CertificateFacts;
 use crate::topology::{CertificatePolicy, Route, RouteName};
 
 /// An override that ends within this time is announced.
 const EXPIRING: Duration = Duration::from_secs(15 * 60);
+
+/// An active pool that has been unknown for this long is impaired.
+const LONG_UNKNOWN: Duration = Duration::from_secs(60);
 
 /// An override without end is announced this often.
 const REPEAT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -114,7 +117,7 @@ impl Engine {
         let mut all = Vec::new();
         self.node_conditions(&mut all);
         for route in self.topology().routes.values() {
-            self.route_conditions(route, &mut all);
+            self.route_conditions(route, now, &mut all);
         }
         for value in self.overrides.iter() {
             self.override_conditions(value, now, &mut all);
@@ -173,7 +176,7 @@ impl Engine {
         }
     }
 
-    fn route_conditions(&self, route: &Route, all: &mut Vec<Condition>) {
+    fn route_conditions(&self, route: &Route, now: Now, all: &mut Vec<Condition>) {
         let Some(decision) = self
             .routes
             .get(&route.name)
@@ -197,14 +200,17 @@ impl Engine {
         let held = self.held.get(name);
         let pinned = self.overrides.pin(name);
 
-        if held.is_some_and(|held| held.all_down) {
+        // With nowhere to go, what is said of the active pool is the same whether the others are down or unknown.
+        let stuck = verdict == Verdict::Down && held.is_none_or(|held| held.wanted.is_none());
+        if held.is_some_and(|held| held.all_down) || (stuck && pinned.is_none()) {
             raise(
                 AlarmKind::FailingOpen,
                 Severity::Critical,
                 format!("no pool of route {name} is up; {active} stays first"),
                 Some(format!("repoint route explain {name}")),
             );
-        } else if let Some((pool, _)) = pinned.filter(|_| verdict == Verdict::Down) {
+        }
+        if let Some((pool, _)) = pinned.filter(|_| verdict == Verdict::Down) {
             raise(
                 AlarmKind::PinOnDownPool,
                 Severity::Critical,
@@ -234,10 +240,7 @@ impl Engine {
         }
         if let Some(wanted) = held.and_then(|held| held.wanted.as_ref())
             && verdict == Verdict::Down
-            && wanted
-                .holds
-                .iter()
-                .any(|hold| matches!(hold, Hold::Ask | Hold::Observe | Hold::Frozen))
+            && wanted.holds.iter().any(needs_the_operator)
         {
             raise(
                 AlarmKind::SwitchWanted,
@@ -258,40 +261,64 @@ impl Engine {
                 AlarmKind::NotPreferred,
                 Severity::Warning,
                 format!("route {name} points at {active}, not at {wanted}"),
-                Some(format!("when {wanted} is well: repoint failback {name}")),
+                Some(match home {
+                    Some(home) if home == wanted => {
+                        format!("when {home} is well: repoint failover {name} --to {home}")
+                    }
+                    _ => format!("when {wanted} is well: repoint failback {name}"),
+                }),
             );
         }
-        if let Some(health) = health {
-            let partial = health.verdict == Verdict::Up && health.partial;
-            if health.verdict == Verdict::Degraded || partial {
-                let cause = health.evidence.first();
-                let cause = cause
-                    .map(|e| format!(": {} ({})", e.cause, e.check))
-                    .unwrap_or_default();
-                let how = if partial {
-                    "only partly up"
-                } else {
-                    "degraded"
-                };
-                raise(
-                    AlarmKind::Impaired,
-                    Severity::Warning,
-                    format!("{active}, active in route {name}, is {how}{cause}"),
-                    Some(format!("repoint route explain {name}")),
-                );
+        // Before the first round is over, what is not known yet is no news.
+        let Some(health) = health.filter(|_| self.warm.contains(name)) else {
+            return;
+        };
+        if let Some(how) = self.impairment(health, now) {
+            let cause = health.evidence.first();
+            let cause = cause
+                .map(|e| format!(": {} ({})", e.cause, e.check))
+                .unwrap_or_default();
+            raise(
+                AlarmKind::Impaired,
+                Severity::Warning,
+                format!("{active}, active in route {name}, is {how}{cause}"),
+                Some(format!("repoint route explain {name}")),
+            );
+        }
+        let optional: Vec<String> = health
+            .optional
+            .iter()
+            .filter(|(_, verdict)| **verdict != Verdict::Unknown)
+            .map(|(service, verdict)| format!("{service} is {verdict}"))
+            .collect();
+        if !optional.is_empty() {
+            raise(
+                AlarmKind::ServiceImpaired,
+                Severity::Warning,
+                format!(
+                    "{}: at {active}, not required in route {name}",
+                    optional.join(", ")
+                ),
+                Some(format!("repoint route explain {name}")),
+            );
+        }
+    }
+
+    /// What is wrong with an active pool that is not down; none when nothing is.
+    fn impairment(&self, health: &PoolHealth, now: Now) -> Option<&'static str> {
+        let seen = |verdict| health.evidence.iter().any(|e| e.verdict == verdict);
+        match health.verdict {
+            Verdict::Degraded => Some("degraded"),
+            // Blind has its own alarm, and what a start, a reload or blindness left unknown is soon known.
+            Verdict::Unknown if self.health.blind().is_none() => {
+                let since = health.since.max(self.sighted);
+                (now.mono.since(since) >= LONG_UNKNOWN).then_some("unknown")
             }
-            for (service, verdict) in health
-                .optional
-                .iter()
-                .filter(|(_, v)| **v != Verdict::Unknown)
-            {
-                raise(
-                    AlarmKind::ServiceImpaired,
-                    Severity::Warning,
-                    format!("{service} of {active}, not required in route {name}, is {verdict}"),
-                    None,
-                );
+            // A check that is only not known yet impairs nothing: a reload has just brought it.
+            Verdict::Up if health.partial && (seen(Verdict::Down) || seen(Verdict::Degraded)) => {
+                Some("only partly up")
             }
+            _ => None,
         }
     }
 
@@ -313,13 +340,13 @@ impl Engine {
                 format!("{} has no end (set by {by} at {})", value.key, value.since),
                 None,
             ),
-            Some(until) if until.since(now.wall) <= EXPIRING => raise(
+            Some(until) if value.has_ended(now.wall) || !is_near(until, value.since, now) => {}
+            Some(until) => raise(
                 AlarmKind::OverrideExpiring,
                 Severity::Notice,
                 format!("{} ends at {until} (set by {by})", value.key),
                 None,
             ),
-            Some(_) => {}
         }
         let topology = self.topology();
         let matches = match &value.key {
@@ -370,6 +397,20 @@ impl Engine {
             }
         }
     }
+}
+
+/// Whether a held switch stays undone until somebody does something. What time or the network brings about by
+/// itself does not count.
+fn needs_the_operator(hold: &Hold) -> bool {
+    match hold {
+        Hold::Ask | Hold::Observe | Hold::Frozen | Hold::Latched | Hold::StateDoubtful => true,
+        Hold::Blind | Hold::NotWarm | Hold::HoldDown { .. } => false,
+    }
+}
+
+/// Whether an end is to be announced: soon, and not already when a short override is set.
+fn is_near(until: Wall, since: Wall, now: Now) -> bool {
+    until.since(now.wall) <= EXPIRING.min(until.since(since) / 2)
 }
 
 /// What is wrong with a certificate, if anything: refused now, or its time is running out (DESIGN §3: at a

@@ -50,14 +50,16 @@ pub struct Engine {
     pub(super) journal: Journal,
     pub(super) queue: VecDeque<Request>,
     pub(super) committing: Option<Committing>,
-    /// Batches refused for slowness that may be committed yet, with what they would change.
-    pub(super) late: BTreeMap<BatchToken, Batch>,
+    /// Batches that were too slow and may be committed yet, with what they were to change.
+    pub(super) late: BTreeMap<BatchToken, String>,
     pub(super) alarms: Alarms,
     pub(super) doubt: Option<String>,
     pub(super) store_fault: Option<String>,
     pub(super) rejected: Option<String>,
     pub(super) started: Now,
     pub(super) last: Now,
+    /// When the node was last found not to be blind any more.
+    pub(super) sighted: Mono,
     serving: bool,
     /// Questions whose answers could not be published for want of numbers.
     starved: Triggers,
@@ -111,6 +113,7 @@ impl Engine {
             rejected: None,
             started: now,
             last: now,
+            sighted: now.mono,
             serving: false,
             starved: Triggers::new(),
             next_token: 0,
@@ -354,6 +357,9 @@ impl Engine {
                     let all = self.topology().routes.keys();
                     triggers.extend(all.map(|route| (route.clone(), Trigger::Observation)));
                 }
+            }
+            if matches!(transition, Transition::BlindEnded { .. }) {
+                self.sighted = now.mono;
             }
             let Some(text) = describe(transition) else {
                 continue;
