@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::moment::{both, distance, length};
+use super::moment::{at_most, both, distance, length};
 use super::paint::{Paint, Tone, hang};
 use super::status::{override_text, tone_of, verdict_word};
 use super::table::{Cell, Table};
@@ -359,7 +359,7 @@ fn next(it: &Explanation, paint: Paint) -> String {
         out.push_str(&hang("  held        ", held));
     }
     let active = &it.route.decision.active;
-    let detection = length(it.route.detection);
+    let detection = at_most(it.route.detection);
     let seen = it.route.pools.iter().find(|pool| pool.pool == *active);
     let down = seen.is_some_and(|pool| pool.health.verdict == Verdict::Down);
     let fallen = match down {
@@ -382,7 +382,7 @@ fn recovery(it: &Explanation, paint: Paint) -> String {
     let total = length(Duration::from_secs(it.recovery_seconds));
     let text = format!(
         "silent pool: detection up to {} + TTL {} s + partners' caches up to {} = up to {total}; a partner whose attempt has begun waits out its own time-outs besides",
-        length(it.route.detection),
+        at_most(it.route.detection),
         it.route.decision.ttl,
         length(PARTNER_CACHE)
     );

@@ -22,6 +22,12 @@ pub(super) fn length(time: Duration) -> String {
     }
 }
 
+/// A bound, rounded up to the second: what is promised must not be less than what is meant.
+pub(super) fn at_most(time: Duration) -> String {
+    let up = u64::from(time.subsec_nanos() > 0);
+    length(Duration::from_secs(time.as_secs() + up))
+}
+
 /// `19 min ago`, `just now`; a moment that lies ahead is `in 2 h`.
 pub(super) fn distance(at: Wall, now: Wall) -> String {
     if at > now {
@@ -76,6 +82,12 @@ mod tests {
         assert_eq!(text(19 * 60 + 5), "19 min");
         assert_eq!(text(2 * 3600 + 240), "2 h 4 min");
         assert_eq!(text(3 * 86_400 + 4 * 3600 + 59), "3 d 4 h");
+    }
+
+    #[test]
+    fn a_bound_is_rounded_up() {
+        assert_eq!(at_most(Duration::from_millis(4800)), "5 s");
+        assert_eq!(at_most(Duration::from_secs(4)), "4 s");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::health::{PoolHealth, Verdict};
 use crate::probe::CertificateFacts;
 use crate::topology::{CertificatePolicy, Route, RouteName};
 
-/// An override that ends within this time is announced.
+/// An override that ends within this time is announced; a short one within a sixth of its lifetime.
 const EXPIRING: Duration = Duration::from_secs(15 * 60);
 
 /// An active pool that has been unknown for this long is impaired.
