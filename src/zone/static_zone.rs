@@ -313,7 +313,8 @@ impl Check<'_> {
             for set in sets.values() {
                 let rtype = set.rrset.rtype;
                 let at_cut = cut.is_some_and(|(cut, _)| cut == owner);
-                if rtype == RecordType::DS && !at_cut {
+                let delegated = owner != self.apex && sets.contains_key(&u16::from(RecordType::NS));
+                if rtype == RecordType::DS && !delegated {
                     let owner = owner.clone();
                     found.push((set.at().clone(), MasterFault::LoneDs { owner }));
                     continue;
