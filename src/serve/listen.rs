@@ -70,7 +70,7 @@ impl ListenError {
     fn new(transport: Transport, address: SocketAddr, error: io::Error) -> ListenError {
         let reason = match error.kind() {
             io::ErrorKind::AddrInUse => ListenFault::Taken,
-            io::ErrorKind::PermissionDenied => ListenFault::Privileged,
+            io::ErrorKind::PermissionDenied if address.port() < 1024 => ListenFault::Privileged,
             io::ErrorKind::AddrNotAvailable => ListenFault::NotHere,
             _ => ListenFault::Other(error),
         };
@@ -284,4 +284,27 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_privileged_port_names_the_capability() {
+        let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
+        let error = ListenError::new(Transport::Udp, "[::]:53".parse().unwrap(), denied());
+        assert_eq!(
+            error.to_string(),
+            "cannot listen on udp [::]:53: ports below 1024 need CAP_NET_BIND_SERVICE"
+        );
+        assert!(
+            error
+                .mend()
+                .contains("AmbientCapabilities=CAP_NET_BIND_SERVICE")
+        );
+        let high = ListenError::new(Transport::Tcp, "127.0.0.1:5300".parse().unwrap(), denied());
+        assert!(matches!(high.reason, ListenFault::Other(_)));
+    }
 }
