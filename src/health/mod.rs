@@ -15,9 +15,11 @@ mod watch;
 mod pool;
 mod address;
 mod schedule;
+mod transition;
 mod node;
 
 pub use canary::CANARY_TIMEOUT;
 pub use judge::{Grade, Outcome, judge};
-pub use node::{Due, Health, Transition};
+pub use node::{Due, Health};
+pub use transition::Transition;
 pub use verdict::{AddressHealth, CheckHealth, Evidence, PoolHealth, TargetHealth, Verdict};

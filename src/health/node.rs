@@ -12,59 +12,12 @@ use super::judge::{Grade, Outcome, judge};
 use super::pool::pool_health;
 use super::schedule::{End, Schedule};
 use super::threshold::Gate;
+use super::transition::{Transition, pool_transitions};
 use super::verdict::{CheckHealth, PoolHealth, Verdict};
 use super::watch::{Change, Watch};
 use crate::clock::{Mono, Now, Wall};
 use crate::probe::{CanaryObservation, CertificateFacts, Observation, ProbeResult, Reason};
 use crate::topology::{Check, CheckId, CheckUse, Pool, PoolName, Route, RouteName, Topology};
-
-/// A fact that has just come about, for the log, the journal and `decide/`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Transition {
-    /// A check has another verdict.
-    Check {
-        /// Which.
-        check: CheckId,
-        /// The verdict before.
-        from: Verdict,
-        /// The verdict now.
-        to: Verdict,
-        /// Why, in one line; none when all is well.
-        cause: Option<String>,
-    },
-    /// A check has reached `rise` successes in a row for the first time: its address may be published.
-    Proven {
-        /// Which.
-        check: CheckId,
-    },
-    /// A pool has another verdict in a route.
-    Pool {
-        /// The route.
-        route: RouteName,
-        /// The pool.
-        pool: PoolName,
-        /// The verdict before.
-        from: Verdict,
-        /// The verdict now.
-        to: Verdict,
-        /// The worst check and its cause, in one line; none when all is well.
-        cause: Option<String>,
-    },
-    /// Every check of a pool has been observed at least once.
-    Observed {
-        /// The route.
-        route: RouteName,
-        /// The pool.
-        pool: PoolName,
-    },
-    /// No canary answered after a failure: our own network fails.
-    BlindBegan,
-    /// A canary answers again.
-    BlindEnded {
-        /// Since when the node had been blind.
-        since: Wall,
-    },
-}
 
 /// What is to be probed now. Everything in it is marked as in flight; each result is expected back by
 /// [`Health::observe`] or [`Health::canary`].
@@ -164,7 +117,7 @@ impl Health {
         }
         let watch = self.checks.get(id);
         let Some(watch) = watch.filter(|watch| observation.began >= watch.born) else {
-            self.schedule.ended(id, ip, End::Nothing, now.mono);
+            self.schedule.ended(id, ip, End::Dropped, now.mono);
             return Vec::new();
         };
         let outcome = judge(observation, &watch.check.settings);
@@ -175,27 +128,20 @@ impl Health {
         } else {
             Vec::new()
         };
-        let end = match outcome.grade {
-            Grade::Good | Grade::Degraded => End::Good,
-            Grade::Unknown => End::Nothing,
-            Grade::Failed if shared => End::FailedForAll,
-            Grade::Failed => End::Failed,
-        };
         let mut transitions = Vec::new();
         let mut touched = Touched::new();
         let times = (observation.began, observation.ended);
         self.note(id, &outcome, times, now, &mut touched, &mut transitions);
         if let Some(watch) = self.checks.get_mut(id) {
-            watch.health.observed += 1;
-            watch.health.last = Some(outcome.line.clone());
-            watch.health.last_wall = Some(observation.at);
+            watch.show(&outcome.line, observation.at);
             if observation.certificate.is_some() {
                 watch.certificate = observation.certificate.clone();
             }
-            if watch.health.observed == 1 || watch.health.verdict != Verdict::Up {
+            if watch.health.observed == 1 {
                 touched.extend(watch.users.iter().cloned());
             }
         }
+        let mut again = self.checks.get(id).map(|watch| watch.retry(now));
         for sibling in siblings {
             self.note(
                 &sibling,
@@ -205,7 +151,18 @@ impl Health {
                 &mut touched,
                 &mut transitions,
             );
+            if let Some(watch) = self.checks.get_mut(&sibling) {
+                watch.show(&outcome.line, observation.at);
+                again = again.min(Some(watch.retry(now)));
+            }
         }
+        let again = again.unwrap_or_default();
+        let end = match outcome.grade {
+            Grade::Good | Grade::Degraded => End::Good,
+            Grade::Unknown => End::Nothing { again },
+            Grade::Failed if shared => End::FailedForAll { again },
+            Grade::Failed => End::Failed { again },
+        };
         self.schedule.ended(id, ip, end, now.mono);
         self.refresh(touched, now, &mut transitions);
         transitions
@@ -475,33 +432,6 @@ fn report(
     if from != to || newly_proven || to != Verdict::Up {
         touched.extend(watch.users.iter().cloned());
     }
-}
-
-fn pool_transitions(
-    (route, pool): &(RouteName, PoolName),
-    before: &PoolHealth,
-    after: &PoolHealth,
-) -> Vec<Transition> {
-    let mut transitions = Vec::new();
-    if after.observed && !before.observed {
-        transitions.push(Transition::Observed {
-            route: route.clone(),
-            pool: pool.clone(),
-        });
-    }
-    if after.verdict != before.verdict {
-        let worst = after.evidence.first();
-        transitions.push(Transition::Pool {
-            route: route.clone(),
-            pool: pool.clone(),
-            from: before.verdict,
-            to: after.verdict,
-            cause: worst
-                .filter(|_| after.verdict != Verdict::Up)
-                .map(|worst| format!("{}: {}", worst.check, worst.cause)),
-        });
-    }
-    transitions
 }
 
 /// What a check probes, however it does.

@@ -55,17 +55,19 @@ enum Urgency {
     LineRetry,
 }
 
-/// How a probe ended, as far as the schedule is concerned.
+/// How a probe ended, as far as the schedule is concerned. `again` is when to try anew, after now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     /// A success.
     Good,
-    /// Neither success nor failure, or no end at all.
-    Nothing,
+    /// Neither success nor failure.
+    Nothing { again: Duration },
     /// A failure of this check alone: the port answers.
-    Failed,
+    Failed { again: Duration },
     /// A failure before the stream: of every check of the line.
-    FailedForAll,
+    FailedForAll { again: Duration },
+    /// It is not to be counted at all; the check itself is still due when it was.
+    Dropped,
 }
 
 impl Schedule {
@@ -140,8 +142,13 @@ impl Schedule {
                 .get(&ip)
                 .and_then(|address| address.lost(now));
             if let Some(id) = gone {
-                self.ended(&id, ip, End::Nothing, now);
-                lost.push(id);
+                if let Some(entry) = self.entries.get(&id) {
+                    let again = entry.check.settings.retry;
+                    self.ended(&id, ip, End::Nothing { again }, now);
+                    lost.push(id);
+                } else {
+                    self.ended(&id, ip, End::Dropped, now);
+                }
             }
             due.extend(self.start_one(ip, now));
         }
@@ -164,25 +171,30 @@ impl Schedule {
         };
         address.free(id);
         if let Some(entry) = self.entries.get(id) {
-            let (line, settings) = (entry.line, &entry.check.settings);
-            let (began, urgency) = (entry.turn.began, entry.urgency);
-            let retry = now + settings.retry;
-            let interval = settings
-                .interval
-                .mul_f64(self.random.random_range(0.9..=1.1));
+            let (line, Turn { due, began }) = (entry.line, entry.turn);
+            let urgency = entry.urgency;
+            let jitter = self.random.random_range(0.9..=1.1);
+            let interval = entry.check.settings.interval.mul_f64(jitter);
             // Not probed yet in its present form: it is still due.
-            let calm = began.map_or(entry.turn.due, |began| began + interval);
+            let calm = began.map_or(due, |began| began + interval);
             match end {
-                End::Good => self.queue(id, calm, Urgency::Interval),
-                End::Failed => self.queue(id, retry, Urgency::Retry),
-                End::FailedForAll => self.queue(id, retry, Urgency::LineRetry),
-                End::Nothing if urgency == Urgency::Interval => self.queue(id, calm, urgency),
-                End::Nothing => self.queue(id, retry, urgency),
-            }
-            match end {
-                End::FailedForAll => self.retry_line(id, retry),
-                End::Good | End::Failed => self.calm_line(ip, line),
-                End::Nothing => {}
+                End::Good => {
+                    self.queue(id, calm, Urgency::Interval);
+                    self.calm_line(ip, line);
+                }
+                End::Failed { again } => {
+                    self.queue(id, now + again, Urgency::Retry);
+                    self.calm_line(ip, line);
+                }
+                End::FailedForAll { again } => {
+                    self.queue(id, now + again, Urgency::LineRetry);
+                    self.retry_line(id, now + again);
+                }
+                End::Nothing { again } if urgency != Urgency::Interval => {
+                    self.queue(id, now + again, urgency);
+                }
+                End::Nothing { .. } => self.queue(id, calm, urgency),
+                End::Dropped => self.queue(id, due, urgency),
             }
             if let Some(address) = self.addresses.get_mut(&ip) {
                 address.deal(line, now);

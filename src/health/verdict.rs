@@ -69,7 +69,7 @@ pub struct CheckHealth {
     /// Why it is not up, or what is worth knowing although it is (an accepted degradation, the failure that made
     /// it suspect), in one line.
     pub cause: Option<String>,
-    /// How many probes have been judged.
+    /// How many observations have counted for it: its own, and failures before the stream that it shares.
     pub observed: u64,
 }
 

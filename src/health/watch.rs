@@ -4,11 +4,12 @@
 //! Never here: other checks, pools, the schedule.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::judge::{Grade, Outcome};
 use super::threshold::{Gate, Tally};
 use super::verdict::{CheckHealth, Verdict};
-use crate::clock::{Mono, Now};
+use crate::clock::{Mono, Now, Wall};
 use crate::probe::CertificateFacts;
 use crate::topology::{Check, PoolName, RouteName};
 
@@ -119,6 +120,26 @@ impl Watch {
     /// Whether it would be down if a canary answered.
     pub(super) fn waits_for_canary(&self) -> bool {
         self.tally.waits_for_canary()
+    }
+
+    /// Shows an observation that counted for it.
+    pub(super) fn show(&mut self, line: &str, at: Wall) {
+        self.health.observed += 1;
+        self.health.last = Some(line.to_owned());
+        self.health.last_wall = Some(at);
+    }
+
+    /// How long after a failure it is tried again. While a verdict is at stake that is `retry`. A check that is
+    /// down backs off, towards its interval: every failed handshake is an event in its server's log.
+    pub(super) fn retry(&self, now: Now) -> Duration {
+        let settings = &self.check.settings;
+        match self.health.verdict {
+            Verdict::Down => {
+                let slowest = settings.interval.max(settings.retry);
+                (now.mono.since(self.health.since) / 4).clamp(settings.retry, slowest)
+            }
+            Verdict::Up | Verdict::Degraded | Verdict::Unknown => settings.retry,
+        }
     }
 
     fn explain_doubt(&mut self, gate: Gate) {

@@ -130,6 +130,22 @@ fn the_first_round_is_complete_within_seconds() {
 }
 
 #[test]
+fn a_pool_that_is_silent_at_the_start_is_observed_for_all_domains_by_one_probe() {
+    let mut world = World::new(
+        Spec {
+            domains: 20,
+            ..Spec::default()
+        },
+        19,
+    );
+    world.set_all(Answer::Silence);
+    world.run_for(7 * SECOND);
+    assert!(world.pool_health(0).observed);
+    world.run_for(10 * SECOND);
+    assert_eq!(world.pool(0), Verdict::Down);
+}
+
+#[test]
 fn a_probe_that_never_ends_does_not_stop_the_checks_of_its_address() {
     let spec = Spec {
         domains: 2,
@@ -226,6 +242,7 @@ fn a_failing_domain_does_not_starve_the_others_of_its_address() {
         ..Spec::default()
     };
     spec.settings.retry = SECOND / 2;
+    spec.settings.min_fault = 3600 * SECOND; // suspect all the time
     let mut world = World::new(spec, 11);
     world.run_for(60 * SECOND);
     let bad = world.starts[0].check.clone();
@@ -250,6 +267,43 @@ fn a_failing_domain_does_not_starve_the_others_of_its_address() {
         counts[&bad] >= 1_000,
         "retries are not delayed by the others: {}",
         counts[&bad]
+    );
+}
+
+#[test]
+fn a_check_that_is_down_backs_off_towards_its_interval() {
+    let mut world = World::new(
+        Spec {
+            domains: 3,
+            ..Spec::default()
+        },
+        18,
+    );
+    world.run_for(60 * SECOND);
+    world.set_all(Answer::Refused);
+    world.run_until(60 * SECOND, |world| world.pool(0) == Verdict::Down);
+    let down = world.now();
+    world.run_for(300 * SECOND);
+    let starts: Vec<Mono> = world
+        .starts
+        .iter()
+        .map(|start| start.at)
+        .filter(|at| *at >= down)
+        .collect();
+    let gaps: Vec<_> = starts
+        .windows(2)
+        .map(|pair| pair[1].since(pair[0]))
+        .collect();
+    assert_eq!(gaps[0], 2 * SECOND);
+    assert_eq!(gaps.last(), Some(&(10 * SECOND)));
+    assert!(gaps.is_sorted(), "{gaps:?}");
+    world.set_all(Answer::Good);
+    let back = world.now();
+    world.run_until(120 * SECOND, |world| world.pool(0) == Verdict::Up);
+    assert!(
+        world.now().since(back) <= 72 * SECOND,
+        "{:?}",
+        world.now().since(back)
     );
 }
 
