@@ -6,16 +6,16 @@
 //! Probe ──probe──▶ Observation ──judge──▶ Verdict ──decide──▶ Decision ──compile──▶ ZoneVersion ──answer──▶ Answer
 //! ```
 //!
-//! The modules below are in the order of that line. Everything between an observation and a zone version is
+//! The modules below are in the order of that line, and each uses only those above it. Everything between an observation and a zone version is
 //! pure: no sockets, no files, no clock. `docs/architecture.md` has the code map.
 
 pub mod clock;
 pub mod topology;
-pub mod config;
 pub mod probe;
 pub mod health;
 pub mod decide;
 pub mod zone;
+pub mod config;
 pub mod serve;
 pub mod engine;
 pub mod store;
