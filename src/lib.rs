@@ -6,8 +6,8 @@
 //! Probe ──probe──▶ Observation ──judge──▶ Verdict ──decide──▶ Decision ──compile──▶ ZoneVersion ──answer──▶ Answer
 //! ```
 //!
-//! The modules below are in the order of that line, and each uses only those above it. Everything between an observation and a zone version is
-//! pure: no sockets, no files, no clock. `docs/architecture.md` has the code map.
+//! The modules below are in the order of that line, and each uses only those above it. Everything between an
+//! observation and a zone version is pure: no sockets, no files, no clock. `docs/architecture.md` has the code map.
 
 pub mod clock;
 pub mod topology;

@@ -163,6 +163,11 @@ impl Address {
         self.in_flight.take_if(|probe| probe.id == *id);
     }
 
+    /// A probe that began then was answered: it counts for the spacing even if it was a retry.
+    pub(super) fn answered(&mut self, began: Option<Mono>) {
+        self.began = self.began.max(began);
+    }
+
     /// The check in flight, if its result should have come by now.
     pub(super) fn lost(&self, now: Mono) -> Option<CheckId> {
         let probe = self.in_flight.as_ref().filter(|probe| probe.lost <= now)?;
@@ -296,5 +301,95 @@ impl Address {
             let retry = line.retries.first().map(|(due, ..)| (*due, number, false));
             ordinary.into_iter().chain(retry)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::topology::{CheckSettings, ServiceKind};
+
+    fn at(millis: u64) -> Mono {
+        Mono::START + Duration::from_millis(millis)
+    }
+
+    fn id(port: u16) -> CheckId {
+        CheckId::from(port.to_string())
+    }
+
+    /// An address with one check per port, each probed at 0 and due when the list says (milliseconds).
+    fn address(ports: &[(u16, u64)]) -> Address {
+        let mut address = Address::default();
+        for (port, due) in ports {
+            let check = Check {
+                service: ServiceKind::XmppServer,
+                peer: ([192, 0, 2, 10], *port).into(),
+                domain: "contoso.com".parse().unwrap(),
+                source: None,
+                settings: CheckSettings::default_for(ServiceKind::XmppServer),
+            };
+            let turn = Turn {
+                due: at(*due),
+                began: Some(at(0)),
+            };
+            let line = address.join(&check, turn);
+            address.queue(line, &id(*port), turn, true);
+        }
+        address.measure();
+        address.deal_all(at(0));
+        address
+    }
+
+    fn slots(address: &Address) -> Vec<Option<Mono>> {
+        address.lines.iter().map(|line| line.slot).collect()
+    }
+
+    #[test]
+    fn slots_lie_a_timeout_apart_and_never_beyond_the_interval_and_a_tenth() {
+        let address = address(&[(1, 10_500), (2, 11_000)]);
+        assert_eq!(slots(&address), [Some(at(10_500)), Some(at(7_500))]);
+    }
+
+    #[test]
+    fn a_slot_moves_back_when_there_is_time() {
+        let address = address(&[(1, 7_000), (2, 8_000)]);
+        assert_eq!(slots(&address), [Some(at(7_000)), Some(at(10_000))]);
+    }
+
+    #[test]
+    fn turns_that_a_retry_would_run_into_come_before_it() {
+        let mut address = address(&[(1, 5_000), (2, 11_000)]);
+        assert_eq!(address.start(at(5_000)).unwrap().id, id(1));
+        address.free(&id(1));
+        let turn = Turn {
+            due: at(10_000),
+            began: Some(at(5_000)),
+        };
+        address.queue(0, &id(1), turn, false);
+        address.deal(0, at(8_000));
+        address.make_way(0, at(8_000));
+        assert_eq!(address.next(), Some(at(8_000)));
+        assert_eq!(address.start(at(8_000)).unwrap().id, id(2));
+    }
+
+    #[test]
+    fn a_probe_in_flight_holds_back_even_a_retry() {
+        let mut address = address(&[(1, 5_000), (2, 9_000)]);
+        address.start(at(5_000)).unwrap();
+        address.lost_at(at(13_000));
+        let turn = Turn {
+            due: at(6_000),
+            began: Some(at(0)),
+        };
+        address.queue(1, &id(3), turn, false);
+        assert!(address.start(at(6_000)).is_none());
+        assert_eq!(address.next(), Some(at(13_000)));
+        address.free(&id(1));
+        assert_eq!(
+            address.start(at(6_100)).unwrap().id,
+            id(3),
+            "no spacing for a retry"
+        );
     }
 }

@@ -197,6 +197,9 @@ impl Schedule {
                 End::Dropped => self.queue(id, due, urgency),
             }
             if let Some(address) = self.addresses.get_mut(&ip) {
+                if end == End::Good {
+                    address.answered(began);
+                }
                 address.deal(line, now);
                 address.make_way(line, now);
             }
