@@ -92,9 +92,15 @@ fn commanded(inputs: &Inputs<'_>, candidates: &[Candidate<'_>]) -> Option<Choice
 /// No decision yet, or the configuration (or a drain with `--never`) took the active pool away.
 fn begin(inputs: &Inputs<'_>, candidates: &[Candidate<'_>]) -> Choice {
     let first_start = inputs.state.decision.is_none();
-    // A first start serves the preferred order: with no observation yet, ranks are equal but for drains.
-    let best = best_of(candidates.iter().filter(|pool| !pool.excluded))
-        .expect("a route has a pool, and not every pool is excluded");
+    let open = || candidates.iter().filter(|pool| !pool.excluded);
+    // A first start serves the preferred order: the pool that happens to be observed first is not better than the
+    // others. Once every check has been observed, ranks tell them apart.
+    let best = if first_start && !inputs.warm {
+        open().min_by_key(|pool| (pool.drained, pool.preference))
+    } else {
+        best_of(open())
+    };
+    let best = best.expect("a route has a pool, and not every pool is excluded");
     let reason = match &inputs.trigger {
         Trigger::Operator(reason) => reason.clone(),
         _ if first_start => Reason::FirstStart,
