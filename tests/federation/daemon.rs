@@ -1,0 +1,85 @@
+//! A program that runs until we stop it: started with its output in a file, ended by its process id.
+//!
+//! In: a command. Out: the running process, which can be killed, hung and resumed; on drop it is killed.
+//! Never here: ending anything by name, or anything that we did not start.
+
+use std::fs::{self, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// A running program. Dropping it kills it, and shows its last words when the test is failing.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Daemon {
+    /// Starts `command` with its output appended to `dir/name.out`.
+    pub(crate) fn start(name: &str, dir: &Path, command: &mut Command) -> Daemon {
+        let log = dir.join(format!("{name}.out"));
+        let out = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .expect("a log file");
+        command
+            .stdin(Stdio::null())
+            .stdout(out.try_clone().expect("the log file, twice"))
+            .stderr(out);
+        let child = command
+            .spawn()
+            .unwrap_or_else(|e| panic!("cannot start {name} ({command:?}): {e}"));
+        Daemon {
+            name: name.to_owned(),
+            child,
+            log,
+        }
+    }
+
+    /// `kill -9`, and waits until it is gone.
+    pub(crate) fn kill(&mut self) {
+        // A stopped process is killed as well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// `kill -STOP`: its sockets still accept connections, and nothing ever answers.
+    pub(crate) fn hang(&self) {
+        kill(self.pid(), Signal::SIGSTOP).expect("the process is ours");
+    }
+
+    /// Undoes [`Daemon::hang`].
+    pub(crate) fn resume(&self) {
+        kill(self.pid(), Signal::SIGCONT).expect("the process is ours");
+    }
+
+    /// Whether it is still running: one that ended during start-up has said why in its log.
+    pub(crate) fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).expect("a process id"))
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            let text = fs::read(&self.log).unwrap_or_default();
+            let text = String::from_utf8_lossy(&text);
+            let lines: Vec<&str> = text.lines().collect();
+            eprintln!(
+                "-- last lines of {}:\n{}",
+                self.name,
+                lines[lines.len().saturating_sub(25)..].join("\n")
+            );
+        }
+    }
+}
