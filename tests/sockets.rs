@@ -440,24 +440,46 @@ fn datagrams_that_arrived_are_answered_before_the_server_stops() {
     }
 }
 
+/// What a service manager does: bound sockets from descriptor 3 on, and their number in the environment.
+const HAND_OVER: &str = "import os, socket, sys
+family, host = (socket.AF_INET6, '::') if sys.argv[1] == 'both' else (socket.AF_INET, '127.0.0.1')
+sockets = []
+for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+    s = socket.socket(family, kind)
+    if family == socket.AF_INET6:
+        s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    s.bind((host, 0))
+    if kind == socket.SOCK_STREAM:
+        s.listen()
+    sockets.append(s)
+for n, s in enumerate(sockets):
+    os.dup2(s.fileno(), 103 + n)
+for n in range(2):
+    os.dup2(103 + n, 3 + n)
+os.environ['LISTEN_FDS'] = '2'
+os.environ['LISTEN_PID'] = str(os.getpid())
+os.execv(sys.argv[2], sys.argv[2:])
+";
+
 #[test]
-fn sockets_handed_over_are_served_and_the_rest_is_bound() {
-    // What a service manager does: bound sockets from descriptor 3 on, and their number in the environment.
-    let hand_over = "import os, socket, sys\n\
-        u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.bind(('127.0.0.1', 0))\n\
-        t = socket.socket(socket.AF_INET, socket.SOCK_STREAM); t.bind(('127.0.0.1', 0)); t.listen()\n\
-        a, b = os.dup(u.fileno()), os.dup(t.fileno())\n\
-        a, b = os.dup2(a, 103), os.dup2(b, 104)\n\
-        os.dup2(103, 3); os.dup2(104, 4)\n\
-        os.environ['LISTEN_FDS'] = '2'; os.environ['LISTEN_PID'] = str(os.getpid())\n\
-        os.execv(sys.argv[1], sys.argv[1:])\n";
-    let mut child = Child::start(&["/usr/bin/python3", "-c", hand_over]);
+fn sockets_handed_over_are_served() {
+    let mut child = Child::start(&["/usr/bin/python3", "-c", HAND_OVER, "ipv4"]);
     let (udp, tcp) = (child.line("udp"), child.line("tcp"));
     assert_ne!(udp, tcp);
     assert_eq!(ask_udp(udp, "host.example.").rcode, 0);
     let mut stream = TcpStream::connect(tcp).unwrap();
     stream.write_all(&framed("host.example.", "A", 4)).unwrap();
     assert_eq!(read_frame(&mut stream).id, 4);
+}
+
+#[test]
+fn a_socket_for_both_families_answers_from_the_address_that_was_asked() {
+    let mut child = Child::start(&["/usr/bin/python3", "-c", HAND_OVER, "both"]);
+    let port = child.line("udp").port();
+    for address in ["127.0.0.1", "127.0.0.5", "::1"] {
+        let to = SocketAddr::new(address.parse().unwrap(), port);
+        assert_eq!(ask_udp(to, "host.example.").rcode, 0, "{address}");
+    }
 }
 
 #[test]

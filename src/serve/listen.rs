@@ -6,13 +6,14 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::num::NonZero;
+use std::os::fd::AsFd;
 use std::thread;
 
 use listenfd::ListenFd;
 use nix::sys::socket::{setsockopt, sockopt};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::respond::Transport;
 
@@ -158,7 +159,8 @@ impl Listeners {
     /// Binds what of these addresses is not there yet.
     pub fn with(mut self, addresses: &[SocketAddr]) -> Result<Listeners, Vec<ListenError>> {
         let mut errors = Vec::new();
-        let (has_udp, has_tcp) = (self.udp_addresses(), self.tcp_addresses());
+        let has_udp: BTreeSet<SocketAddr> = self.udp.iter().flat_map(covered).collect();
+        let has_tcp: BTreeSet<SocketAddr> = self.tcp.iter().flat_map(covered).collect();
         let wanted: BTreeSet<SocketAddr> = addresses.iter().copied().collect();
         for address in wanted {
             if address.port() == 0 {
@@ -211,6 +213,23 @@ impl Listeners {
     pub fn is_empty(&self) -> bool {
         self.udp.is_empty() && self.tcp.is_empty()
     }
+}
+
+/// The addresses a socket serves. `[::]` of a service manager may serve IPv4 as well; we never bind it so.
+fn covered<S: AsFd>(socket: &S) -> Vec<SocketAddr> {
+    let socket = SockRef::from(socket);
+    let Some(address) = socket
+        .local_addr()
+        .ok()
+        .and_then(|address| address.as_socket())
+    else {
+        return Vec::new();
+    };
+    let mut covered = vec![address];
+    if address.is_ipv6() && address.ip().is_unspecified() && !socket.only_v6().unwrap_or(true) {
+        covered.push((Ipv4Addr::UNSPECIFIED, address.port()).into());
+    }
+    covered
 }
 
 fn workers() -> usize {
@@ -306,5 +325,25 @@ mod tests {
         );
         let high = ListenError::new(Transport::Tcp, "127.0.0.1:5300".parse().unwrap(), denied());
         assert!(matches!(high.reason, ListenFault::Other(_)));
+    }
+
+    #[test]
+    fn a_socket_for_both_families_serves_the_wildcard_of_each() {
+        let socket = Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP)).unwrap();
+        socket.set_only_v6(false).unwrap();
+        socket
+            .bind(&"[::]:0".parse::<SocketAddr>().unwrap().into())
+            .unwrap();
+        let socket = UdpSocket::from(socket);
+        prepare_udp(&socket).unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let inherited = Listeners {
+            udp: vec![socket],
+            tcp: Vec::new(),
+        };
+        let wildcards = [format!("0.0.0.0:{port}"), format!("[::]:{port}")];
+        let wanted = wildcards.map(|address| address.parse().unwrap());
+        let listeners = inherited.with(&wanted).unwrap();
+        assert_eq!((listeners.udp.len(), listeners.tcp.len()), (1, 2));
     }
 }

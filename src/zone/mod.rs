@@ -8,10 +8,12 @@ mod compile;
 mod delta;
 #[cfg(test)]
 mod fixture;
+mod generated;
 mod layout;
 mod layout_problem;
 mod master;
 mod name;
+mod placement;
 mod rdata;
 mod serial;
 mod shape;
