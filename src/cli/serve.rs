@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use super::moment::now;
 use crate::config::LogSettings;
-use crate::daemon::{self, Daemon, Paths};
+use crate::daemon::{self, Daemon, Paths, Signals};
 use crate::serve::Listeners;
 
 /// The end of the usage kind: nothing to serve with.
@@ -56,10 +56,12 @@ impl Serve {
         }
         let served = runtime.enable_all().build().and_then(|runtime| {
             let result = runtime.block_on(async {
+                let signals = Signals::listen()?;
                 let daemon = Daemon::start(chosen, inherited)
                     .await
                     .map_err(std::io::Error::other)?;
-                daemon::supervise(daemon).await
+                daemon::supervise(daemon, signals).await;
+                Ok(())
             });
             // A disk that hangs must not keep the process from ending.
             runtime.shutdown_background();

@@ -13,20 +13,43 @@ use tokio::time::MissedTickBehavior;
 use super::Daemon;
 use crate::control::{Node, Reload};
 
+/// The signals that mean something. Listened to before anything else is begun: an early hangup would end the process.
+#[derive(Debug)]
+pub struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Begins to listen. Must be called inside the runtime.
+    pub fn listen() -> io::Result<Signals> {
+        Ok(Signals {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
 /// Runs until the process is told to end, then ends the daemon. A second signal ends the process at once.
-pub async fn supervise(daemon: Daemon) -> io::Result<()> {
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+pub async fn supervise(daemon: Daemon, mut signals: Signals) {
     let beat = sd_notify::watchdog_enabled().map(|limit| limit / 2);
     let mut pulse = tokio::time::interval(beat.unwrap_or(Duration::from_secs(3600)));
     pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
     tell(&[NotifyState::Ready, NotifyState::Status(&status(&daemon))]);
     loop {
         tokio::select! {
-            _ = hangup.recv() => reload(&daemon).await,
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            _ = signals.hangup.recv() => reload(&daemon).await,
+            _ = signals.terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
             _ = pulse.tick() => {
                 // Said by the engine's own task: a server whose engine hangs is started again.
                 if beat.is_some() && daemon.handle().alive().await {
@@ -39,17 +62,9 @@ pub async fn supervise(daemon: Daemon) -> io::Result<()> {
     tracing::info!("stopping");
     tokio::select! {
         () = daemon.stop() => {}
-        () = again(&mut terminate, &mut interrupt) => tracing::warn!("stopped at once by a second signal"),
+        () = signals.end() => tracing::warn!("stopped at once by a second signal"),
     }
     tracing::info!("stopped");
-    Ok(())
-}
-
-async fn again(terminate: &mut Signal, interrupt: &mut Signal) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
 }
 
 async fn reload(daemon: &Daemon) {

@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 pub use log::begin_log;
-pub use manager::supervise;
+pub use manager::{Signals, supervise};
 pub use node::ServedNode;
 pub use start::{Chosen, Paths, StartError, choose};
 
@@ -29,6 +29,8 @@ use control::Control;
 
 /// The store gets this long to put on disk what was journalled before the end.
 const FLUSH_TIME: Duration = Duration::from_secs(5);
+/// The store gets this long to keep the configuration before the start goes on.
+const ACCEPT_TIME: Duration = Duration::from_secs(2);
 /// Connections get this long to end by themselves.
 const DRAIN_TIME: Duration = Duration::from_secs(10);
 
@@ -167,11 +169,15 @@ async fn remember_configuration(chosen: &Chosen, handle: &Handle) {
         return;
     }
     let sources = chosen.configuration.sources.to_json();
-    if chosen.store.accepted() != Some(sources.as_str()) {
-        // Queued; when the store fails, the engine finds out by its own batches and raises the alarm.
-        drop(chosen.store.commit(Batch {
-            accepted: Some(sources),
-            ..Batch::default()
-        }));
+    if chosen.store.accepted() == Some(sources.as_str()) {
+        return;
+    }
+    let mut commit = chosen.store.commit(Batch {
+        accepted: Some(sources),
+        ..Batch::default()
+    });
+    if let Err(fault) = commit.first(Some(ACCEPT_TIME)).await {
+        // A failing store is the engine's alarm; here is what it means for the next start.
+        tracing::warn!("the configuration is not kept for a start with a broken file: {fault}");
     }
 }

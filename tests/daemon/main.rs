@@ -1,0 +1,21 @@
+//! The real program, from outside: its start and end, its signals, its reloads, and what it owes when it is killed,
+//! overloaded or robbed of its disk.
+//!
+//! `REPOINT_TEST_FULL=1` runs the two load tests with the numbers of the project's goals instead of smaller ones.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../dns/mod.rs"]
+mod dns;
+
+mod disk;
+mod kill;
+mod load;
+mod manager;
+mod server;
+mod start;
+
+/// Whether the load tests run at full size.
+fn full() -> bool {
+    std::env::var_os("REPOINT_TEST_FULL").is_some()
+}
