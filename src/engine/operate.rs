@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::command::{Command, Done, Refusal, RefusalKind, Request};
-use super::core::{COMMAND_STORE_TIME, Engine, Published, Triggers, users_of};
+use super::core::{COMMAND_STORE_TIME, Engine, Triggers, users_of};
 use super::event::{BatchToken, Effect, StoreFault};
 use super::look::zone_diff;
 use super::plan::Plan;
+use super::publish::Published;
 use super::record::{Batch, Entry, EntryKind};
 use crate::clock::Now;
 use crate::decide::{OverrideKey, Trigger, latch};
