@@ -149,7 +149,11 @@ pub(super) async fn history(
         ..HistoryFilter::default()
     };
     let entries = node.history(filter).await?;
-    if let (true, Some(name)) = (entries.is_empty(), route) {
+    if let Some(name) = route
+        && !entries
+            .iter()
+            .any(|entry| entry.route.as_ref() == Some(&name))
+    {
         let view = node.view().await?;
         find_route(&view, name.as_str())?;
     }

@@ -1,0 +1,13 @@
+//! The command line against the real server: what an operator types, what comes back, and what partners are
+//! answered by then.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../dns/mod.rs"]
+mod dns;
+mod look;
+mod overrides;
+mod moves;
+mod serving;
+mod site;
+mod talk;
