@@ -363,9 +363,30 @@ fn beyond_the_limit_of_all_connections_clients_wait_their_turn() {
     }
     let mut third = server.connect();
     third.write_all(&framed("host.example.", "A", 3)).unwrap();
-    assert_eq!(server.serving().counts().tcp_connections, 2);
+    wait_until("the third is there", || {
+        server.serving().counts().tcp_connections == 3
+    });
+    assert_eq!(server.serving().counts().tcp_queries, 2);
     drop(first);
     assert_eq!(read_frame(&mut third).id, 3);
+}
+
+#[test]
+fn a_listener_that_waits_takes_no_place_from_another() {
+    let limits = TcpLimits {
+        connections: 1,
+        ..TcpLimits::default()
+    };
+    let both = ["127.0.0.1:0", "127.0.0.2:0"].map(|address| address.parse().unwrap());
+    let listeners = Listeners::bind(&both).unwrap();
+    let addresses = listeners.tcp_addresses();
+    let _server = serve_on(listeners, limits);
+    for address in addresses {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(&framed("host.example.", "A", 3)).unwrap();
+        assert_eq!(read_frame(&mut stream).id, 3);
+    }
 }
 
 #[test]

@@ -7,14 +7,14 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -93,7 +93,8 @@ impl Hall {
         }
     }
 
-    fn enter(self: &Arc<Hall>, peer: IpAddr, seat: OwnedSemaphorePermit) -> Option<Seat> {
+    /// Counts a connection against its address's share; none when that is used up.
+    fn enter(self: &Arc<Hall>, peer: IpAddr) -> Option<Share> {
         let peer = share_of(peer);
         let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = shares.entry(peer).or_insert(0);
@@ -101,22 +102,20 @@ impl Hall {
             return None;
         }
         *taken += 1;
-        Some(Seat {
+        Some(Share {
             hall: self.clone(),
             peer,
-            _seat: seat,
         })
     }
 }
 
-/// A connection's place; given back when it is dropped.
-struct Seat {
+/// A connection's part of its address's share; given back when it is dropped.
+struct Share {
     hall: Arc<Hall>,
     peer: IpAddr,
-    _seat: OwnedSemaphorePermit,
 }
 
-impl Drop for Seat {
+impl Drop for Share {
     fn drop(&mut self) {
         let mut shares = self
             .hall
@@ -152,48 +151,44 @@ pub(super) async fn serve(
         let accepted = tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => break,
-            Some(_) = connections.join_next() => continue,
-            accepted = accept(&listener, &hall) => accepted,
+            accepted = listener.accept() => accepted,
         };
-        match accepted {
-            Ok((stream, peer, seat)) => {
-                failing = false;
-                hall.counters.tcp_connections();
-                match hall.enter(peer.ip(), seat) {
-                    Some(seat) => {
-                        let (hall, stop) = (hall.clone(), stop.clone());
-                        connections.spawn(async move {
-                            converse(stream, &hall, stop).await;
-                            drop(seat);
-                        });
-                    }
-                    None => hall.counters.tcp_over_share(),
-                }
-            }
+        while connections.try_join_next().is_some() {}
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             // The client gave up while it waited to be accepted; nobody else is concerned.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
             Err(error) => {
                 hall.counters.accept_failures();
                 if !std::mem::replace(&mut failing, true) {
                     tracing::warn!(%error, "accepting tcp connections fails; udp is served on");
                 }
                 sleep(PAUSE).await;
+                continue;
             }
-        }
+        };
+        failing = false;
+        hall.counters.tcp_connections();
+        let Some(share) = hall.enter(peer.ip()) else {
+            hall.counters.tcp_over_share();
+            continue;
+        };
+        // One connection of each listener may wait here for a place, the others wait in the kernel's queue. A place
+        // taken before there is a connection would be lost to the other listeners.
+        let seat = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => break,
+            seat = hall.seats.clone().acquire_owned() => seat,
+        };
+        let Ok(seat) = seat else { break };
+        let (hall, stop) = (hall.clone(), stop.clone());
+        connections.spawn(async move {
+            converse(stream, &hall, stop).await;
+            drop((share, seat));
+        });
     }
     drop(listener);
     while connections.join_next().await.is_some() {}
-}
-
-/// Accepts one connection once there is room for it.
-async fn accept(
-    listener: &TcpListener,
-    hall: &Hall,
-) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let seat = hall.seats.clone().acquire_owned().await;
-    let seat = seat.map_err(|_| io::ErrorKind::ConnectionAborted)?;
-    let (stream, peer) = listener.accept().await?;
-    Ok((stream, peer, seat))
 }
 
 /// Why a conversation ended.
