@@ -72,7 +72,7 @@ impl Engine {
             Err(refusal) => {
                 out.push(Effect::Reply {
                     request: request.id,
-                    result: Err(Box::new(refusal)),
+                    result: Err(refusal),
                 });
                 return;
             }

@@ -34,7 +34,7 @@ pub(super) struct Plan {
 
 impl Engine {
     /// Works out what a request changes.
-    pub(super) fn plan(&self, request: &Request, now: Now) -> Result<Plan, Refusal> {
+    pub(super) fn plan(&self, request: &Request, now: Now) -> Result<Plan, Box<Refusal>> {
         match &request.command {
             Command::SetOverride {
                 key,
@@ -70,7 +70,7 @@ impl Engine {
         lifetime: Lifetime,
         force: bool,
         now: Now,
-    ) -> Result<Plan, Refusal> {
+    ) -> Result<Plan, Box<Refusal>> {
         let mut warnings = Vec::new();
         self.check_key(request, key)?;
         if let OverrideKey::Pin { route } = key {
@@ -117,7 +117,12 @@ impl Engine {
         Ok(plan)
     }
 
-    fn plan_end(&self, request: &Request, key: &OverrideKey, now: Now) -> Result<Plan, Refusal> {
+    fn plan_end(
+        &self,
+        request: &Request,
+        key: &OverrideKey,
+        now: Now,
+    ) -> Result<Plan, Box<Refusal>> {
         let routes = self.routes_under(key);
         let releases = match key {
             OverrideKey::FreezeRoute { route } => {
@@ -167,7 +172,7 @@ impl Engine {
         command: &str,
         now: Now,
         position: impl Fn(&Inputs<'_>) -> Result<Position, CommandFault>,
-    ) -> Result<Plan, Refusal> {
+    ) -> Result<Plan, Box<Refusal>> {
         let Some((configured, state)) = self
             .topology()
             .routes
@@ -226,7 +231,7 @@ impl Engine {
         configuration: &Arc<Configuration>,
         allow_removal: bool,
         now: Now,
-    ) -> Result<Plan, Refusal> {
+    ) -> Result<Plan, Box<Refusal>> {
         let changes = config::compare(&self.configuration, configuration);
         let held = |route: &RouteName, pool: &PoolName| {
             let decision = self
@@ -258,7 +263,7 @@ impl Engine {
         Ok(plan)
     }
 
-    fn plan_accept(&self, request: &Request, now: Now) -> Result<Plan, Refusal> {
+    fn plan_accept(&self, request: &Request, now: Now) -> Result<Plan, Box<Refusal>> {
         let Some(doubt) = &self.doubt else {
             let why = "the state is not in doubt";
             return Err(self.refuse(request, RefusalKind::Conflict, "not-in-doubt", why, None));
@@ -271,7 +276,7 @@ impl Engine {
         Ok(plan)
     }
 
-    fn check_key(&self, request: &Request, key: &OverrideKey) -> Result<(), Refusal> {
+    fn check_key(&self, request: &Request, key: &OverrideKey) -> Result<(), Box<Refusal>> {
         match key {
             OverrideKey::Pin { route } | OverrideKey::FreezeRoute { route } => {
                 if !self.topology().routes.contains_key(route) {
@@ -316,7 +321,7 @@ impl Engine {
         pool: Option<&PoolName>,
         force: bool,
         warnings: &mut Vec<String>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Box<Refusal>> {
         let Some(pool) = pool else {
             let why = "no pool was named";
             return Err(self.refuse(request, RefusalKind::Invalid, "no-pool", why, None));
@@ -373,7 +378,7 @@ impl Engine {
         never: bool,
         force: bool,
         warnings: &mut Vec<String>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Box<Refusal>> {
         for route in self
             .topology()
             .routes
@@ -410,7 +415,12 @@ impl Engine {
         Ok(())
     }
 
-    fn move_refused(&self, request: &Request, route: &RouteName, fault: &CommandFault) -> Refusal {
+    fn move_refused(
+        &self,
+        request: &Request,
+        route: &RouteName,
+        fault: &CommandFault,
+    ) -> Box<Refusal> {
         let (kind, code, hint) = match fault {
             CommandFault::Pinned(_) => (
                 RefusalKind::Conflict,
@@ -436,7 +446,7 @@ impl Engine {
         self.refuse(request, kind, code, &fault.to_string(), hint)
     }
 
-    fn unknown_route(&self, request: &Request, route: &RouteName) -> Refusal {
+    fn unknown_route(&self, request: &Request, route: &RouteName) -> Box<Refusal> {
         let why = format!(
             "there is no route {route}; routes: {}",
             names(self.topology().routes.keys())
@@ -451,14 +461,9 @@ impl Engine {
         code: &str,
         why: &str,
         hint: Option<String>,
-    ) -> Refusal {
-        self.refusal(
-            kind,
-            code,
-            format!("cannot {}", request.command.describe()),
-            why.to_owned(),
-            hint,
-        )
+    ) -> Box<Refusal> {
+        let what = format!("cannot {}", request.command.describe());
+        Box::new(self.refusal(kind, code, what, why.to_owned(), hint))
     }
 
     fn empty_plan(

@@ -1,6 +1,6 @@
 //! Memory: what must outlive the process, in one SQLite file of the state directory.
 //!
-//! In: [`Batch`](crate::engine::Batch)es from the engine's shell. Out: whether each was committed, the
+//! In: [`Batch`]es from the engine's shell. Out: whether each was committed, the
 //! [`Remembered`] of the last run at start, and history. Never here: decisions. Nothing outside knows SQL.
 //!
 //! A failing store never stops answers: what can be read is read, the rest is said in `Remembered`.
