@@ -194,16 +194,11 @@ impl Engine {
     }
 }
 
-/// The longest time from the failure of a silent pool to the decision (DESIGN §3), over required services.
+/// The longest time from the failure of a silent pool to the decision, over required services.
 fn detection(route: &Route) -> Duration {
     let required = route.services.iter().filter(|service| service.required);
-    let bound = |service: &crate::topology::Service| {
-        let check = &service.check;
-        let by_count = check.timeout * check.fall + check.retry * check.fall.saturating_sub(1);
-        let by_time = check.min_fault + check.retry + check.timeout;
-        check.interval + by_count.max(by_time) + Duration::from_secs(1)
-    };
-    required.map(bound).max().unwrap_or(Duration::ZERO)
+    let bounds = required.map(|service| service.check.detection());
+    bounds.max().unwrap_or(Duration::ZERO)
 }
 
 /// The zones' differences in master-file text, one zone after another.

@@ -262,7 +262,9 @@ impl Engine {
         self.configuration = configuration.clone();
         self.rejected = None;
         self.users = users_of(&configuration.topology);
-        self.health.reconfigure(&configuration.topology, now);
+        let transitions = self.health.reconfigure(&configuration.topology, now);
+        // Every route is asked about below, whatever these say.
+        self.tell(&transitions, now, &mut Triggers::new(), out);
         self.held
             .retain(|route, _| configuration.topology.routes.contains_key(route));
         self.warm
