@@ -43,14 +43,13 @@ impl Pools {
 
 /// A configuration with these routes, all on the same two pools; route `NAME` has the domain `NAME.contoso.com`.
 pub(crate) fn configuration(pools: &Pools, routes: &[String], ttl: u32) -> String {
-    let mut text = format!(
-        r#"version = 1
+    let mut text = r#"version = 1
 [server]
 listen = ["127.0.0.1:0"]
 state = "state"
 control = "control.sock"
 [dns]
-nameservers = [{{ name = "ns1.example.net" }}]
+nameservers = [{ name = "ns1.example.net" }]
 [health.check]
 depth = "tcp"
 interval = "1s"
@@ -60,14 +59,14 @@ fall = 3
 min_fault = "0s"
 [[pool]]
 name = "pool1"
-target = [{{ name = "edge1.contoso.com", publish = ["192.0.2.10"], probe = ["127.0.1.1"] }}]
+target = [{ name = "edge1.contoso.com", publish = ["192.0.2.10"], probe = ["127.0.1.1"] }]
 [[pool]]
 name = "pool2"
-target = [{{ name = "edge2.contoso.com", publish = ["192.0.2.20"], probe = ["127.0.2.1"] }}]
+target = [{ name = "edge2.contoso.com", publish = ["192.0.2.20"], probe = ["127.0.2.1"] }]
 [[zone]]
 apex = "contoso.com"
 "#
-    );
+    .to_owned();
     for route in routes {
         text.push_str(&format!(
             r#"[[route]]
