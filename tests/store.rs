@@ -666,5 +666,24 @@ async fn a_state_directory_that_cannot_be_had_leaves_a_store_that_says_so() {
     );
     assert!(commit(&store, pin(1)).await.is_err());
     assert!(store.history(&HistoryFilter::default()).is_err());
-    assert_eq!(store.recall().await.unwrap(), remembered);
+    let recalled = store.recall().await.unwrap();
+    assert_eq!(recalled.doubt, remembered.doubt);
+    assert!(recalled.unavailable.is_some());
+}
+
+#[tokio::test]
+async fn a_restarted_core_finds_what_was_committed_also_when_the_disk_has_died_since() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    commit(&store, pin(1)).await.unwrap();
+    commit(&store, pin(2)).await.unwrap();
+    let mut ended = pin(1);
+    ended.overrides[0].1 = None;
+    commit(&store, ended).await.unwrap();
+    let lock = rusqlite::Connection::open(dir.path().join("repoint.db")).unwrap();
+    lock.execute_batch("DROP TABLE overrides").unwrap();
+    assert!(commit(&store, pin(3)).await.is_err());
+    let recalled = store.recall().await.unwrap();
+    assert_eq!(pinned(&recalled), ["pin of route route2"]);
+    assert!(recalled.unavailable.is_some());
 }

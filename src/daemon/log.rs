@@ -29,6 +29,11 @@ pub fn begin_log(settings: LogSettings) {
             base.with_ansi(colour).finish().try_init()
         }
     };
-    // There is one already: a test's, or that of a program this is part of.
-    drop(begun);
+    // With an error there is one already: a test's, or that of a program this is part of.
+    if begun.is_ok() {
+        std::panic::set_hook(Box::new(|panic| {
+            // In the log's own form; what had panicked is begun again by its supervisor.
+            tracing::error!("critical: a part of the program failed, please report this: {panic}");
+        }));
+    }
 }

@@ -40,7 +40,7 @@ impl Signals {
 }
 
 /// Runs until the process is told to end, then ends the daemon. A second signal ends the process at once.
-pub async fn supervise(daemon: Daemon, mut signals: Signals) {
+pub async fn supervise(mut daemon: Daemon, mut signals: Signals) {
     let beat = sd_notify::watchdog_enabled().map(|limit| limit / 2);
     let mut pulse = tokio::time::interval(beat.unwrap_or(Duration::from_secs(3600)));
     pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -48,6 +48,9 @@ pub async fn supervise(daemon: Daemon, mut signals: Signals) {
     loop {
         tokio::select! {
             _ = signals.hangup.recv() => reload(&daemon).await,
+            () = daemon.engine_ended() => tracing::error!(
+                "critical: the engine's task has ended; answers go on unchanged until the process is restarted"
+            ),
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
             _ = pulse.tick() => {

@@ -40,7 +40,7 @@ pub struct Daemon {
     node: Arc<ServedNode>,
     serving: Serving,
     control: Control,
-    engine: JoinHandle<()>,
+    engine: Option<JoinHandle<()>>,
     chosen: Chosen,
 }
 
@@ -101,7 +101,7 @@ impl Daemon {
             node,
             serving,
             control,
-            engine,
+            engine: Some(engine),
             chosen,
         })
     }
@@ -116,13 +116,27 @@ impl Daemon {
         &self.node
     }
 
+    /// Waits for the engine's task to end, which it must not; for ever when that was seen already.
+    async fn engine_ended(&mut self) {
+        match &mut self.engine {
+            Some(engine) => {
+                // Why it panicked is in the log.
+                let _ = engine.await;
+                self.engine = None;
+            }
+            None => std::future::pending().await,
+        }
+    }
+
     /// Ends in the opposite order of the start: answers are the last to go.
     pub async fn stop(self) {
         self.control.stop().await;
         if let Err(refusal) = self.handle.stop().await {
             tracing::error!("the engine does not end: {}", refusal.why);
         }
-        self.engine.abort();
+        if let Some(engine) = &self.engine {
+            engine.abort();
+        }
         let flushed = tokio::time::timeout(FLUSH_TIME, self.chosen.store.flush()).await;
         if flushed != Ok(true) {
             tracing::error!(

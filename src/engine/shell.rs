@@ -106,6 +106,8 @@ pub struct Shell<C: Core, P: Probing> {
     replies: HashMap<RequestId, oneshot::Sender<Answer>>,
     requests: u64,
     recalled: Option<oneshot::Receiver<Option<Remembered>>>,
+    /// There is no memory to begin another core with.
+    forgotten: bool,
 }
 
 impl<C: Core, P: Probing> Shell<C, P> {
@@ -147,6 +149,7 @@ impl<C: Core, P: Probing> Shell<C, P> {
             replies: HashMap::new(),
             requests: 0,
             recalled: None,
+            forgotten: false,
         };
         shell.carry_out(effects);
         (shell, handle)
@@ -228,7 +231,8 @@ impl<C: Core, P: Probing> Shell<C, P> {
                 }
             }
             // A caller that has gone away needs no answer.
-            Message::Alive(reply) => drop(reply.send(())),
+            Message::Alive(reply) if !self.forgotten => drop(reply.send(())),
+            Message::Alive(_) => {}
             // `run` takes it.
             Message::Stop(_) => {}
         }
@@ -363,11 +367,15 @@ impl<C: Core, P: Probing> Shell<C, P> {
     }
 
     fn begin_again(&mut self, remembered: Option<Remembered>) {
-        let remembered = remembered.unwrap_or_else(|| Remembered {
-            doubt: Some("the engine was restarted and the store does not answer".into()),
-            unavailable: Some("the store does not answer".into()),
-            ..Remembered::default()
-        });
+        let Some(remembered) = remembered else {
+            // Without its memory a new core would forget pins and move routes. Answers stay as they are; no sign
+            // of life is given any more, so that a service manager starts the whole process again.
+            self.forgotten = true;
+            tracing::error!(
+                "critical: the store has ended, the engine cannot be restarted; answers go on unchanged until the process is restarted"
+            );
+            return;
+        };
         let now = self.clock.now();
         let configuration = self.live.configuration.load_full();
         let begin = || C::begin(configuration, remembered, rand::random(), now);

@@ -184,7 +184,8 @@ impl Drop for Writer {
 struct Desk {
     directory: Directory,
     database: Database,
-    /// What was found at the start: the answer to `Recall` as long as nothing can be written.
+    /// What was found at the start and what was committed since: the same as a start would find, without a look at a
+    /// disk that may not answer.
     remembered: Remembered,
 }
 
@@ -205,7 +206,8 @@ impl Desk {
                     }
                 }
                 Job::Recall(reply) => {
-                    let _ = reply.send(self.recall());
+                    // The asker may have been stopped meanwhile.
+                    let _ = reply.send(self.remembered.clone());
                 }
                 Job::Flush(reply) => {
                     let _ = reply.send(());
@@ -219,6 +221,15 @@ impl Desk {
     }
 
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreFault> {
+        let result = self.write(batch);
+        match &result {
+            Ok(()) => keep(&mut self.remembered, batch),
+            Err(fault) => self.remembered.unavailable = Some(fault.to_string()),
+        }
+        result
+    }
+
+    fn write(&mut self, batch: &Batch) -> Result<(), StoreFault> {
         let connection = self.connection()?;
         let result = rows::commit(connection, batch);
         if let Err(error) = result {
@@ -257,17 +268,23 @@ impl Desk {
             Database::Later => Err(StoreFault::Failed("the database is not open".into())),
         }
     }
+}
 
-    fn recall(&mut self) -> Remembered {
-        let Ok(connection) = self.connection() else {
-            return self.remembered.clone();
-        };
-        match rows::recall(connection) {
-            Ok((remembered, _)) => remembered,
-            Err(error) => Remembered {
-                unavailable: Some(error.to_string()),
-                ..self.remembered.clone()
-            },
-        }
+/// What a committed batch makes of what is remembered.
+fn keep(remembered: &mut Remembered, batch: &Batch) {
+    remembered.unavailable = None;
+    for (key, value) in &batch.overrides {
+        remembered.overrides.retain(|known| known.key != *key);
+        remembered.overrides.extend(value.clone());
+    }
+    for route in &batch.routes {
+        remembered.routes.retain(|known| known.route != route.route);
+        remembered.routes.push(route.clone());
+    }
+    if batch.reservation.is_some() {
+        remembered.reservation = batch.reservation;
+    }
+    if batch.state_accepted {
+        remembered.doubt = None;
     }
 }
