@@ -76,17 +76,7 @@ fn a_start_with_a_broken_file_serves_what_was_accepted() {
     let mut site = Site::start();
     assert_eq!(site.stop(), Some(0));
     std::fs::write(site.configuration(), "version = ").unwrap();
-    let mut serve = std::process::Command::new(env!("CARGO_BIN_EXE_repoint"));
-    let state = site.path("state");
-    // Without --state it would look where the service manager keeps it.
-    let mut child = serve
-        .args(["serve", "--config"])
-        .arg(site.configuration())
-        .arg("--state")
-        .arg(&state)
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
+    site.serve();
     let alarm = site.until("the alarm stands", |site| {
         let output = site.run(&["status", "--json"]);
         let view: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
@@ -100,8 +90,6 @@ fn a_start_with_a_broken_file_serves_what_was_accepted() {
         "{alarm}"
     );
     assert_eq!(site.answered_pool(), "edgepool1");
-    child.kill().unwrap();
-    child.wait().unwrap();
 }
 
 #[test]

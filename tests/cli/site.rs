@@ -73,7 +73,8 @@ pub(crate) struct Site {
     pub(crate) pool1: Pool,
     pub(crate) pool2: Pool,
     server: Option<Child>,
-    dns: SocketAddr,
+    /// Where it answers; known once it does.
+    dns: Option<SocketAddr>,
     directory: tempfile::TempDir,
 }
 
@@ -86,12 +87,11 @@ impl Site {
     /// The same, with more keys for the route.
     pub(crate) fn start_with(route: &str) -> Site {
         let (first, second) = same_port_twice();
-        let dns = free_dns_port();
         let site = Site {
             pool1: Pool::open(first),
             pool2: Pool::open(second),
             server: None,
-            dns,
+            dns: None,
             directory: tempfile::tempdir().unwrap(),
         };
         site.write_configuration(route);
@@ -111,14 +111,24 @@ impl Site {
             .append(true)
             .open(self.path("log"))
             .unwrap();
+        let said = usize::try_from(log.metadata().unwrap().len()).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_repoint"))
             .args(["serve", "--config"])
             .arg(self.configuration())
+            .arg("--state")
+            .arg(self.path("state"))
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
             .unwrap();
         self.server = Some(child);
+        // It took a port that was free: the log says which.
+        self.dns = Some(self.until("the server answers", |site| {
+            let log = std::fs::read_to_string(site.path("log")).unwrap();
+            let (_, after) = log[said..].split_once("answering on ")?;
+            let (address, _) = after.split_once('\n')?;
+            Some(address.trim().parse().unwrap())
+        }));
         self.until("the server takes commands", |site| {
             site.run(&["status"]).status.success().then_some(())
         });
@@ -167,7 +177,7 @@ impl Site {
         let text = format!(
             r#"version = 1
 [server]
-listen = ["{dns}"]
+listen = ["127.0.0.1:0"]
 state = "{directory}/state"
 control = "{directory}/control.sock"
 [dns]
@@ -204,7 +214,6 @@ kind = "xmpp-server"
 port = {port}
 allow_nonstandard_port = true
 "#,
-            dns = self.dns,
             directory = self.directory.path().display(),
             pool1 = self.pool1.address.ip(),
             pool2 = self.pool2.address.ip(),
@@ -285,7 +294,7 @@ allow_nonstandard_port = true
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket
-            .send_to(&dns::query(name, rtype).octets(), self.dns)
+            .send_to(&dns::query(name, rtype).octets(), self.dns.unwrap())
             .unwrap();
         let mut octets = [0; 4096];
         let length = socket.recv(&mut octets).unwrap();
@@ -372,14 +381,5 @@ fn same_port_twice() -> (TcpListener, TcpListener) {
         let port = first.local_addr().ok()?.port();
         let second = TcpListener::bind((IpAddr::from([127, site, number, 2]), port)).ok()?;
         Some((first, second))
-    })
-}
-
-fn free_dns_port() -> SocketAddr {
-    until("a port is free for datagrams and streams", || {
-        let udp = UdpSocket::bind("127.0.0.1:0").ok()?;
-        let address = udp.local_addr().ok()?;
-        TcpListener::bind(address).ok()?;
-        Some(address)
     })
 }
