@@ -16,11 +16,16 @@ use crate::store;
 /// Copy what the server remembers, put a copy back, or declare it good.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum State {
-    /// Write a copy of the running server's memory: overrides, homes, decisions, history
-    #[command(after_help = "Example:\n  repoint state backup /var/backups/repoint.db")]
+    /// Write a copy of the server's memory: overrides, homes, decisions, history
+    #[command(
+        after_help = "Examples:\n  repoint state backup /var/backups/repoint.db\n  repoint state backup /var/backups/repoint.db --state /var/lib/repoint"
+    )]
     Backup {
         /// The file to write; it must not be there yet
         file: PathBuf,
+        /// Copy from this state directory, without asking a server
+        #[arg(long, value_name = "DIR")]
+        state: Option<PathBuf>,
     },
     /// Put a copy in the place of a stopped server's memory
     ///
@@ -49,7 +54,7 @@ pub(super) enum State {
 impl State {
     pub(super) fn run(&self, session: &Session) -> Result<ExitCode, Failure> {
         match self {
-            State::Backup { file } => backup(session, file),
+            State::Backup { file, state } => backup(session, file, state.as_deref()),
             State::Restore {
                 file,
                 config,
@@ -63,7 +68,7 @@ impl State {
     }
 }
 
-fn backup(session: &Session, file: &Path) -> Result<ExitCode, Failure> {
+fn backup(session: &Session, file: &Path, state: Option<&Path>) -> Result<ExitCode, Failure> {
     let fault = |error: std::io::Error| {
         let why = match error.kind() {
             std::io::ErrorKind::AlreadyExists => "it is there already".to_owned(),
@@ -80,11 +85,16 @@ fn backup(session: &Session, file: &Path) -> Result<ExitCode, Failure> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);
     let mut to = options.open(file).map_err(fault)?;
-    let copied = session.client.get("/v1/state/backup").and_then(|reply| {
-        to.write_all(reply.bytes()).map_err(fault)?;
-        to.sync_all().map_err(fault)?;
-        Ok(reply.bytes().len())
-    });
+    let copied = match state {
+        Some(directory) => store::backup(directory, file)
+            .map_err(|error| told(&error.to_string()))
+            .and_then(|()| Ok(file.metadata().map_err(fault)?.len())),
+        None => session.client.get("/v1/state/backup").and_then(|reply| {
+            to.write_all(reply.bytes()).map_err(fault)?;
+            to.sync_all().map_err(fault)?;
+            Ok(reply.bytes().len() as u64)
+        }),
+    };
     match copied {
         Ok(bytes) => {
             match session.json {
@@ -150,16 +160,18 @@ fn restore(
             }
             Ok(ExitCode::SUCCESS)
         }
-        Err(error) => {
-            let text = error.to_string();
-            let (what, rest) = text.split_once(": ").unwrap_or((text.as_str(), ""));
-            let (why, in_force) = rest.split_once('\n').unwrap_or((rest, ""));
-            Err(Failure::Local(Fault {
-                what: what.to_owned(),
-                why: why.to_owned(),
-                in_force: in_force.to_owned(),
-                hint: None,
-            }))
-        }
+        Err(error) => Err(told(&error.to_string())),
     }
+}
+
+/// The store's own words, which have all four parts: what failed on which thing, why, what stays in force.
+fn told(text: &str) -> Failure {
+    let (what, rest) = text.split_once(": ").unwrap_or((text, ""));
+    let (why, in_force) = rest.split_once('\n').unwrap_or((rest, ""));
+    Failure::Local(Fault {
+        what: what.to_owned(),
+        why: why.to_owned(),
+        in_force: in_force.to_owned(),
+        hint: None,
+    })
 }

@@ -14,6 +14,7 @@ mod load;
 mod manager;
 mod server;
 mod start;
+mod state;
 
 /// Whether the load tests run at full size.
 fn full() -> bool {
