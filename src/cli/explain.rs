@@ -168,10 +168,17 @@ fn in_force(it: &Explanation, paint: Paint) -> String {
     out.push_str(&overrides(it, paint));
     out.push_str(&hang("  policy      ", &policy(it)));
     for alarm in it.alarms.iter().take(4) {
-        let text = match alarm.subject.as_str() {
-            "" => format!("{}: {}", alarm.kind, alarm.text),
-            subject => format!("{} {subject}: {}", alarm.kind, alarm.text),
+        let subject = match alarm.subject == route.name.as_str() || alarm.subject.is_empty() {
+            true => String::new(),
+            false => format!(" {}", alarm.subject),
         };
+        let remedy = alarm.remedy.as_ref().map(|remedy| format!(" → {remedy}"));
+        let text = format!(
+            "{}{subject}: {}{}",
+            alarm.kind,
+            alarm.text,
+            remedy.unwrap_or_default()
+        );
         out.push_str(&hang("  alarm       ", &text));
     }
     if it.alarms.len() > 4 {

@@ -119,7 +119,9 @@ fn line(entry: &Entry, width: usize, paint: Paint) -> String {
         Some(why) if !entry.text.contains(why.as_str()) => format!(": {}", quoted(Some(why))),
         _ => String::new(),
     };
-    let lines = hang(&first, &format!("{}{author}{why}", entry.text));
+    // The kind is in its own column.
+    let text = entry.text.strip_prefix("alarm ").unwrap_or(&entry.text);
+    let lines = hang(&first, &format!("{text}{author}{why}"));
     let tone = match entry.kind {
         EntryKind::Switch => Tone::Heading,
         EntryKind::Latch | EntryKind::WouldSwitch => Tone::Doubtful,

@@ -84,14 +84,16 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Words, a number and its unit together: `41 min` is not broken.
+/// Words, a length of time together: `1 h 41 min` is not broken.
 fn words(text: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
+    let is_unit = |word: &str| matches!(word, "s" | "ms" | "min" | "h" | "d" | "ago");
     for word in text.split_whitespace() {
-        let bare = word.trim_end_matches([',', ';', '.', ')', ':']);
-        let unit = matches!(bare, "s" | "ms" | "min" | "h" | "d" | "ago");
+        let unit = is_unit(word.trim_end_matches([',', ';', '.', ')', ':']));
+        let number = word.chars().all(|c| c.is_ascii_digit());
+        let after_unit = |last: &str| last.rsplit(' ').next().is_some_and(is_unit);
         match words.last_mut() {
-            Some(last) if unit => {
+            Some(last) if unit || (number && after_unit(last)) => {
                 last.push(' ');
                 last.push_str(word);
             }

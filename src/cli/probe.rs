@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::client::segment;
 use super::failure::{Failure, Fault, REFUSED};
@@ -134,7 +135,10 @@ fn screen(probed: &[Probed], paint: Paint) -> String {
                 one.target, one.pool, one.observation.check
             );
             let mut out = paint.heading(&title, "");
-            for line in report(&one.observation) {
+            // JSON has no moments of the prober's clock; the length makes up for them.
+            let mut observation = one.observation.clone();
+            observation.ended = observation.began + Duration::from_micros(one.micros);
+            for line in report(&observation) {
                 let tone = match (line.starts_with("result"), &one.observation.result) {
                     (true, ProbeResult::Reached) => Tone::Good,
                     (true, ProbeResult::Stopped { .. }) => Tone::Bad,

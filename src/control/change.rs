@@ -6,18 +6,17 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, StatusCode};
 use axum::{Extension, Json};
 
 use super::author::Peer;
-use super::extract::{Body, Known, etag, precondition, presentable};
+use super::extract::{Body, Known, precondition, presentable};
 use super::look::{AnyNode, find_pool, find_route, find_route_pool, find_target};
 use super::node::{Node, Reload};
 use super::refusal::{Refused, invalid};
 use super::wire::{DrainBody, FailoverBody, FreezeBody, How, Nothing, PinBody, ReloadBody};
-use crate::decide::{Generation, OverrideKey};
-use crate::engine::{Ask, Command, Done, View};
+use crate::decide::OverrideKey;
+use crate::engine::{Ask, Command, Done, Expected, View};
 use crate::topology::RouteName;
 
 /// What every change comes with.
@@ -28,8 +27,8 @@ pub(super) async fn pin(
     Path(name): Path<String>,
     asked: Asked,
     Body(body): Body<PinBody>,
-) -> Result<Response, Refused> {
-    let (view, route) = route_for_change(&node, &name, &asked).await?;
+) -> Result<Json<Done>, Refused> {
+    let (view, route, expected) = route_for_change(&node, &name, &asked).await?;
     let pool = find_route_pool(&view, find_route(&view, &name)?, body.pool.as_str())?;
     let command = Command::SetOverride {
         key: OverrideKey::Pin { route },
@@ -38,17 +37,17 @@ pub(super) async fn pin(
         lifetime: body.lifetime,
         force: body.force,
     };
-    carry_out(&node, command, asked, Some(&name)).await
+    carry_out(&node, command, asked, expected).await
 }
 
 pub(super) async fn unpin(
     State(node): AnyNode,
     Path(name): Path<String>,
     asked: Asked,
-) -> Result<Response, Refused> {
-    let (_, route) = route_for_change(&node, &name, &asked).await?;
+) -> Result<Json<Done>, Refused> {
+    let (_, route, expected) = route_for_change(&node, &name, &asked).await?;
     let key = OverrideKey::Pin { route };
-    carry_out(&node, Command::EndOverride { key }, asked, Some(&name)).await
+    carry_out(&node, Command::EndOverride { key }, asked, expected).await
 }
 
 pub(super) async fn freeze_route(
@@ -56,35 +55,38 @@ pub(super) async fn freeze_route(
     Path(name): Path<String>,
     asked: Asked,
     Body(body): Body<FreezeBody>,
-) -> Result<Response, Refused> {
-    let (_, route) = route_for_change(&node, &name, &asked).await?;
+) -> Result<Json<Done>, Refused> {
+    let (_, route, expected) = route_for_change(&node, &name, &asked).await?;
     let command = set(OverrideKey::FreezeRoute { route }, body);
-    carry_out(&node, command, asked, Some(&name)).await
+    carry_out(&node, command, asked, expected).await
 }
 
 pub(super) async fn unfreeze_route(
     State(node): AnyNode,
     Path(name): Path<String>,
     asked: Asked,
-) -> Result<Response, Refused> {
-    let (_, route) = route_for_change(&node, &name, &asked).await?;
+) -> Result<Json<Done>, Refused> {
+    let (_, route, expected) = route_for_change(&node, &name, &asked).await?;
     let key = OverrideKey::FreezeRoute { route };
-    carry_out(&node, Command::EndOverride { key }, asked, Some(&name)).await
+    carry_out(&node, Command::EndOverride { key }, asked, expected).await
 }
 
 pub(super) async fn freeze_all(
     State(node): AnyNode,
     asked: Asked,
     Body(body): Body<FreezeBody>,
-) -> Result<Response, Refused> {
-    view_for_change(&node, &asked).await?;
-    carry_out(&node, set(OverrideKey::FreezeAll, body), asked, None).await
+) -> Result<Json<Done>, Refused> {
+    let (_, expected) = view_for_change(&node, &asked).await?;
+    carry_out(&node, set(OverrideKey::FreezeAll, body), asked, expected).await
 }
 
-pub(super) async fn unfreeze_all(State(node): AnyNode, asked: Asked) -> Result<Response, Refused> {
-    view_for_change(&node, &asked).await?;
+pub(super) async fn unfreeze_all(
+    State(node): AnyNode,
+    asked: Asked,
+) -> Result<Json<Done>, Refused> {
+    let (_, expected) = view_for_change(&node, &asked).await?;
     let key = OverrideKey::FreezeAll;
-    carry_out(&node, Command::EndOverride { key }, asked, None).await
+    carry_out(&node, Command::EndOverride { key }, asked, expected).await
 }
 
 pub(super) async fn failover(
@@ -92,13 +94,13 @@ pub(super) async fn failover(
     Path(name): Path<String>,
     asked: Asked,
     Body(body): Body<FailoverBody>,
-) -> Result<Response, Refused> {
-    let (view, route) = route_for_change(&node, &name, &asked).await?;
+) -> Result<Json<Done>, Refused> {
+    let (view, route, expected) = route_for_change(&node, &name, &asked).await?;
     if let Some(to) = &body.to {
         find_route_pool(&view, find_route(&view, &name)?, to.as_str())?;
     }
     let command = Command::Failover { route, to: body.to };
-    carry_out(&node, command, asked, Some(&name)).await
+    carry_out(&node, command, asked, expected).await
 }
 
 pub(super) async fn failback(
@@ -106,9 +108,9 @@ pub(super) async fn failback(
     Path(name): Path<String>,
     asked: Asked,
     Body(Nothing {}): Body<Nothing>,
-) -> Result<Response, Refused> {
-    let (_, route) = route_for_change(&node, &name, &asked).await?;
-    carry_out(&node, Command::Failback { route }, asked, Some(&name)).await
+) -> Result<Json<Done>, Refused> {
+    let (_, route, expected) = route_for_change(&node, &name, &asked).await?;
+    carry_out(&node, Command::Failback { route }, asked, expected).await
 }
 
 pub(super) async fn drain_pool(
@@ -116,24 +118,24 @@ pub(super) async fn drain_pool(
     Path(name): Path<String>,
     asked: Asked,
     Body(body): Body<DrainBody>,
-) -> Result<Response, Refused> {
-    let view = view_for_change(&node, &asked).await?;
+) -> Result<Json<Done>, Refused> {
+    let (view, expected) = view_for_change(&node, &asked).await?;
     let key = OverrideKey::DrainPool {
         pool: find_pool(&view, &name)?.name.clone(),
     };
-    carry_out(&node, drain(key, body), asked, None).await
+    carry_out(&node, drain(key, body), asked, expected).await
 }
 
 pub(super) async fn undrain_pool(
     State(node): AnyNode,
     Path(name): Path<String>,
     asked: Asked,
-) -> Result<Response, Refused> {
-    let view = view_for_change(&node, &asked).await?;
+) -> Result<Json<Done>, Refused> {
+    let (view, expected) = view_for_change(&node, &asked).await?;
     let key = OverrideKey::DrainPool {
         pool: find_pool(&view, &name)?.name.clone(),
     };
-    carry_out(&node, Command::EndOverride { key }, asked, None).await
+    carry_out(&node, Command::EndOverride { key }, asked, expected).await
 }
 
 pub(super) async fn drain_target(
@@ -141,8 +143,8 @@ pub(super) async fn drain_target(
     Path((pool, name)): Path<(String, String)>,
     asked: Asked,
     Body(body): Body<DrainBody>,
-) -> Result<Response, Refused> {
-    let view = view_for_change(&node, &asked).await?;
+) -> Result<Json<Done>, Refused> {
+    let (view, expected) = view_for_change(&node, &asked).await?;
     let (pool, target) = find_target(&view, &pool, &name)?;
     if body.never {
         return Err(invalid(
@@ -157,26 +159,29 @@ pub(super) async fn drain_target(
         pool: pool.name.clone(),
         target,
     };
-    carry_out(&node, drain(key, body), asked, None).await
+    carry_out(&node, drain(key, body), asked, expected).await
 }
 
 pub(super) async fn undrain_target(
     State(node): AnyNode,
     Path((pool, name)): Path<(String, String)>,
     asked: Asked,
-) -> Result<Response, Refused> {
-    let view = view_for_change(&node, &asked).await?;
+) -> Result<Json<Done>, Refused> {
+    let (view, expected) = view_for_change(&node, &asked).await?;
     let (pool, target) = find_target(&view, &pool, &name)?;
     let key = OverrideKey::DrainTarget {
         pool: pool.name.clone(),
         target,
     };
-    carry_out(&node, Command::EndOverride { key }, asked, None).await
+    carry_out(&node, Command::EndOverride { key }, asked, expected).await
 }
 
-pub(super) async fn accept_state(State(node): AnyNode, asked: Asked) -> Result<Response, Refused> {
-    view_for_change(&node, &asked).await?;
-    carry_out(&node, Command::AcceptState, asked, None).await
+pub(super) async fn accept_state(
+    State(node): AnyNode,
+    asked: Asked,
+) -> Result<Json<Done>, Refused> {
+    let (_, expected) = view_for_change(&node, &asked).await?;
+    carry_out(&node, Command::AcceptState, asked, expected).await
 }
 
 pub(super) async fn check_configuration(
@@ -190,13 +195,14 @@ pub(super) async fn reload(
     asked: Asked,
     Body(body): Body<ReloadBody>,
 ) -> Result<Json<Done>, Refused> {
-    view_for_change(&node, &asked).await?;
+    let (_, expected) = view_for_change(&node, &asked).await?;
     let (Extension(peer), Known(how), _) = asked;
     let reload = Reload {
         author: peer.author(how.author.as_deref()),
         why: how.reason,
         dry_run: how.dry_run,
         allow_removal: body.allow_removal,
+        expected,
     };
     Ok(Json(node.reload(reload).await?))
 }
@@ -221,34 +227,38 @@ fn drain(key: OverrideKey, body: DrainBody) -> Command {
     }
 }
 
-/// The route's name, once it exists and the precondition holds against its last decision.
+/// The route, once it exists, and the decision that must still be its last.
 async fn route_for_change(
     node: &Arc<dyn Node>,
     name: &str,
     asked: &Asked,
-) -> Result<(View, RouteName), Refused> {
+) -> Result<(View, RouteName, Option<Expected>), Refused> {
     presentable(&asked.1.0)?;
     let view = node.view().await?;
     let route = find_route(&view, name)?;
-    precondition(&asked.2, route.decision.generation, &view)?;
+    let expected = precondition(&asked.2, route.decision.generation, &view)?;
     let route = route.name.clone();
-    Ok((view, route))
+    let expected = expected.map(|generation| Expected::Route(route.clone(), generation));
+    Ok((view, route, expected))
 }
 
-/// For changes of more than one route: the precondition is on the generation served.
-async fn view_for_change(node: &Arc<dyn Node>, asked: &Asked) -> Result<View, Refused> {
+/// For changes of more than one route: the generation that must still be served.
+async fn view_for_change(
+    node: &Arc<dyn Node>,
+    asked: &Asked,
+) -> Result<(View, Option<Expected>), Refused> {
     presentable(&asked.1.0)?;
     let view = node.view().await?;
-    precondition(&asked.2, view.generation, &view)?;
-    Ok(view)
+    let expected = precondition(&asked.2, view.generation, &view)?;
+    Ok((view, expected.map(Expected::Node)))
 }
 
 async fn carry_out(
     node: &Arc<dyn Node>,
     command: Command,
     asked: Asked,
-    route: Option<&str>,
-) -> Result<Response, Refused> {
+    expected: Option<Expected>,
+) -> Result<Json<Done>, Refused> {
     let (Extension(peer), Known(how), _) = asked;
     let ask = Ask {
         command,
@@ -256,20 +266,7 @@ async fn carry_out(
         why: how.reason,
         dry_run: how.dry_run,
         volatile: how.volatile,
+        expected,
     };
-    let done = node.request(ask).await?;
-    let tag = match route {
-        Some(name) => generation_of(&node.view().await?, name),
-        None => Some(done.generation),
-    };
-    let mut response = Json(done).into_response();
-    if let Some(value) = tag.and_then(|generation| etag(generation).parse().ok()) {
-        response.headers_mut().insert(header::ETAG, value);
-    }
-    Ok(response)
-}
-
-fn generation_of(view: &View, route: &str) -> Option<Generation> {
-    let route = view.routes.iter().find(|r| r.name.as_str() == route)?;
-    Some(route.decision.generation)
+    Ok(Json(node.request(ask).await?))
 }

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::refusal::{Refused, invalid, unchanged};
 use super::wire::How;
 use crate::decide::Generation;
-use crate::engine::{Refusal, RefusalKind, View};
+use crate::engine::{CHANGED_MEANWHILE, Refusal, RefusalKind, View};
 
 /// The longest text an operator may leave in history.
 const LONGEST_REASON: usize = 1000;
@@ -90,36 +90,34 @@ pub(super) fn presentable(how: &How) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Honours `If-Match` (RFC 9110 §13.1.1): the change is made only while `current` is in force.
+/// Reads `If-Match` (RFC 9110 §13.1.1). Gives the generation that must still be in force when it is the change's turn;
+/// none when anything may be.
 pub(super) fn precondition(
     headers: &HeaderMap,
     current: Generation,
     view: &View,
-) -> Result<(), Refused> {
-    let mut given = headers.get_all(header::IF_MATCH).iter().peekable();
-    if given.peek().is_none() {
-        return Ok(());
-    }
-    let tag = etag(current);
-    let matches = given
-        .filter_map(|value| value.to_str().ok())
+) -> Result<Option<Generation>, Refused> {
+    let given = headers.get_all(header::IF_MATCH).iter();
+    let tags: Vec<&str> = given
+        .map(|value| value.to_str().unwrap_or("unreadable"))
         .flat_map(|value| value.split(','))
         .map(str::trim)
-        .any(|value| value == "*" || value == tag);
-    if matches {
-        return Ok(());
+        .collect();
+    if tags.is_empty() || tags.contains(&"*") {
+        return Ok(None);
     }
-    Err(Refused {
-        status: StatusCode::PRECONDITION_FAILED,
-        refusal: Box::new(Refusal {
-            code: "changed-meanwhile".into(),
-            kind: RefusalKind::Conflict,
-            what: "cannot make the change asked for".into(),
-            why: format!("If-Match does not name generation {current}, which is in force"),
-            in_force: unchanged(view),
-            hint: None,
-        }),
-    })
+    if tags.contains(&etag(current).as_str()) {
+        return Ok(Some(current));
+    }
+    let refusal = Refusal {
+        code: CHANGED_MEANWHILE.into(),
+        kind: RefusalKind::Conflict,
+        what: "cannot make the change asked for".into(),
+        why: format!("If-Match does not name generation {current}, which is in force"),
+        in_force: unchanged(view),
+        hint: None,
+    };
+    Err(refusal.into())
 }
 
 /// A generation as entity tag.

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use super::probing::Probed;
-use crate::engine::{Ask, Done, Entry, Refusal, View};
+use crate::engine::{Ask, Done, Entry, Expected, Refusal, View};
 use crate::store::HistoryFilter;
 use crate::topology::{DomainName, PoolName, RouteName};
 
@@ -55,4 +55,6 @@ pub struct Reload {
     pub dry_run: bool,
     /// Permit that an active or pinned pool, or more than a few zones, go.
     pub allow_removal: bool,
+    /// Refuse when something else is in force by then.
+    pub expected: Option<Expected>,
 }

@@ -22,6 +22,8 @@ pub struct Probed {
     pub target: DomainName,
     /// What came back.
     pub observation: Observation,
+    /// How long it took, in microseconds.
+    pub micros: u64,
     /// Which roots were trusted.
     pub trusted: String,
 }
@@ -59,6 +61,8 @@ pub async fn probe_route(
                     Probed {
                         pool: due.pool,
                         target: due.target,
+                        micros: u64::try_from(observation.duration().as_micros())
+                            .unwrap_or(u64::MAX),
                         observation,
                         trusted,
                     },

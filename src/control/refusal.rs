@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use super::near::nearest;
-use crate::engine::{Refusal, RefusalKind, View};
+use crate::engine::{CHANGED_MEANWHILE, Refusal, RefusalKind, View};
 
 /// A refusal with the HTTP status it is sent with.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub(super) struct Refused {
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Refused {
         let status = match refusal.kind {
+            // RFC 9110 §15.5.13
+            _ if refusal.code == CHANGED_MEANWHILE => StatusCode::PRECONDITION_FAILED,
             RefusalKind::NotFound => StatusCode::NOT_FOUND,
             RefusalKind::Invalid => StatusCode::BAD_REQUEST,
             RefusalKind::Conflict => StatusCode::CONFLICT,

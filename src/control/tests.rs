@@ -17,7 +17,9 @@ use super::fixture::{self, pool_name, route_name};
 use super::listener::Patience;
 use super::*;
 use crate::decide::{Generation, OverrideKey, Reason};
-use crate::engine::{Ask, Command, Done, Entry, Lifetime, Refusal, RefusalKind, RouteChange, View};
+use crate::engine::{
+    Ask, Command, Done, Entry, Expected, Lifetime, Refusal, RefusalKind, RouteChange, View,
+};
 use crate::store::HistoryFilter;
 use crate::topology::{DomainName, PoolName, RouteName};
 
@@ -383,7 +385,8 @@ async fn a_reload_says_whether_it_is_dry_and_may_remove() {
             author: me(),
             why: Some("look".into()),
             dry_run: true,
-            allow_removal: true
+            allow_removal: true,
+            expected: None,
         }]
     );
 }
@@ -574,6 +577,13 @@ async fn if_match_holds_a_change_to_what_was_looked_at() {
         let answer = site.ask("POST", path, current, "").await;
         assert_eq!(answer.status, 200, "{current}: {answer:?}");
     }
+    // Between this look and the engine's turn something may happen: the engine looks again.
+    site.ask("POST", path, "if-match: \"119\"\r\n", "").await;
+    let route = route_name("contoso");
+    assert_eq!(
+        site.last_asked().expected,
+        Some(Expected::Route(route, Generation(119)))
+    );
     // What concerns more than one route is held to the generation served.
     let drain = r#"{"for":"1h"}"#;
     let path = "/v1/pools/edgepool1/drain";

@@ -81,6 +81,7 @@ async fn reload(daemon: &Daemon) {
         why: None,
         dry_run: false,
         allow_removal: false,
+        expected: None,
     };
     match daemon.node().reload(asked).await {
         Ok(done) => {

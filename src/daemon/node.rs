@@ -102,6 +102,7 @@ impl ServedNode {
                 why: reload.why,
                 dry_run: reload.dry_run,
                 volatile: false,
+                expected: reload.expected,
             })
             .await;
         self.prober.retain(settings(&self.handle.configuration()));

@@ -31,6 +31,20 @@ pub struct Request {
     pub dry_run: bool,
     /// Accept that the change is lost at restart when the store cannot commit it.
     pub volatile: bool,
+    /// Refuse when something else is in force by the time it is this command's turn.
+    pub expected: Option<Expected>,
+}
+
+/// The code of a refusal because of [`Request::expected`].
+pub const CHANGED_MEANWHILE: &str = "changed-meanwhile";
+
+/// What whoever asks has looked at: the command is meant for no other state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// The generation of a route's last decision.
+    Route(RouteName, Generation),
+    /// The generation served.
+    Node(Generation),
 }
 
 /// What can be asked.

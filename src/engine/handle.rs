@@ -10,7 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::command::{Command, Done, Refusal, RefusalKind};
+use super::command::{Command, Done, Expected, Refusal, RefusalKind};
 use super::event::Event;
 use super::record::Entry;
 use super::view::View;
@@ -35,6 +35,8 @@ pub struct Ask {
     pub dry_run: bool,
     /// Accept that the change is lost at restart when the store cannot commit it.
     pub volatile: bool,
+    /// Refuse when something else is in force by then.
+    pub expected: Option<Expected>,
 }
 
 /// The answer to a command.

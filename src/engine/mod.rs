@@ -26,7 +26,10 @@ mod look;
 
 pub use alarm::{Alarm, AlarmKind, Severity};
 pub use clocks::Clock;
-pub use command::{Command, Done, Lifetime, Refusal, RefusalKind, Request, RequestId, RouteChange};
+pub use command::{
+    CHANGED_MEANWHILE, Command, Done, Expected, Lifetime, Refusal, RefusalKind, Request, RequestId,
+    RouteChange,
+};
 pub use core::Engine;
 pub use event::{BatchToken, Effect, Event, StoreFault};
 pub use handle::{Ask, Handle};

@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
-use super::command::{Command, Lifetime, Refusal, RefusalKind, Request};
+use super::command::{
+    CHANGED_MEANWHILE, Command, Expected, Lifetime, Refusal, RefusalKind, Request,
+};
 use super::core::{Engine, Triggers};
 use super::operate::triggers;
 use super::record::{Entry, EntryKind};
@@ -35,6 +37,7 @@ pub(super) struct Plan {
 impl Engine {
     /// Works out what a request changes.
     pub(super) fn plan(&self, request: &Request, now: Now) -> Result<Plan, Box<Refusal>> {
+        self.check_expected(request)?;
         match &request.command {
             Command::SetOverride {
                 key,
@@ -274,6 +277,34 @@ impl Engine {
         plan.triggers = triggers(&all, &Trigger::Observation);
         plan.accepts_state = true;
         Ok(plan)
+    }
+
+    fn check_expected(&self, request: &Request) -> Result<(), Box<Refusal>> {
+        let (wanted, is) = match &request.expected {
+            None => return Ok(()),
+            Some(Expected::Node(wanted)) => (*wanted, Some(self.zones.generation())),
+            Some(Expected::Route(route, wanted)) => {
+                let decision = self
+                    .routes
+                    .get(route)
+                    .and_then(|state| state.decision.as_ref());
+                (*wanted, decision.map(|decision| decision.generation))
+            }
+        };
+        if is == Some(wanted) {
+            return Ok(());
+        }
+        let why = match is {
+            Some(is) => format!("it was meant for generation {wanted}, but {is} is in force"),
+            None => format!("it was meant for generation {wanted}, which is not in force"),
+        };
+        Err(self.refuse(
+            request,
+            RefusalKind::Conflict,
+            CHANGED_MEANWHILE,
+            &why,
+            None,
+        ))
     }
 
     fn check_key(&self, request: &Request, key: &OverrideKey) -> Result<(), Box<Refusal>> {

@@ -265,6 +265,7 @@ impl<C: Core, P: Probing> Shell<C, P> {
             why: ask.why,
             dry_run: ask.dry_run,
             volatile: ask.volatile,
+            expected: ask.expected,
         })));
     }
 

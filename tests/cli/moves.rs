@@ -81,3 +81,22 @@ fn a_route_that_asks_gives_the_command_to_type() {
     site.say(&["failover", "contoso"]);
     assert_eq!(site.answered_pool(), "edgepool2");
 }
+
+#[test]
+fn a_change_meant_for_another_generation_is_not_made() {
+    let site = Site::start();
+    let generation =
+        site.json(&["route", "show", "contoso"])["route"]["decision"]["generation"].clone();
+    let failover = |tag: &str| {
+        let head = format!("if-match: \"{tag}\"\r\n");
+        site.http("POST", "/v1/routes/contoso/failover", &head)
+    };
+    let stale = failover("4711");
+    assert!(stale.starts_with("HTTP/1.1 412 "), "{stale}");
+    assert!(stale.contains("changed-meanwhile"), "{stale}");
+    assert_eq!(site.answered_pool(), "edgepool1");
+    let done = failover(&generation.to_string());
+    assert!(done.starts_with("HTTP/1.1 200 "), "{done}");
+    assert_eq!(site.answered_pool(), "edgepool2");
+    assert!(failover(&generation.to_string()).starts_with("HTTP/1.1 412 "));
+}

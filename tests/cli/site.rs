@@ -1,6 +1,8 @@
 //! A real server with two pools of its own on loopback, and the command line to operate it.
 
+use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
@@ -260,6 +262,17 @@ allow_nonstandard_port = true
             text(&output.stderr),
             std::fs::read_to_string(self.path("log")).unwrap_or_default()
         );
+    }
+
+    /// A request without a body, as a program sends it, and the whole response.
+    pub(crate) fn http(&self, method: &str, path: &str, headers: &str) -> String {
+        let mut stream = UnixStream::connect(self.path("control.sock")).unwrap();
+        let request =
+            format!("{method} {path} HTTP/1.1\r\nhost: x\r\n{headers}content-length: 0\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).unwrap();
+        response
     }
 
     /// The pool in front in the answers that partners get now. SRV and A agree, once both are asked between two changes.

@@ -284,6 +284,7 @@ impl World {
             why: why.map(str::to_owned),
             dry_run,
             volatile,
+            expected: None,
         };
         self.put(
             Duration::ZERO,

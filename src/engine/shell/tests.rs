@@ -198,6 +198,7 @@ impl Running {
             why: None,
             dry_run: false,
             volatile: false,
+            expected: None,
         };
         self.handle.request(ask).await
     }
@@ -212,6 +213,7 @@ impl Running {
                 why: None,
                 dry_run: false,
                 volatile: false,
+                expected: None,
             };
             drop(handle.request(ask).await);
         });
