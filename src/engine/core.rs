@@ -179,11 +179,13 @@ impl Engine {
         self.zones.clone()
     }
 
-    /// Takes the last batch for a clean stop: whatever waits to be stored.
+    /// The last batch, for a clean stop: what waits to be stored, and the numbers that were reserved and not
+    /// used. Nothing may be handled after it.
     pub fn finish(&mut self) -> Option<Batch> {
-        self.journal
-            .next(|| BatchToken(u64::MAX), self.last.mono + LOOK_ROUND)
-            .map(|(_, batch)| batch)
+        if let Some(used) = self.numbers.used() {
+            self.journal.reserve(used);
+        }
+        self.journal.rest()
     }
 
     /// Whether the first zones have been published.

@@ -110,6 +110,12 @@ impl Journal {
         Some((token, batch))
     }
 
+    /// Everything that waits, for a clean stop; what is under way is with the store already.
+    pub(super) fn rest(&mut self) -> Option<Batch> {
+        let rest = std::mem::take(&mut self.waiting);
+        (!rest.is_empty()).then_some(rest)
+    }
+
     /// Whether this token is the journal's; then the batch is done with. Returns the reservation committed.
     pub(super) fn stored(&mut self, token: BatchToken) -> Option<Option<Reservation>> {
         let (_, batch) = self.under_way.take_if(|(mine, _)| *mine == token)?;

@@ -43,6 +43,16 @@ impl Numbers {
         self.generation
     }
 
+    /// The bounds as far as they have been used: what a clean stop leaves behind. None where the store has
+    /// granted nothing, or nothing has been used.
+    pub(super) fn used(&self) -> Option<Reservation> {
+        self.upto?;
+        Some(Reservation {
+            generation: self.generation,
+            serial: self.serial?.0,
+        })
+    }
+
     /// Whether it is time to extend the reservation.
     pub(super) fn is_short(&self) -> bool {
         let Some(upto) = self.upto.filter(|_| !self.borrowed) else {
@@ -230,6 +240,17 @@ mod tests {
         assert!(numbers.is_short());
         let upto = grant(&mut numbers, 1_000);
         assert!(upto.generation > generation && !numbers.is_short());
+    }
+
+    #[test]
+    fn a_clean_stop_leaves_no_gap() {
+        let mut first = Numbers::after(None);
+        grant(&mut first, 1_000);
+        let (generation, serial) = take(&mut first, 1_000).unwrap();
+        let mut second = Numbers::after(first.used());
+        grant(&mut second, 1_000);
+        let next = take(&mut second, 1_000).unwrap();
+        assert_eq!(next, (Generation(generation.0 + 1), Serial(serial.0 + 1)));
     }
 
     #[test]
