@@ -68,12 +68,29 @@ fn asks(failure: &Failure) -> bool {
 
 /// On a terminal the name may be typed; elsewhere the refusal stands.
 fn confirmed(session: &Session, name: &str, failure: &Failure) -> bool {
-    let mut input = std::io::stdin().lock();
     if session.json || !std::io::stdin().is_terminal() {
         return false;
     }
     session.talk(&failure.render(session.paint));
     session.talk(&format!("type {name} to do it all the same: "));
+    is_typed(name, &mut std::io::stdin().lock())
+}
+
+fn is_typed(name: &str, input: &mut impl BufRead) -> bool {
     let mut line = String::new();
     input.read_line(&mut line).is_ok() && line.trim() == name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_name_itself_confirms() {
+        let typed = |text: &str| is_typed("edgepool1", &mut text.as_bytes());
+        assert!(typed("edgepool1\n") && typed(" edgepool1 \n"));
+        assert!(
+            !typed("") && !typed("\n") && !typed("y\n") && !typed("yes\n") && !typed("edgepool\n")
+        );
+    }
 }

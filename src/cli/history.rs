@@ -65,9 +65,12 @@ impl History {
                     continue;
                 }
                 newest = newest.max(entry.at);
-                match session.json {
+                let read = match session.json {
                     true => session.print(&format!("{text}\n")),
                     false => session.print(&line(entry, 0, session.paint)),
+                };
+                if !read {
+                    return Ok(ExitCode::SUCCESS);
                 }
             }
             std::thread::sleep(FOLLOW);

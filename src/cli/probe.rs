@@ -44,10 +44,7 @@ impl Probe {
             Some(file) => self.without_server(file)?,
             None => self.by_the_server(session)?,
         };
-        match session.json {
-            true => session.print_json(&probed),
-            false => session.print(&screen(&probed, session.paint)),
-        }
+        session.say(&probed, || screen(&probed, session.paint));
         let reached = |one: &Probed| one.observation.result == ProbeResult::Reached;
         Ok(match probed.iter().all(reached) {
             true => ExitCode::SUCCESS,

@@ -15,6 +15,9 @@ use super::table::{Cell, Table};
 use crate::control::Explanation;
 use crate::engine::View;
 
+/// A provider's route has thousands.
+const NAMES_SHOWN: usize = 24;
+
 /// Look at routes: where they point, and why.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Route {
@@ -107,7 +110,7 @@ pub(super) fn show(it: &Explanation, paint: Paint) -> String {
     out.push_str(&table.render(paint));
     out.push('\n');
     let mut names = Table::headed(["steered name", "records", "zone"]);
-    for owner in &route.owners {
+    for owner in route.owners.iter().take(NAMES_SHOWN) {
         let records = match owner.service {
             Some(_) => "SRV",
             None => "A/AAAA",
@@ -119,5 +122,9 @@ pub(super) fn show(it: &Explanation, paint: Paint) -> String {
         ]);
     }
     out.push_str(&names.render(paint));
+    let hidden = route.owners.len().saturating_sub(NAMES_SHOWN);
+    if hidden > 0 {
+        out.push_str(&format!("  and {hidden} more; --json has all\n"));
+    }
     out
 }

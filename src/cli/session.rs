@@ -2,6 +2,7 @@
 //!
 //! In: global options. Out: answers on stdout, talk on stderr. A pipe that was closed is no fault.
 
+use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -37,23 +38,27 @@ impl Session {
         render: impl FnOnce(&T, Paint) -> String,
     ) -> Result<ExitCode, Failure> {
         let value: T = self.client.read(reply)?;
-        match self.json {
-            true => self.print_json(&value),
-            false => self.print(&render(&value, self.paint)),
-        }
+        self.say(&value, || render(&value, self.paint));
         Ok(ExitCode::SUCCESS)
     }
 
-    pub(super) fn print_json(&self, value: &impl Serialize) {
-        // The values come from JSON; they go back to it.
-        if let Ok(text) = serde_json::to_string_pretty(value) {
-            self.print(&format!("{text}\n"));
+    /// The answer as JSON or as text, as it is wanted. False when nobody reads it any more.
+    pub(super) fn say(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> bool {
+        match self.json {
+            true => self.print_json(value),
+            false => self.print(&text()),
         }
     }
 
-    /// The answer.
-    pub(super) fn print(&self, text: &str) {
-        write_to(&mut std::io::stdout().lock(), text);
+    /// The answer as JSON. False when nobody reads it any more.
+    pub(super) fn print_json(&self, value: &impl Serialize) -> bool {
+        // The values come from JSON; they go back to it.
+        serde_json::to_string_pretty(value).is_ok_and(|text| self.print(&format!("{text}\n")))
+    }
+
+    /// The answer. False when nobody reads it any more.
+    pub(super) fn print(&self, text: &str) -> bool {
+        write_to(&mut std::io::stdout().lock(), text)
     }
 
     /// The talk.
@@ -74,14 +79,32 @@ pub(super) fn report(failure: &Failure, json: bool) {
 }
 
 pub(super) fn paint_for(terminal: bool) -> Paint {
-    // https://no-color.org: set and not empty.
-    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     Paint {
-        colour: terminal && !refused,
+        colour: colours(terminal, std::env::var_os("NO_COLOR")),
     }
 }
 
-fn write_to(to: &mut impl Write, text: &str) {
-    // Whoever closed the pipe has read enough.
-    let _ = to.write_all(text.as_bytes()).and_then(|()| to.flush());
+/// Only on a terminal, and not where `NO_COLOR` is set and not empty (no-color.org).
+fn colours(terminal: bool, no_color: Option<OsString>) -> bool {
+    terminal && no_color.is_none_or(|value| value.is_empty())
+}
+
+/// Whoever closed the pipe has read enough: that is no fault, but going on would be.
+fn write_to(to: &mut impl Write, text: &str) -> bool {
+    to.write_all(text.as_bytes())
+        .and_then(|()| to.flush())
+        .is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colour_is_for_terminals_and_never_with_no_color() {
+        assert!(colours(true, None));
+        assert!(colours(true, Some("".into())));
+        assert!(!colours(true, Some("1".into())));
+        assert!(!colours(false, None));
+    }
 }

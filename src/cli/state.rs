@@ -97,13 +97,14 @@ fn backup(session: &Session, file: &Path, state: Option<&Path>) -> Result<ExitCo
     };
     match copied {
         Ok(bytes) => {
-            match session.json {
-                true => session.print_json(&serde_json::json!({ "file": file, "bytes": bytes })),
-                false => session.print(&format!(
-                    "{} has the copy ({bytes} bytes)\n",
+            let json = serde_json::json!({ "file": file, "bytes": bytes });
+            session.say(&json, || {
+                format!(
+                    "{} has the copy ({bytes} bytes)
+",
                     file.display()
-                )),
-            }
+                )
+            });
             Ok(ExitCode::SUCCESS)
         }
         Err(failure) => {
@@ -147,17 +148,14 @@ fn restore(
     };
     match store::restore(&directory, file, now()) {
         Ok(()) => {
-            let text = format!(
-                "{} is restored from {}; after the start, look at `repoint status` and type `repoint state accept`\n",
-                directory.display(),
-                file.display()
-            );
-            match session.json {
-                true => {
-                    session.print_json(&serde_json::json!({ "state": directory, "from": file }));
-                }
-                false => session.print(&text),
-            }
+            let json = serde_json::json!({ "state": directory, "from": file });
+            session.say(&json, || {
+                format!(
+                    "{} is restored from {}; after the start, look at `repoint status` and type `repoint state accept`\n",
+                    directory.display(),
+                    file.display()
+                )
+            });
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => Err(told(&error.to_string())),

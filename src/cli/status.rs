@@ -58,19 +58,22 @@ fn check(session: &Session) -> ExitCode {
         .and_then(|reply| session.client.read::<View>(&reply));
     let (code, line) = match view {
         Ok(view) => check_line(&view),
-        Err(failure) => {
-            let text = failure.render(Paint { colour: false });
-            let first = text.lines().next().unwrap_or_default();
-            match &failure {
-                Failure::NoAnswer { forbidden, .. } if !forbidden => {
-                    (2, format!("REPOINT CRITICAL: {first}"))
-                }
-                _ => (3, format!("REPOINT UNKNOWN: {first}")),
-            }
-        }
+        Err(failure) => failed_line(&failure),
     };
     session.print(&format!("{line}\n"));
     code.into()
+}
+
+/// A server that does not answer is critical; that this user may not ask it, says nothing of the server.
+fn failed_line(failure: &Failure) -> (u8, String) {
+    let text = failure.render(Paint { colour: false });
+    let first = text.lines().next().unwrap_or_default();
+    match failure {
+        Failure::NoAnswer {
+            forbidden: false, ..
+        } => (2, format!("REPOINT CRITICAL: {first}")),
+        _ => (3, format!("REPOINT UNKNOWN: {first}")),
+    }
 }
 
 /// The line of `--check` and its exit code: the worst alarm, how many others, and figures to plot.
@@ -118,36 +121,50 @@ pub(super) fn check_line(view: &View) -> (u8, String) {
 }
 
 fn watch(session: &Session) -> Result<ExitCode, Failure> {
-    let terminal = std::io::stdout().is_terminal();
-    let mut shown: Option<String> = None;
+    let terminal = std::io::stdout().is_terminal() && !session.json;
+    let mut shown: Option<View> = None;
     loop {
         let reply = session.client.get("/v1/status");
-        let view = reply.and_then(|reply| session.client.read::<View>(&reply));
-        match view {
+        let read = match reply.and_then(|reply| session.client.read::<View>(&reply)) {
+            // Home, then clear what an earlier screen left below.
             Ok(view) if terminal => {
-                // Home, then clear what an earlier screen left below.
-                session.print(&format!("\x1b[H\x1b[2J{}", screen(&view, session.paint)));
+                session.print(&format!("\x1b[H\x1b[2J{}", screen(&view, session.paint)))
             }
+            Ok(view) if shown.as_ref().is_some_and(|shown| same(shown, &view)) => true,
             Ok(view) => {
-                // On a pipe only what changed, told by everything that does not move with the clock.
-                let mut still = view.clone();
-                still.at = still.started;
-                let text = screen(&still, Paint { colour: false });
-                if shown.as_ref() != Some(&text) {
-                    session.print(&screen(&view, session.paint));
-                    shown = Some(text);
-                }
+                let read = session.say(&view, || screen(&view, session.paint));
+                shown = Some(view);
+                read
             }
             Err(failure) if failure.code() == NO_ANSWER => {
                 if terminal {
                     session.print("\x1b[H\x1b[2J");
                 }
                 session.talk(&failure.render(session.paint));
+                true
             }
             Err(failure) => return Err(failure),
+        };
+        if !read {
+            return Ok(ExitCode::SUCCESS);
         }
         std::thread::sleep(WATCH);
     }
+}
+
+/// On a pipe only what changed is worth a new screen: decisions, verdicts, overrides, alarms; not the clock.
+fn same(shown: &View, view: &View) -> bool {
+    let verdicts = |view: &View| -> Vec<_> {
+        let pools = view.routes.iter().flat_map(|route| &route.pools);
+        pools
+            .map(|pool| (pool.health.verdict, pool.drained))
+            .collect()
+    };
+    shown.generation == view.generation
+        && shown.alarms == view.alarms
+        && shown.overrides == view.overrides
+        && shown.blind == view.blind
+        && verdicts(shown) == verdicts(view)
 }
 
 /// The whole screen.
@@ -327,4 +344,28 @@ fn describe(value: &Override) -> String {
 /// The operator's words in quotation marks; nothing when there are none.
 pub(super) fn quoted(text: Option<&str>) -> String {
     text.map(|text| format!("\"{text}\"")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::failure::Fault;
+
+    #[test]
+    fn who_may_not_ask_does_not_call_the_server_dead() {
+        let line = |forbidden| {
+            failed_line(&Failure::NoAnswer {
+                fault: Fault {
+                    what: "cannot ask the server".into(),
+                    why: "why".into(),
+                    in_force: "nothing was asked".into(),
+                    hint: None,
+                },
+                forbidden,
+            })
+        };
+        let text = "cannot ask the server: why";
+        assert_eq!(line(false), (2, format!("REPOINT CRITICAL: {text}")));
+        assert_eq!(line(true), (3, format!("REPOINT UNKNOWN: {text}")));
+    }
 }

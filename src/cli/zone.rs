@@ -55,10 +55,8 @@ fn text(
         .client
         .get(&format!("/v1/zones/{}/{what}", segment(apex)))?;
     let text = reply.text();
-    match session.json {
-        true => session.print_json(&serde_json::json!({ "apex": apex, what: text })),
-        false => session.print(&render(&text, session.paint)),
-    }
+    let json = serde_json::json!({ "apex": apex, what: text });
+    session.say(&json, || render(&text, session.paint));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -82,7 +82,8 @@ pub struct RouteView {
     /// What would change next and why it does not: one sentence each, in order of precedence.
     pub held_by: Vec<String>,
     /// The longest time from the failure of a silent pool to the decision, over the route's required
-    /// services; the first term of what a partner waits.
+    /// services; the first term of what a partner waits. In seconds, as JSON.
+    #[serde(rename = "detection_seconds", with = "seconds")]
     pub detection: Duration,
     /// The steered owner names with the zone each lies in.
     pub owners: Vec<OwnerView>,
@@ -166,4 +167,20 @@ pub struct ZoneView {
     pub serial: u32,
     /// How many RRsets it has.
     pub rrsets: usize,
+}
+
+mod seconds {
+    //! Durations as seconds with a fraction.
+
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_f64(value.as_secs_f64())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        Duration::try_from_secs_f64(f64::deserialize(from)?).map_err(D::Error::custom)
+    }
 }

@@ -1,5 +1,7 @@
 //! Looking: views, zones, history, probes, and what a monitoring system gets.
 
+use std::io::{BufRead, BufReader};
+
 use crate::site::{Site, repoint, text};
 
 #[test]
@@ -162,4 +164,30 @@ fn a_server_that_is_not_there_is_told_from_a_refusal() {
     let output = repoint(&socket, &["status", "--check"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stdout).starts_with("REPOINT CRITICAL: "));
+}
+
+#[test]
+fn what_is_followed_and_watched_goes_on_until_nobody_reads() {
+    let site = Site::start();
+    let mut follow = site.spawn(&["history", "--follow", "--limit", "1"]);
+    let mut watch = site.spawn(&["status", "--watch"]);
+    let mut screens = BufReader::new(watch.stdout.take().unwrap()).lines();
+    // The first screen is there before anything changes.
+    assert!(screens.next().unwrap().unwrap().starts_with("repoint "));
+    site.say(&["freeze", "contoso", "--for", "1h", "--reason", "now"]);
+    let mut entries = BufReader::new(follow.stdout.take().unwrap()).lines();
+    assert!(entries.any(|line| line.unwrap().contains("freeze of route contoso set")));
+    assert!(screens.any(|line| line.unwrap().contains("frozen")));
+    // Both write again, find the pipe closed, and end well.
+    drop((entries, screens));
+    site.until("both have ended", |site| {
+        site.say(&["unfreeze", "contoso"]);
+        site.say(&["freeze", "contoso", "--for", "1h"]);
+        let ended = (follow.try_wait().unwrap(), watch.try_wait().unwrap());
+        let (Some(follow), Some(watch)) = ended else {
+            return None;
+        };
+        assert!(follow.success() && watch.success());
+        Some(())
+    });
 }

@@ -228,6 +228,18 @@ allow_nonstandard_port = true
         repoint(&self.path("control.sock"), arguments)
     }
 
+    /// Starts a command that goes on.
+    pub(crate) fn spawn(&self, arguments: &[&str]) -> Child {
+        Command::new(env!("CARGO_BIN_EXE_repoint"))
+            .args(arguments)
+            .env("REPOINT_SOCKET", self.path("control.sock"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    }
+
     /// Runs a command that succeeds, and gives what it says.
     pub(crate) fn say(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
