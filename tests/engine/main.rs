@@ -5,8 +5,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod network;
+mod promises;
 mod purity;
 mod scenario;
 mod served;
 mod setup;
+mod simulation;
+mod truth;
 mod world;

@@ -31,11 +31,11 @@ pub(crate) enum StoreMood {
     Well,
     /// Takes so long for every batch, one after the other.
     Slow(Duration),
-    /// Says no.
+    /// Says no to every batch; what it has can be read.
     Failing,
     /// Says nothing until it is well again.
     Hung,
-    /// Cannot even be opened: a process that begins now has no memory at all.
+    /// Cannot even be read: a process that begins now has no memory, and none of its batches is ever committed.
     Dead,
 }
 
@@ -150,6 +150,9 @@ pub(crate) struct World {
     pub(crate) network: Network,
     pub(crate) disk: Disk,
     mood: StoreMood,
+    mood_since: i64,
+    /// The running process found no store and never will.
+    never: bool,
     writing: VecDeque<Writing>,
     queue: BinaryHeap<Reverse<Due>>,
     next_number: u64,
@@ -175,6 +178,8 @@ impl World {
             network: Network::new(Wall::from_millis(BEGAN)),
             disk: Disk::default(),
             mood: StoreMood::Well,
+            mood_since: 0,
+            never: false,
             writing: VecDeque::new(),
             queue: BinaryHeap::new(),
             next_number: 0,
@@ -206,10 +211,34 @@ impl World {
     pub(crate) fn store(&mut self, mood: StoreMood) {
         let hung = self.mood == StoreMood::Hung;
         self.mood = mood;
+        self.mood_since = self.at;
         if hung {
             // What hung is carried out now, in order.
             self.disk_next();
         }
+    }
+
+    /// How long the store has been well.
+    pub(crate) fn store_well_for(&self) -> Duration {
+        match self.mood {
+            StoreMood::Well => {
+                Duration::from_micros(u64::try_from(self.at - self.mood_since).unwrap())
+            }
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// Whether a process that begins now finds nothing on its disk.
+    pub(crate) fn cannot_read_its_disk(&self) -> bool {
+        self.mood == StoreMood::Dead
+    }
+
+    /// Whether a process that begins now has to take numbers without a store's consent.
+    pub(crate) fn has_no_store(&self) -> bool {
+        matches!(
+            self.mood,
+            StoreMood::Dead | StoreMood::Hung | StoreMood::Failing
+        ) || matches!(self.mood, StoreMood::Slow(time) if time > Duration::from_secs(1))
     }
 
     /// Begins a process from what is on the disk.
@@ -217,13 +246,19 @@ impl World {
         assert!(self.engine.is_none(), "a process runs already");
         self.run += 1;
         self.process_began = self.at;
-        let mut remembered = self.disk.recall();
-        if self.mood == StoreMood::Dead {
-            remembered = Remembered {
+        self.never = self.mood == StoreMood::Dead;
+        let remembered = match self.mood {
+            StoreMood::Dead => Remembered {
+                doubt: Some("the state directory cannot be read".into()),
                 unavailable: Some("no such device".into()),
                 ..Remembered::default()
-            };
-        }
+            },
+            StoreMood::Failing => Remembered {
+                unavailable: Some("disk full".into()),
+                ..self.disk.recall()
+            },
+            _ => self.disk.recall(),
+        };
         let now = self.now();
         let (engine, effects) = Engine::new(
             self.configuration.clone(),
@@ -251,7 +286,7 @@ impl World {
         let Some(mut engine) = self.engine.take() else {
             return happened;
         };
-        if matches!(self.mood, StoreMood::Well | StoreMood::Slow(_)) {
+        if matches!(self.mood, StoreMood::Well | StoreMood::Slow(_)) && !self.never {
             let writing = std::mem::take(&mut self.writing);
             for batch in writing
                 .into_iter()
@@ -425,6 +460,7 @@ impl World {
             return;
         };
         let result = match self.mood {
+            _ if self.never => Err(StoreFault::Failed("no such device".into())),
             StoreMood::Failing | StoreMood::Dead => Err(StoreFault::Failed("disk full".into())),
             _ => {
                 self.disk.commit(&done.batch);
