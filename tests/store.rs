@@ -336,6 +336,23 @@ async fn a_database_that_is_gone_is_lost_state_and_not_a_first_start() {
 }
 
 #[tokio::test]
+async fn a_first_start_that_was_killed_is_still_a_first_start() {
+    let dir = tempfile::tempdir().unwrap();
+    for (file, bytes) in [
+        ("repoint.db", 0),
+        ("repoint.db-wal", 32),
+        ("repoint.db-journal", 512),
+    ] {
+        fs::write(dir.path().join(file), vec![0; bytes]).unwrap();
+    }
+    let (store, remembered) = open(dir.path());
+    assert_eq!(remembered, Remembered::default());
+    commit(&store, pin(1)).await.unwrap();
+    drop(store);
+    assert_eq!(pinned(&open(dir.path()).1).len(), 1);
+}
+
+#[tokio::test]
 async fn rows_that_cannot_be_understood_are_left_out_and_doubted() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = open(dir.path());

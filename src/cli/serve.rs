@@ -3,12 +3,15 @@
 //! In: the configuration file's path. Out: answers to partners until a signal ends it; a log on stderr.
 //! Never here: the parts; `daemon` joins them.
 
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use tokio::runtime::Builder;
+
 use super::moment::now;
 use crate::config::LogSettings;
-use crate::daemon::{self, Daemon, Paths, Signals};
+use crate::daemon::{self, Chosen, Daemon, Paths, Signals};
 use crate::serve::Listeners;
 
 /// The end of the usage kind: nothing to serve with.
@@ -50,24 +53,7 @@ impl Serve {
             tracing::error!("{error}; binding sockets of our own");
             Listeners::default()
         });
-        let mut runtime = tokio::runtime::Builder::new_multi_thread();
-        if let Some(workers) = chosen.configuration.server.workers {
-            runtime.worker_threads(usize::try_from(workers).unwrap_or(1).max(1));
-        }
-        let served = runtime.enable_all().build().and_then(|runtime| {
-            let result = runtime.block_on(async {
-                let signals = Signals::listen()?;
-                let daemon = Daemon::start(chosen, inherited)
-                    .await
-                    .map_err(std::io::Error::other)?;
-                daemon::supervise(daemon, signals).await;
-                Ok(())
-            });
-            // A disk that hangs must not keep the process from ending.
-            runtime.shutdown_background();
-            result
-        });
-        match served {
+        match serve(chosen, inherited) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 tracing::error!("{error}");
@@ -75,4 +61,29 @@ impl Serve {
             }
         }
     }
+}
+
+/// Two runtimes: one for partners alone, one for everything else.
+fn serve(chosen: Chosen, inherited: Listeners) -> io::Result<()> {
+    let mut answers = Builder::new_multi_thread();
+    if let Some(workers) = chosen.configuration.server.workers {
+        answers.worker_threads(usize::try_from(workers).unwrap_or(1).max(1));
+    }
+    let answers = answers.thread_name("answers").enable_all().build()?;
+    let rest = Builder::new_multi_thread()
+        .thread_name("repoint")
+        .enable_all()
+        .build()?;
+    let result = rest.block_on(async {
+        let signals = Signals::listen()?;
+        let daemon = Daemon::start(chosen, inherited, answers.handle())
+            .await
+            .map_err(io::Error::other)?;
+        daemon::supervise(daemon, signals).await;
+        Ok(())
+    });
+    // A disk that hangs must not keep the process from ending.
+    rest.shutdown_background();
+    answers.shutdown_background();
+    result
 }

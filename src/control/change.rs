@@ -179,6 +179,8 @@ pub(super) async fn undrain_target(
 pub(super) async fn accept_state(
     State(node): AnyNode,
     asked: Asked,
+    // Read although it says nothing: closing a connection with something unread in it resets the answer.
+    Body(Nothing {}): Body<Nothing>,
 ) -> Result<Json<Done>, Refused> {
     let (_, expected) = view_for_change(&node, &asked).await?;
     carry_out(&node, Command::AcceptState, asked, expected).await
@@ -186,6 +188,7 @@ pub(super) async fn accept_state(
 
 pub(super) async fn check_configuration(
     State(node): AnyNode,
+    Body(Nothing {}): Body<Nothing>,
 ) -> Result<Json<Vec<String>>, Refused> {
     Ok(Json(node.check_configuration().await?))
 }

@@ -15,7 +15,7 @@ use crate::config::ServerSettings;
 use crate::control::{self, ListenError, Listener};
 
 /// How soon a socket that could not be opened is tried again.
-const AGAIN: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// The control interface at work, or being tried.
 #[derive(Debug)]

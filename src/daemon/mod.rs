@@ -14,6 +14,7 @@ mod start;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime;
 use tokio::task::JoinHandle;
 
 pub use log::begin_log;
@@ -63,8 +64,13 @@ pub enum DaemonError {
 
 impl Daemon {
     /// Starts everything. Answers are given when this returns; commands are taken too, or the log says why not.
-    /// `inherited` are sockets that the service manager handed over.
-    pub async fn start(chosen: Chosen, inherited: Listeners) -> Result<Daemon, DaemonError> {
+    /// `inherited` are sockets that the service manager handed over. Partners are answered on the runtime `answers`, so
+    /// that no handshake, reload or request of an operator keeps a query waiting for a thread.
+    pub async fn start(
+        chosen: Chosen,
+        inherited: Listeners,
+        answers: &runtime::Handle,
+    ) -> Result<Daemon, DaemonError> {
         let configuration = Arc::clone(&chosen.configuration);
         let clock = Clock::new();
         let prober = Arc::new(prober(&chosen, clock).map_err(DaemonError::Prober)?);
@@ -82,8 +88,11 @@ impl Daemon {
             .with(&configuration.server.listen)
             .map_err(DaemonError::Listen)?;
         let addresses = listeners.udp_addresses();
-        let serving = serve::start(listeners, handle.zones(), TcpLimits::default())
-            .map_err(DaemonError::Sockets)?;
+        let serving = {
+            let _inside = answers.enter();
+            serve::start(listeners, handle.zones(), TcpLimits::default())
+                .map_err(DaemonError::Sockets)?
+        };
         for address in addresses {
             tracing::info!("answering on {address}");
         }

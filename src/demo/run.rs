@@ -291,7 +291,12 @@ async fn start_server(options: &Options, directory: &Path, ca: &[u8]) -> Result<
         state: None,
     };
     let chosen = daemon::choose(paths, Clock::new().now().wall)?;
-    Ok(Daemon::start(chosen, Listeners::default()).await?)
+    Ok(Daemon::start(
+        chosen,
+        Listeners::default(),
+        &tokio::runtime::Handle::current(),
+    )
+    .await?)
 }
 
 fn configuration_text(options: &Options, directory: &Path) -> String {

@@ -83,7 +83,8 @@ impl Directory {
         self.path.join(DATABASE)
     }
 
-    /// Whether a repoint has used this directory before, going by anything but the database itself.
+    /// Whether a repoint has remembered something here before, going by anything but the database itself. The log
+    /// beside an empty database is no sign of it: a first start that was killed leaves one.
     pub(super) fn has_traces(&self) -> bool {
         let Ok(entries) = fs::read_dir(&self.path) else {
             return false;
@@ -91,10 +92,7 @@ impl Directory {
         entries.flatten().any(|entry| {
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            name == ACCEPTED
-                || name == RESERVED
-                || name.starts_with("repoint.db-")
-                || name.starts_with("repoint.db.")
+            name == ACCEPTED || name == RESERVED || name.starts_with("repoint.db.")
         })
     }
 

@@ -62,3 +62,23 @@ fn what_was_decided_while_the_disk_hung_is_remembered_when_it_is_back() {
         "no restart goes back by itself"
     );
 }
+
+#[test]
+fn without_any_state_directory_it_answers_alarms_and_takes_what_may_be_lost() {
+    let text = configuration(&Pools::new(), &names(1), 30)
+        .replace("state = \"state\"", "state = \"file/state\"");
+    let place = Place::new(&text);
+    std::fs::write(place.file("file"), "in the way").unwrap();
+    let server = place.start();
+    assert_eq!(server.active("route1"), "pool1");
+    let alarms = server.alarms();
+    assert!(alarms.contains(&"store-failing".to_owned()), "{alarms:?}");
+    let (code, refusal) = server.pin("route1", "pool2", "");
+    assert_eq!(
+        (code, &refusal["code"]),
+        (503, &json!("store-failing")),
+        "{refusal}"
+    );
+    assert_eq!(server.pin("route1", "pool2", "?volatile=true").0, 200);
+    assert_eq!(server.active("route1"), "pool2");
+}

@@ -26,6 +26,15 @@ fn every_acknowledged_pin_is_in_force_after_kill_9() {
     let mut total = 0;
     let mut longest = Duration::ZERO;
     for round in 1..=rounds {
+        // Now and then also in the middle of a start.
+        let mut early = place.begin(place.command());
+        let life = Duration::from_micros(rand::rng().random_range(0..30_000));
+        let end = Instant::now() + life;
+        while Instant::now() < end {
+            std::hint::spin_loop();
+        }
+        early.kill_9();
+
         let began = Instant::now();
         let mut server = place.begin(place.command());
         server.address = server.answering();

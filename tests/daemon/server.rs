@@ -356,12 +356,13 @@ pub(crate) fn request(
     } else {
         body.to_string()
     };
-    write!(
-        stream,
+    // At one stroke: an answer that needs no body may come, and the connection end, before the body is sent.
+    let text = format!(
         "{method} {path} HTTP/1.1\r\nhost: repoint\r\nconnection: close\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
-    )?;
+    );
+    stream.write_all(text.as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let cut = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
