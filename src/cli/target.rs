@@ -14,7 +14,9 @@ use super::table::{Cell, Table};
 use crate::clock::Wall;
 use crate::control::{TargetView, nearest};
 
-/// Look at targets, and take single ones out of use. TARGET is a host name, or POOL/TARGET where two pools have it.
+/// Look at targets, and take single ones out of use
+///
+/// A target is named by its host name, or as POOL/TARGET where two pools have it.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Target {
     /// One line per target

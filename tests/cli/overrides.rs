@@ -222,3 +222,58 @@ fn an_override_without_a_length_is_wrong_usage_with_help() {
             .is_empty()
     );
 }
+
+#[test]
+fn a_pool_that_is_never_to_be_used_leaves_the_answers() {
+    let site = Site::start();
+    let said = site.say(&["pool", "drain", "edgepool1", "--never", "--for", "1h"]);
+    assert!(
+        said.contains("before: 1. edgepool1, 2. edgepool2"),
+        "{said}"
+    );
+    assert_eq!(site.answered_pool(), "edgepool2");
+    let zone = site.say(&["zone", "show", "_xmpp-server._tcp.contoso.com"]);
+    assert!(
+        zone.contains("edge2.contoso.com.") && !zone.contains("edge1"),
+        "{zone}"
+    );
+    site.say(&["pool", "undrain", "edgepool1"]);
+    let zone = site.say(&["zone", "show", "_xmpp-server._tcp.contoso.com"]);
+    assert!(zone.contains("edge1.contoso.com."), "{zone}");
+}
+
+#[test]
+fn many_commands_at_one_time_are_each_answered_and_all_in_force() {
+    let site = Site::start();
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let pin = |number: usize| {
+            let pool = if number.is_multiple_of(2) {
+                "edgepool1"
+            } else {
+                "edgepool2"
+            };
+            let reason = format!("number {number}");
+            let site = &site;
+            scope.spawn(move || {
+                site.json(&["pin", "contoso", pool, "--for", "1h", "--reason", &reason])
+            })
+        };
+        let all: Vec<_> = (0..20).map(pin).collect();
+        all.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    assert_eq!(answers.len(), 20);
+    let view = site.json(&["status"]);
+    assert_eq!(
+        site.answered_pool(),
+        view["overrides"][0]["pool"].as_str().unwrap()
+    );
+    site.until("each is in history", |site| {
+        let history = site.json(&["history", "--limit", "1000"]);
+        let entries = history.as_array().unwrap();
+        let pins = entries.iter().filter(|entry| {
+            let why = entry["why"].as_str().unwrap_or_default();
+            entry["kind"] == "override" && why.starts_with("number ")
+        });
+        (pins.count() == 20).then_some(())
+    });
+}

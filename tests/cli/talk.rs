@@ -9,6 +9,7 @@ fn alone(arguments: &[&str]) -> std::process::Output {
 /// Every command there is, with its nouns' verbs.
 const COMMANDS: &[&[&str]] = &[
     &["serve"],
+    &["demo"],
     &["status"],
     &["route", "list"],
     &["route", "show"],
