@@ -149,6 +149,45 @@ fn a_file_that_includes_itself_is_refused() {
     );
 }
 
+/// Each level doubles the files to read: without a bound of the total this never ends.
+#[test]
+fn files_that_include_each_other_twice_are_refused_before_they_are_read_without_end() {
+    let mut reads = 0;
+    let mut load = |_: Include<'_>| {
+        reads += 1;
+        assert!(reads <= 1000, "read without end");
+        Ok(Included {
+            file: "itself".to_owned(),
+            octets: b"$INCLUDE itself\n$INCLUDE itself\n".to_vec(),
+        })
+    };
+    let text = b"$INCLUDE itself\n";
+    let problems = StaticZone::parse(&contoso(), "test", text, &mut load).unwrap_err();
+    assert!(
+        problems.iter().any(|p| p.to_string().contains("in all")),
+        "{problems:?}"
+    );
+}
+
+#[test]
+fn included_files_are_bounded_in_size_together() {
+    let mut load = |_: Include<'_>| {
+        Ok(Included {
+            file: "large".to_owned(),
+            octets: vec![b'\n'; 40 << 20],
+        })
+    };
+    let text = b"$INCLUDE large\n$INCLUDE large\n";
+    let problems = StaticZone::parse(&contoso(), "test", text, &mut load).unwrap_err();
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.starts_with("test:2") && line.contains("in all")),
+        "{lines:?}"
+    );
+}
+
 #[test]
 fn the_serial_of_the_file_is_known() {
     let text = b"@ 60 SOA a. b. 2026112101 1 1 1 1\n@ 60 NS a.\n";

@@ -116,6 +116,8 @@ struct Draft<'a> {
     zones: BTreeMap<Name, DraftZone<'a>>,
     ns: Option<Arc<Rrset>>,
     problems: Vec<LayoutProblem>,
+    /// Names whose place has been found impossible.
+    reported: BTreeSet<(RouteName, Name)>,
 }
 
 impl<'a> Draft<'a> {
@@ -128,6 +130,7 @@ impl<'a> Draft<'a> {
             zones: BTreeMap::new(),
             ns: ns_set(&topology.nameservers),
             problems: Vec::new(),
+            reported: BTreeSet::new(),
         };
         let apexes: BTreeSet<&DomainName> = topology.zones.keys().chain(statics.keys()).collect();
         for apex in apexes {
@@ -280,24 +283,21 @@ impl<'a> Draft<'a> {
         let rtype = what.rtype();
         let route = route.clone();
         if let Some((cut, at)) = zone.cut_of(&owner) {
+            let reported = (route.clone(), owner.clone());
             let problem = LayoutProblem::SteeredBelowCut {
                 route,
                 owner,
                 cut,
                 at,
             };
-            // Both families of an address, and several services, may meet the same cut.
-            if !self.problems.contains(&problem) {
-                self.problems.push(problem);
-            }
+            self.report_once(problem, reported);
             return;
         }
         if let Some(set) = zone.static_set(&owner, RecordType::CNAME) {
             let at = set.at().clone();
+            let reported = (route.clone(), owner.clone());
             let problem = LayoutProblem::SteeredAtCname { route, owner, at };
-            if !self.problems.contains(&problem) {
-                self.problems.push(problem);
-            }
+            self.report_once(problem, reported);
             return;
         }
         if let Some(set) = zone.static_set(&owner, rtype) {
@@ -322,6 +322,13 @@ impl<'a> Draft<'a> {
             return;
         }
         zone.steered.insert(key, (route, what));
+    }
+
+    /// Both families of an address meet the same cut or alias.
+    fn report_once(&mut self, problem: LayoutProblem, name: (RouteName, Name)) {
+        if self.reported.insert(name) {
+            self.problems.push(problem);
+        }
     }
 
     /// A zone inside a zone of ours is delegated there, unless the master file does so itself.

@@ -3,7 +3,7 @@
 //! In: a master file. Out: its RRsets, each with the lines it came from, or every problem at once.
 //! Never here: steered names; `layout` puts the two together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hickory_proto::rr::RecordType;
@@ -302,7 +302,7 @@ impl Check<'_> {
     /// Glue is used; everything else at or below a cut is not (RFC 1034 §4.2.1).
     fn delegations(&mut self) {
         let mut found = Vec::new();
-        let mut glue: Vec<Name> = Vec::new();
+        let mut glue: BTreeSet<Name> = BTreeSet::new();
         for sets in self.names.values() {
             if let Some(ns) = sets.get(&u16::from(RecordType::NS)) {
                 glue.extend(targets_of(&ns.rrset).map(|(_, target)| target));

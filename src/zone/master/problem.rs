@@ -121,6 +121,14 @@ pub enum MasterFault {
         /// How deep they may.
         limit: usize,
     },
+    /// Files include more than any zone needs, most likely each other, over and over.
+    #[error("more than {files} files or {octets} octets are included in all")]
+    IncludeTotal {
+        /// How many files may be.
+        files: usize,
+        /// How many octets they may have.
+        octets: usize,
+    },
     /// A word that must be a name is not one.
     #[error("{text:?} is not a name: {why}")]
     Name {
@@ -405,7 +413,9 @@ impl MasterFault {
                 "write $ORIGIN name, $TTL ttl, or $INCLUDE file [origin]".into()
             }
             F::Include { .. } => "mend the path or the file's permissions".into(),
-            F::IncludeDepth { .. } => "see whether a file includes itself".into(),
+            F::IncludeDepth { .. } | F::IncludeTotal { .. } => {
+                "see whether a file includes itself".into()
+            }
             F::Name { .. } => "mend the name".into(),
             F::QuotedName { .. } => "write the name without quotes".into(),
             F::AddressForName { .. } => {

@@ -16,6 +16,10 @@ use crate::zone::shape;
 
 /// How deep files may include each other; deeper is a file that includes itself.
 const INCLUDE_DEPTH: usize = 16;
+/// How many files may be included in all, and how many octets they may have: a file that includes itself twice
+/// would be read 2^16 times before the depth ends it.
+const INCLUDED_FILES: usize = 1000;
+const INCLUDED_OCTETS: usize = 64 << 20;
 
 /// What an `$INCLUDE` asks for.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +77,7 @@ pub(in crate::zone) fn read(
         default_ttl: None,
         last_ttl: None,
         ttl_from_include: None,
+        included: (0, 0),
     };
     reader.file(file.into(), octets, origin.clone(), 0);
     reader.read
@@ -87,6 +92,8 @@ struct Reader<'a, 'l> {
     last_ttl: Option<u32>,
     /// The line of the `$INCLUDE` that changed the default, until `$TTL` says it anew.
     ttl_from_include: Option<u32>,
+    /// Files and octets included so far.
+    included: (usize, usize),
 }
 
 /// A fault and its line.
@@ -222,6 +229,16 @@ impl Reader<'_, '_> {
             let limit = INCLUDE_DEPTH;
             return Err((line, MasterFault::IncludeDepth { limit }));
         }
+        let spent = Err((
+            line,
+            MasterFault::IncludeTotal {
+                files: INCLUDED_FILES,
+                octets: INCLUDED_OCTETS,
+            },
+        ));
+        if self.included.0 >= INCLUDED_FILES || self.included.1 >= INCLUDED_OCTETS {
+            return spent;
+        }
         let path = shown(&path.text);
         let asked = Include {
             path: &path,
@@ -231,6 +248,11 @@ impl Reader<'_, '_> {
             Ok(included) => included,
             Err(reason) => return Err((line, MasterFault::Include { path, reason })),
         };
+        self.included.0 += 1;
+        self.included.1 = self.included.1.saturating_add(included.octets.len());
+        if self.included.1 > INCLUDED_OCTETS {
+            return spent;
+        }
         let before = (self.default_ttl, self.last_ttl);
         self.file(
             included.file.into(),
