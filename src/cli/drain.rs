@@ -7,7 +7,7 @@ use std::io::{BufRead, IsTerminal};
 use std::process::ExitCode;
 
 use super::change::{ChangeOptions, LifetimeOption, done};
-use super::failure::Failure;
+use super::failure::{Failure, Fault};
 use super::session::Session;
 use crate::control::DrainBody;
 
@@ -45,7 +45,8 @@ pub(super) fn drain(
     };
     let path = options.options.on(&it.path);
     match session.client.send("PUT", &path, &body) {
-        Err(failure) if !body.force && asks(&failure) && confirmed(session, it.name, &failure) => {
+        Err(failure) if !body.force && asks(&failure) && can_be_asked(session) => {
+            confirm(session, it, &failure)?;
             body.force = true;
             done(session, &session.client.send("PUT", &path, &body)?)
         }
@@ -67,13 +68,22 @@ fn asks(failure: &Failure) -> bool {
 }
 
 /// On a terminal the name may be typed; elsewhere the refusal stands.
-fn confirmed(session: &Session, name: &str, failure: &Failure) -> bool {
-    if session.json || !std::io::stdin().is_terminal() {
-        return false;
-    }
+fn can_be_asked(session: &Session) -> bool {
+    !session.json && std::io::stdin().is_terminal()
+}
+
+fn confirm(session: &Session, it: &Drained<'_>, failure: &Failure) -> Result<(), Failure> {
     session.talk(&failure.render(session.paint));
-    session.talk(&format!("type {name} to do it all the same: "));
-    is_typed(name, &mut std::io::stdin().lock())
+    session.talk(&format!("type {} to do it all the same: ", it.name));
+    if is_typed(it.name, &mut std::io::stdin().lock()) {
+        return Ok(());
+    }
+    Err(Failure::Local(Fault {
+        what: format!("{} {} is not drained", it.noun, it.name),
+        why: "its name was not typed".into(),
+        in_force: "nothing was changed".into(),
+        hint: None,
+    }))
 }
 
 fn is_typed(name: &str, input: &mut impl BufRead) -> bool {

@@ -11,7 +11,7 @@ use super::moment::{at_most, both, distance, length};
 use super::paint::{Paint, Tone, hang};
 use super::status::{override_text, tone_of, verdict_word};
 use super::table::{Cell, Table};
-use crate::control::{Explanation, Next, PARTNER_CACHE};
+use crate::control::{Back, Explanation, Next, PARTNER_CACHE};
 use crate::decide::Reason;
 use crate::engine::{CheckView, OwnerView, RoutePoolView, RouteView, ZoneView};
 use crate::health::Verdict;
@@ -382,6 +382,25 @@ fn next(it: &Explanation, paint: Paint) -> String {
         Next::Stays { because } => format!("{fallen} the answers stay as they are: {because}"),
     };
     out.push_str(&hang("  then        ", &text));
+    if let Some(back) = &it.back {
+        let (wanted, route) = (&it.route.wanted, &it.route.name);
+        let seen = it.route.pools.iter().find(|pool| pool.pool == *wanted);
+        let once = match seen.map(|pool| pool.health.verdict) {
+            Some(Verdict::Up) => String::new(),
+            _ => ", once it is up,".into(),
+        };
+        let text = match back {
+            Back::ByCommand => format!("to {wanted}{once} only by: repoint failback {route}"),
+            Back::ByItself { at: Some(at) } => {
+                format!(
+                    "to {wanted}{once} by itself, not before {}",
+                    both(*at, it.at)
+                )
+            }
+            Back::ByItself { at: None } => format!("to {wanted}{once} by itself, after hold-down"),
+        };
+        out.push_str(&hang("  back        ", &text));
+    }
     out
 }
 

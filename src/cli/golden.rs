@@ -149,6 +149,50 @@ fn explain_tells_what_holds_a_route_back() {
 }
 
 #[test]
+fn explain_tells_how_the_route_comes_back() {
+    let mut view = view();
+    view.routes[0].pools[0].health.verdict = Verdict::Up;
+    view.checks[0].health.verdict = Verdict::Up;
+    let said = |view: &View| {
+        let text = explained(view, "contoso");
+        let next = text.split_once("NEXT\n").unwrap().1;
+        next.split_once("\n\n").unwrap().0.to_owned()
+    };
+    assert!(said(&view).ends_with("  back        to edgepool1 only by: repoint failback contoso"));
+    view.routes[0].failback = FailbackPolicy::Auto;
+    view.routes[0].failback_at = Some(NOW + Duration::from_secs(240));
+    let by_itself = "to edgepool1 by itself, not before 2026-11-21T03:04:00Z (in 4 min)";
+    assert!(said(&view).ends_with(by_itself), "{}", said(&view));
+}
+
+#[test]
+fn explain_names_who_takes_over_as_deciding_ranks_them() {
+    let mut view = view();
+    let pool = &mut view.routes[0].pools[0];
+    pool.health.verdict = Verdict::Up;
+    pool.drained = true;
+    let takes_over = "if edgepool2 falls silent, repoint switches to edgepool1 within 26 s";
+    assert!(explained(&view, "contoso").contains(takes_over));
+    view.routes[0].pools[0].place = None;
+    let stays = "the answers stay as they are: edgepool1 is drained and never to be used";
+    let words = explained(&view, "contoso")
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert!(words.contains(stays), "{words}");
+}
+
+#[test]
+fn many_alarms_do_not_push_the_routes_off_the_screen() {
+    let mut view = view();
+    let alarm = view.alarms[1].clone();
+    view.alarms.extend(std::iter::repeat_n(alarm, 40));
+    let screen = status::screen(&view, PLAIN);
+    assert!(screen.contains("  and 34 alarms more; --json has all\n"));
+    assert!(screen.contains("\nROUTES\n"));
+}
+
+#[test]
 fn a_route_is_shown_with_its_pools_and_names() {
     let view = view();
     let it = Explanation::of(&view, &route_name("contoso")).unwrap();

@@ -17,6 +17,8 @@ use crate::engine::{Alarm, RouteView, Severity, View};
 use crate::health::Verdict;
 use crate::topology::FailoverPolicy;
 
+/// The worst come first; the routes must still be seen.
+const ALARMS_SHOWN: usize = 8;
 /// Time between two screens of `--watch`.
 const WATCH: Duration = Duration::from_secs(2);
 
@@ -199,8 +201,12 @@ fn alarms(view: &View, paint: Paint) -> String {
         return format!("{}\n\n", paint.tone(Tone::Good, "no alarms"));
     }
     let mut out = paint.heading("ALARMS", "");
-    for alarm in &view.alarms {
+    for alarm in view.alarms.iter().take(ALARMS_SHOWN) {
         out.push_str(&alarm_lines(alarm, view, paint));
+    }
+    let hidden = view.alarms.len().saturating_sub(ALARMS_SHOWN);
+    if hidden > 0 {
+        out.push_str(&format!("  and {hidden} alarms more; --json has all\n"));
     }
     out.push('\n');
     out

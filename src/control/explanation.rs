@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Wall;
 use crate::decide::{Override, OverrideKey};
-use crate::engine::{Alarm, CanaryView, CheckView, RouteView, View, ZoneView};
+use crate::engine::{Alarm, CanaryView, CheckView, RoutePoolView, RouteView, View, ZoneView};
 use crate::health::Verdict;
-use crate::topology::{CheckId, PoolName, RouteName};
+use crate::topology::{CheckId, FailbackPolicy, FailoverPolicy, PoolName, RouteName};
 
 /// How long partners may keep an answer beyond its TTL: Openfire and Tigase cache SRV for 60 s.
 pub const PARTNER_CACHE: Duration = Duration::from_secs(60);
@@ -38,6 +38,8 @@ pub struct Explanation {
     pub zones: Vec<ZoneView>,
     /// What would happen if the active pool fell silent now.
     pub next: Next,
+    /// How the route comes back to the pool it belongs on; none while it is there.
+    pub back: Option<Back>,
     /// The longest a partner with no connection under way waits for the new answer after a pool fell silent, in
     /// seconds: detection, TTL, and the caches of partners.
     pub recovery_seconds: u64,
@@ -64,6 +66,19 @@ pub enum Next {
         /// Why.
         because: String,
     },
+}
+
+/// How a route comes back to the pool it belongs on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Back {
+    /// By itself; not before this moment, where one is known.
+    ByItself {
+        /// The end of the hold-down.
+        at: Option<Wall>,
+    },
+    /// When an operator says so.
+    ByCommand,
 }
 
 impl Explanation {
@@ -110,6 +125,7 @@ impl Explanation {
                 .cloned()
                 .collect(),
             next: next(view, route, &overrides),
+            back: back(route),
             recovery_seconds: (route.detection + ttl + PARTNER_CACHE).as_secs(),
             route: route.clone(),
             overrides,
@@ -130,9 +146,20 @@ fn concerns(key: &OverrideKey, route: &RouteView) -> bool {
     }
 }
 
+fn back(route: &RouteView) -> Option<Back> {
+    if route.decision.active == route.wanted {
+        return None;
+    }
+    Some(match route.failback {
+        FailbackPolicy::Manual => Back::ByCommand,
+        FailbackPolicy::Auto => Back::ByItself {
+            at: route.failback_at,
+        },
+    })
+}
+
 /// Precedence as in deciding: pin, freeze, blind, start-up, latch, then the policy.
 fn next(view: &View, route: &RouteView, overrides: &[Override]) -> Next {
-    use crate::topology::FailoverPolicy;
     if overrides
         .iter()
         .any(|o| matches!(o.key, OverrideKey::Pin { .. }))
@@ -141,19 +168,22 @@ fn next(view: &View, route: &RouteView, overrides: &[Override]) -> Next {
             because: "the route is pinned, and a pin wins over health".into(),
         };
     }
-    let successor = route.decision.order.iter().skip(1).find(|name| {
-        route.pools.iter().any(|pool| {
-            pool.pool == **name && !pool.drained && pool.health.verdict <= Verdict::Degraded
-        })
-    });
-    let Some(to) = successor.cloned() else {
+    // As deciding ranks them: a drained pool that serves is better than one that is down.
+    let serves = |pool: &&RoutePoolView| {
+        pool.pool != route.decision.active
+            && pool.place.is_some()
+            && pool.health.verdict <= Verdict::Degraded
+    };
+    let candidates = route.pools.iter().filter(serves);
+    let successor = candidates.min_by_key(|pool| (pool.drained, pool.health.verdict, pool.place));
+    let Some(to) = successor.map(|pool| pool.pool.clone()) else {
         let others: Vec<String> = route
             .pools
             .iter()
             .filter(|pool| pool.pool != route.decision.active)
-            .map(|pool| match pool.drained {
-                true => format!("{} is drained", pool.pool),
-                false => format!("{} is {}", pool.pool, pool.health.verdict),
+            .map(|pool| match pool.place {
+                None => format!("{} is drained and never to be used", pool.pool),
+                Some(_) => format!("{} is {}", pool.pool, pool.health.verdict),
             })
             .collect();
         return Next::Stays {

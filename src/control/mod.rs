@@ -23,7 +23,7 @@ mod router;
 mod tests;
 mod wire;
 
-pub use explanation::{Explanation, Next, PARTNER_CACHE};
+pub use explanation::{Back, Explanation, Next, PARTNER_CACHE};
 pub use listener::{ListenError, Listener};
 #[cfg(test)]
 pub(crate) use look::target_views;

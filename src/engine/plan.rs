@@ -380,7 +380,7 @@ impl Engine {
                 let why = format!(
                     "{pool} is down: a pin wins over health, so partners could not federate until it is up"
                 );
-                let hint = format!("if that is meant: repoint pin {route} {pool} --force");
+                let hint = "if that is meant, repeat it with --force".to_owned();
                 return Err(self.refuse(
                     request,
                     RefusalKind::Conflict,
@@ -423,7 +423,7 @@ impl Engine {
             if left == 0 {
                 let why = format!("route {} would have no undrained pool", route.name);
                 if !force {
-                    let hint = format!("if that is meant: repoint pool drain {pool} --force");
+                    let hint = "if that is meant, repeat it with --force".to_owned();
                     return Err(self.refuse(
                         request,
                         RefusalKind::Conflict,
