@@ -297,3 +297,22 @@ fn colour_adds_nothing_but_colour() {
         status::screen(&view(), PLAIN) + &explained(&view(), "contoso")
     );
 }
+
+#[test]
+fn the_reference_shows_what_is_printed() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let reference = std::fs::read_to_string(root.join("docs/commands.md")).unwrap();
+    for name in ["status", "explain-failover", "history"] {
+        let path = root.join(format!("tests/golden/cli/{name}.txt"));
+        let printed = std::fs::read_to_string(path).unwrap();
+        assert!(
+            reference.contains(&printed),
+            "docs/commands.md does not show {name}.txt"
+        );
+    }
+    let (_, line) = status::check_line(&view());
+    assert!(
+        reference.contains(&line),
+        "docs/commands.md does not show {line}"
+    );
+}

@@ -277,3 +277,20 @@ fn many_commands_at_one_time_are_each_answered_and_all_in_force() {
         (pins.count() == 20).then_some(())
     });
 }
+
+#[test]
+fn what_cannot_be_stored_is_refused_unless_that_is_accepted() {
+    let site = Site::start();
+    let database = rusqlite::Connection::open(site.path("state/repoint.db")).unwrap();
+    // Whoever holds the database keeps the server from committing, as a bad disk does.
+    database.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let pin = ["pin", "contoso", "edgepool2", "--for", "1h"];
+    let refused = site.fails(1, &pin);
+    assert!(refused.contains("could not be stored"), "{refused}");
+    assert!(refused.contains("--volatile"), "{refused}");
+    assert_eq!(site.answered_pool(), "edgepool1");
+    let said = site.say(&[&pin[..], &["--volatile"]].concat());
+    assert!(said.contains("volatile: it is not stored"), "{said}");
+    assert_eq!(site.answered_pool(), "edgepool2");
+    database.execute_batch("ROLLBACK").unwrap();
+}
