@@ -463,7 +463,7 @@ fn datagrams_that_arrived_are_answered_before_the_server_stops() {
 
 /// What a service manager does: bound sockets from descriptor 3 on, and their number in the environment.
 const HAND_OVER: &str = "import os, socket, sys
-family, host = (socket.AF_INET6, '::') if sys.argv[1] == 'both' else (socket.AF_INET, '127.0.0.1')
+family, host = (socket.AF_INET, '127.0.0.1') if sys.argv[1] == 'ipv4' else (socket.AF_INET6, '::')
 sockets = []
 for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
     s = socket.socket(family, kind)
@@ -472,6 +472,11 @@ for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
     s.bind((host, 0))
     if kind == socket.SOCK_STREAM:
         s.listen()
+    elif sys.argv[1] == 'talkative':
+        s.setsockopt(socket.IPPROTO_IP, 8, 1)
+        s.setsockopt(socket.SOL_SOCKET, 29, 1)
+        s.setsockopt(socket.SOL_SOCKET, 40, 1)
+        s.setsockopt(socket.IPPROTO_IP, 12, 1)
     sockets.append(s)
 for n, s in enumerate(sockets):
     os.dup2(s.fileno(), 103 + n)
@@ -496,6 +501,17 @@ fn sockets_handed_over_are_served() {
 #[test]
 fn a_socket_for_both_families_answers_from_the_address_that_was_asked() {
     let mut child = Child::start(&["/usr/bin/python3", "-c", HAND_OVER, "both"]);
+    let port = child.line("udp").port();
+    for address in ["127.0.0.1", "127.0.0.5", "::1"] {
+        let to = SocketAddr::new(address.parse().unwrap(), port);
+        assert_eq!(ask_udp(to, "host.example.").rcode, 0, "{address}");
+    }
+}
+
+/// Socket units can switch such information on (PassPacketInfo=, Timestamping=); it comes ahead of ours.
+#[test]
+fn information_that_the_service_manager_asked_for_does_not_hide_ours() {
+    let mut child = Child::start(&["/usr/bin/python3", "-c", HAND_OVER, "talkative"]);
     let port = child.line("udp").port();
     for address in ["127.0.0.1", "127.0.0.5", "::1"] {
         let to = SocketAddr::new(address.parse().unwrap(), port);

@@ -24,6 +24,8 @@ use crate::zone::Zones;
 
 /// No request we understand is longer; what is gets cut and is malformed then.
 const LONGEST_REQUEST: usize = 4096;
+/// Timestamps, marks and the like on sockets that were handed over, in octets.
+const OTHER_INFORMATION: usize = 512;
 /// After an error of the socket itself, so that one that lasts does not take a processor.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -93,14 +95,15 @@ fn receive_now(socket: &UdpSocket, buffer: &mut [u8]) -> Option<io::Result<Datag
 }
 
 fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Datagram> {
-    // The larger of the two kinds of information.
-    let mut control = cmsg_space!(libc::in6_pktinfo);
+    // The larger of the two kinds of information, and room for what a service manager has switched on besides.
+    let mut control = cmsg_space!(libc::in6_pktinfo, [u8; OTHER_INFORMATION]);
     let mut parts = [IoSliceMut::new(buffer)];
     let fd = socket.as_raw_fd();
     let message =
         recvmsg::<SockaddrStorage>(fd, &mut parts, Some(&mut control), MsgFlags::MSG_DONTWAIT)?;
     let mut asked_at = AskedAt::Unknown;
-    for information in message.cmsgs()? {
+    // An error means that there was even more of it: the kernel's choice of address is better than no answer.
+    for information in message.cmsgs().into_iter().flatten() {
         match information {
             ControlMessageOwned::Ipv4PacketInfo(info) => asked_at = AskedAt::V4(info),
             ControlMessageOwned::Ipv6PacketInfo(info) => asked_at = AskedAt::V6(info),
