@@ -3,7 +3,7 @@
 //! In: commands and questions from any task. Out: the engine's answer, or a [`Refusal`] that says what stays in
 //! force. Never here: decisions; a handle only carries messages to the shell and waits.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use super::view::View;
 use crate::config::Configuration;
 use crate::store::{HistoryError, HistoryFilter, Store};
 use crate::topology::DomainName;
-use crate::zone::{ZoneVersion, Zones};
+use crate::zone::{Name, ZoneVersion, Zones};
 
 /// An engine that does not answer in this time is stuck: callers are told so instead of waiting for ever.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -68,7 +68,7 @@ pub(super) struct Live {
     pub(super) zones: Arc<ArcSwap<Zones>>,
     pub(super) configuration: ArcSwap<Configuration>,
     /// Of each zone that has changed, the version before the one served.
-    before: Mutex<BTreeMap<DomainName, Arc<ZoneVersion>>>,
+    before: Mutex<HashMap<Name, Arc<ZoneVersion>>>,
     /// Whether zones have been published yet.
     first: watch::Sender<bool>,
 }
@@ -87,14 +87,11 @@ impl Live {
         let old = self.zones.swap(Arc::clone(&zones));
         // Kept after the swap: partners do not wait for what operators may ask.
         let mut before = lock(&self.before);
-        before.retain(|apex, _| zones.zone(apex).is_some());
+        before.retain(|apex, _| zones.version_at(apex).is_some());
         for version in old.iter() {
-            let Some(apex) = version.apex().to_domain_name() else {
-                continue;
-            };
-            let current = zones.zone(&apex);
+            let current = zones.version_at(version.apex());
             if current.is_some_and(|current| !Arc::ptr_eq(current, version)) {
-                before.insert(apex, Arc::clone(version));
+                before.insert(version.apex().clone(), Arc::clone(version));
             }
         }
         self.first.send_replace(true);
@@ -146,7 +143,7 @@ impl Handle {
 
     /// The version of a zone before the one served; none when it has not changed since the start.
     pub fn zone_before(&self, apex: &DomainName) -> Option<Arc<ZoneVersion>> {
-        lock(&self.live.before).get(apex).cloned()
+        lock(&self.live.before).get(&Name::from(apex)).cloned()
     }
 
     /// Waits until there are zones to serve.

@@ -208,11 +208,11 @@ fn same_but_serial(a: &Rrset, b: &Rrset) -> bool {
     if a.rtype != RecordType::SOA || b.rtype != RecordType::SOA {
         return a == b;
     }
-    let without = |set: &Rrset| -> Option<(Vec<u8>, Vec<u8>)> {
+    fn without(set: &Rrset) -> Option<(&[u8], &[u8])> {
         let soa = set.rdatas.first()?.wire();
-        let at = soa.len().checked_sub(20)?;
-        Some((soa[..at].to_vec(), soa[at + 4..].to_vec()))
-    };
+        let (names, numbers) = soa.split_at(soa.len().checked_sub(20)?);
+        Some((names, numbers.get(4..)?))
+    }
     a.ttl == b.ttl && without(a) == without(b)
 }
 

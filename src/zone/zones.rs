@@ -92,7 +92,8 @@ impl Zones {
         self.version_at(&Name::from(apex))
     }
 
-    pub(super) fn version_at(&self, apex: &Name) -> Option<&Arc<ZoneVersion>> {
+    /// The zone with this apex, by its name in wire form.
+    pub fn version_at(&self, apex: &Name) -> Option<&Arc<ZoneVersion>> {
         self.versions.get(self.index.exact(apex.key())?)?.as_ref()
     }
 
