@@ -22,7 +22,7 @@ mod value;
 mod zones;
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -40,6 +40,9 @@ pub use settings::{AlarmSettings, LogFormat, LogLevel, LogSettings, ServerSettin
 pub use sources::{Sources, SourcesError};
 pub use summary::{RouteSummary, ServiceSummary, Summary, summary};
 pub use table::Apply;
+
+/// More octets than a configuration file, or one that it names, may have: a million domains have a third of it.
+const LARGEST_FILE: u64 = 64 << 20;
 
 /// An accepted configuration: complete, and valid as a whole.
 #[derive(Clone, Debug)]
@@ -68,8 +71,8 @@ pub struct Configuration {
 /// Every problem at once; nothing of a refused configuration is returned.
 pub fn load(path: &Path) -> Result<Configuration, ConfigProblems> {
     let name = path.display().to_string();
-    match std::fs::read_to_string(path) {
-        Ok(text) => parse(&text, &name, &mut |file| std::fs::read_to_string(file)),
+    match read_file(path) {
+        Ok(text) => parse(&text, &name, &mut read_file),
         Err(error) => {
             let mut problems = ConfigProblems::default();
             let place = Place {
@@ -86,6 +89,22 @@ pub fn load(path: &Path) -> Result<Configuration, ConfigProblems> {
             Err(problems)
         }
     }
+}
+
+/// The text of a file. A path that leads to a device or a disk image must not take all memory of a machine that
+/// answers for a domain.
+fn read_file(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let file = std::fs::File::open(path)?;
+    let length = file.take(LARGEST_FILE + 1).read_to_string(&mut text)?;
+    if u64::try_from(length).is_ok_and(|length| length <= LARGEST_FILE) {
+        return Ok(text);
+    }
+    let mebibytes = LARGEST_FILE >> 20;
+    Err(io::Error::new(
+        io::ErrorKind::FileTooLarge,
+        format!("it is larger than {mebibytes} MiB"),
+    ))
 }
 
 /// Reads a configuration from text. `name` is its file's name, for messages and as the place that relative paths
@@ -298,6 +317,15 @@ interval = "20s"
         std::fs::write(&latin1, b"version = 1 # \xfc").unwrap();
         let said = load(&latin1).unwrap_err().to_string();
         assert!(said.contains("UTF-8"), "{said}");
+    }
+
+    #[test]
+    fn a_file_without_end_is_not_read_to_its_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("repoint.toml");
+        std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        let said = load(&path).unwrap_err().to_string();
+        assert!(said.contains("larger than 64 MiB"), "{said}");
     }
 
     #[test]
