@@ -172,7 +172,7 @@ fn leave_down(
     if !latched {
         return carry_out(current, best, reason, holds, None);
     }
-    // The latch's exception (DESIGN §4.7): a down pool may be left for one that has proven itself.
+    // The latch's exception: a down pool may be left for one that has proven itself.
     let lasting = best_of(better().filter(|pool| held_down(inputs, pool).is_none()));
     match lasting {
         Some(lasting) => carry_out(current, lasting, reason, holds, None),

@@ -158,7 +158,7 @@ pub fn decide(inputs: &Inputs<'_>) -> Outcome {
 
     let stays = last.is_some_and(|last| last.active == choice.active);
     let by_observation = matches!(inputs.trigger, Trigger::Observation);
-    // When all is down, what `withdraw` took away is published again (DESIGN §4); all else stays.
+    // When all is down, what `withdraw` took away is published again; all else stays.
     let returns = inputs
         .route
         .services

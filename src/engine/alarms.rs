@@ -413,7 +413,7 @@ fn is_near(until: Wall, since: Wall, now: Now) -> bool {
     until.since(now.wall) <= EXPIRING.min(until.since(since) / 2)
 }
 
-/// What is wrong with a certificate, if anything: refused now, or its time is running out (DESIGN §3: at a
+/// What is wrong with a certificate, if anything: refused now, or its time is running out (at a
 /// third and a sixth of its lifetime left, degraded at a twentieth).
 fn certificate_fault(facts: &CertificateFacts, now: Now) -> Option<(Severity, String)> {
     if let Some(fault) = &facts.fault {

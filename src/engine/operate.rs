@@ -1,4 +1,4 @@
-//! Carrying out commands: work out, commit, publish, acknowledge (DESIGN §7).
+//! Carrying out commands: work out, commit, publish, acknowledge.
 //!
 //! In: requests, one at a time. Out: a batch for the store, then the published change and the reply.
 //! Never here: an acknowledgement before the change is both stored and served. A change is applied to a

@@ -2,13 +2,13 @@
 //!
 //! In: checks with the moments they are due. Out: the one check to probe now. Never here: jitter, what came back.
 //!
-//! Three rules (DESIGN §3): one probe is in flight; ordinary probes begin at least [`SPACING`] apart; retries of
+//! Three rules: one probe is in flight; ordinary probes begin at least [`SPACING`] apart; retries of
 //! suspect checks neither wait for the spacing nor delay it.
 //!
 //! A *line* is what answers alike: one port, seen from one source, with one timeout and retry. The check domains of a
 //! line take turns, the one not probed for longest first; each tells whether the port answers at all. Each line holds
 //! a slot for its next ordinary probe. Slots are dealt out apart from each other, and none later than interval + 10 %
-//! after the line's last probe as long as that is possible: a silent port is found within the bound that DESIGN §3 states.
+//! after the line's last probe as long as that is possible: a silent port is found within the bound that `docs/health.md` states.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

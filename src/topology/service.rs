@@ -248,7 +248,7 @@ pub struct CheckSettings {
 }
 
 impl CheckSettings {
-    /// The defaults for a service (DESIGN §3). SIP is probed slowly: each failed TLS handshake writes
+    /// The defaults for a service. SIP is probed slowly: each failed TLS handshake writes
     /// an event on a Lync Edge, and a bad success ratio throttles the prober.
     pub fn default_for(kind: ServiceKind) -> CheckSettings {
         let interval = match kind {
@@ -271,7 +271,7 @@ impl CheckSettings {
         }
     }
 
-    /// The longest time from the moment a pool falls silent to the verdict `down` (DESIGN §3):
+    /// The longest time from the moment a pool falls silent to the verdict `down`, as `docs/health.md` has it:
     /// interval + max(fall × timeout + (fall − 1) × retry, min_fault + retry + timeout) + 1 s.
     pub fn detection(&self) -> Duration {
         let counted = self.timeout * self.fall + self.retry * self.fall.saturating_sub(1);

@@ -32,7 +32,7 @@ fn settings(random: &mut SmallRng) -> CheckSettings {
     }
 }
 
-/// DESIGN §3, for `lines` ports of one address that fall silent together.
+/// The bound of `docs/health.md`, for `lines` ports of one address that fall silent together.
 fn bound(settings: &CheckSettings, lines: u32) -> Duration {
     let CheckSettings {
         retry,

@@ -14,7 +14,7 @@ use super::super::table::Table;
 use super::super::value::{List, Value};
 use super::{check, keys, not_yet, path};
 
-/// Defaults of a route (DESIGN §4).
+/// Defaults of a route (`docs/configuration.md`).
 const TTL: u32 = 30;
 const HOLD_DOWN: Duration = Duration::from_secs(600);
 const MAX_SWITCHES: u32 = 6;
