@@ -390,6 +390,35 @@ fn a_listener_that_waits_takes_no_place_from_another() {
 }
 
 #[test]
+fn clients_that_never_cease_to_ask_do_not_keep_others_out() {
+    let limits = TcpLimits {
+        connections: 1,
+        idle: PATIENCE * 2,
+        idle_when_short: PATIENCE * 2,
+        ..TcpLimits::default()
+    };
+    let server = serve("127.0.0.1:0", limits);
+    let mut first = server.connect();
+    first.write_all(&framed("host.example.", "A", 1)).unwrap();
+    assert_eq!(read_frame(&mut first).id, 1);
+    let mut second = server.connect();
+    second.write_all(&framed("host.example.", "A", 2)).unwrap();
+    // The first asks on and on, always with the beginning of one more request, until it is closed.
+    let request = framed("host.example.", "A", 3);
+    let rest_and_begin = [&request[1..], &request[..1]].concat();
+    let _ = first.write_all(&request[..1]);
+    let asking = std::thread::spawn(move || {
+        let mut octets = [0; 512];
+        while first.write_all(&rest_and_begin).is_ok() && matches!(first.read(&mut octets), Ok(1..))
+        {
+        }
+    });
+    assert_eq!(read_frame(&mut second).id, 2);
+    drop(second);
+    asking.join().unwrap();
+}
+
+#[test]
 fn idle_connections_go_sooner_when_room_is_short() {
     let limits = TcpLimits {
         connections: 1,

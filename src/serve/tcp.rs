@@ -2,19 +2,21 @@
 //!
 //! In: one listener and the published zones. Out: an answer to each request of each connection, in order, as many as
 //! the client sends at once. Every wait has an end, every address its share of the connections, and all of them
-//! together a limit; idle ones go sooner when room is short.
+//! together a limit; idle ones go sooner when room is short, and while others wait for a place each connection
+//! ends with its next answers.
 //! Never here: what is answered.
 
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -64,6 +66,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Hall {
     limits: TcpLimits,
     seats: Arc<Semaphore>,
+    /// Connections that wait for a place, at most one of each listener.
+    waiting: AtomicUsize,
     /// Taken when a connection begins and ends, never for a query.
     shares: Mutex<HashMap<IpAddr, usize>>,
     zones: Arc<ArcSwap<Zones>>,
@@ -79,6 +83,7 @@ impl Hall {
         Hall {
             limits,
             seats: Arc::new(Semaphore::new(limits.connections)),
+            waiting: AtomicUsize::new(0),
             shares: Mutex::new(HashMap::new()),
             zones,
             counters,
@@ -91,6 +96,20 @@ impl Hall {
         } else {
             self.limits.idle
         }
+    }
+
+    /// Whether a connection waits for a place that another one has.
+    fn is_waited_for(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// A place for a connection, as soon as there is one.
+    async fn seat(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(seat) = self.seats.clone().try_acquire_owned() {
+            return Some(seat);
+        }
+        let _waiting = Waiting::begin(&self.waiting);
+        self.seats.clone().acquire_owned().await.ok()
     }
 
     /// Counts a connection against its address's share; none when that is used up.
@@ -106,6 +125,22 @@ impl Hall {
             hall: self.clone(),
             peer,
         })
+    }
+}
+
+/// One who waits, until dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Waiting<'_> {
+    fn begin(count: &AtomicUsize) -> Waiting<'_> {
+        count.fetch_add(1, Ordering::Relaxed);
+        Waiting(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -178,9 +213,9 @@ pub(super) async fn serve(
         let seat = tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => break,
-            seat = hall.seats.clone().acquire_owned() => seat,
+            seat = hall.seat() => seat,
         };
-        let Ok(seat) = seat else { break };
+        let Some(seat) = seat else { break };
         let (hall, stop) = (hall.clone(), stop.clone());
         connections.spawn(async move {
             converse(stream, &hall, stop).await;
@@ -248,6 +283,11 @@ async fn answer_all(stream: &mut TcpStream, hall: &Hall, stop: &mut watch::Recei
             && let Some(end) = flush(stream, hall, &mut outbox).await
         {
             return end;
+        }
+        // A few clients that never cease to ask must not keep all others out: who has got answers makes room
+        // (RFC 7766 §6.2.3).
+        if used > 0 && hall.is_waited_for() {
+            return End::Over;
         }
         let stopping = *stop.borrow();
         if stopping && inbox.is_empty() {
