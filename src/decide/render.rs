@@ -32,6 +32,8 @@ fn records(
 ) -> Vec<SrvRecord> {
     let priorities = dealt_priorities(inputs, order.len());
     let last = priorities.last().copied().unwrap_or(0);
+    // Where the first priority is 0, adding it to the last would give the last again.
+    let behind_all = last.saturating_add(u16::from(priorities.first() == Some(&0)));
     if service.mode == Mode::Single {
         let targets = order
             .first()
@@ -52,7 +54,7 @@ fn records(
             // Half-dead servers trap partners (RFC 2782 clients stop at the first connection that is
             // accepted), so a dead target of a living pool stands behind every pool.
             let priority = if is_behind {
-                last.saturating_add(*priority)
+                behind_all.saturating_add(*priority)
             } else {
                 *priority
             };

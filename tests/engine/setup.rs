@@ -133,9 +133,13 @@ pub(crate) fn text(words: &Words) -> String {
         if words.get("crossed", "no") == "yes" && index % 2 == 1 {
             order.reverse();
         }
+        let mut priorities = words.get("priorities", "").split(',');
         let order: Vec<String> = order
             .iter()
-            .map(|pool| format!("\"edgepool{pool}\""))
+            .map(|pool| match priorities.next().filter(|p| !p.is_empty()) {
+                Some(priority) => format!("{{ pool = \"edgepool{pool}\", priority = {priority} }}"),
+                None => format!("\"edgepool{pool}\""),
+            })
             .collect();
         write!(
             out,

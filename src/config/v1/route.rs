@@ -199,9 +199,13 @@ fn route_pools(value: &Value<'_>, problems: &mut ConfigProblems) -> List<RoutePo
             let pool = table
                 .require("pool", "{ pool = \"edgepool1\", priority = 10 }", problems)
                 .and_then(|v| name(&v, problems));
-            let priority = table.get("priority").and_then(|v| port(&v, 0, problems));
+            let priority = table.get("priority").map(|v| priority(&v, problems));
             table.finish(problems);
-            (pool, priority)
+            // One that could not be taken is not missing: that has been said.
+            if priority == Some(None) {
+                return None;
+            }
+            (pool, priority.flatten())
         } else {
             (name(item, problems), None)
         };
@@ -219,8 +223,16 @@ fn route_pools(value: &Value<'_>, problems: &mut ConfigProblems) -> List<RoutePo
     list
 }
 
-fn port(value: &Value<'_>, least: u32, problems: &mut ConfigProblems) -> Option<At<u16>> {
-    let read = value.integer(least..=u32::from(u16::MAX), problems)?;
+fn port(value: &Value<'_>, problems: &mut ConfigProblems) -> Option<At<u16>> {
+    small(value.integer(1..=u32::from(u16::MAX), problems)?)
+}
+
+/// Dead targets go behind the last priority, as far as their own: the upper half of the numbers is theirs.
+fn priority(value: &Value<'_>, problems: &mut ConfigProblems) -> Option<At<u16>> {
+    small(value.integer(0..=u32::from(u16::MAX / 2), problems)?)
+}
+
+fn small(read: At<u32>) -> Option<At<u16>> {
     Some(At {
         value: u16::try_from(read.value).ok()?,
         place: read.place,
@@ -322,7 +334,7 @@ fn service(
     let owner = table
         .get("owner")
         .and_then(|v| owner(example, &v, problems));
-    let port = table.get("port").and_then(|v| port(&v, 1, problems));
+    let port = table.get("port").and_then(|v| port(&v, problems));
     let allow = table
         .get("allow_nonstandard_port")
         .and_then(|v| v.boolean(problems));
