@@ -288,6 +288,19 @@ mod tests {
     }
 
     #[test]
+    fn a_wildcard_address_does_not_stand_in_for_a_target() {
+        let layout = configured("* 60 A 203.0.113.1\n").unwrap();
+        assert_eq!(layout.warnings(), []);
+        let zones = publish(&layout, &[decision("contoso", 1)], None, 9);
+        let text = zones.iter().next().unwrap().to_master_text();
+        assert!(
+            text.contains("edge1.contoso.com.\t30\tIN\tA\t192.0.2.10\n"),
+            "{text}"
+        );
+        assert!(text.contains("*.contoso.com.\t60\tIN\tA\t203.0.113.1\n"));
+    }
+
+    #[test]
     fn a_static_srv_to_a_pool_target_needs_no_static_address() {
         let fine = configured("_jabber._tcp SRV 0 0 5269 edge1\n").unwrap();
         assert_eq!(fine.warnings(), []);

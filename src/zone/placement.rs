@@ -432,9 +432,10 @@ impl<'a> Draft<'a> {
             if zone.steers_address(&target) {
                 continue;
             }
+            // A wildcard speaks of names that nobody thought of, most likely of a web server; not of a target.
             let statics: Vec<&StaticSet> = [RecordType::A, RecordType::AAAA]
                 .into_iter()
-                .filter_map(|rtype| zone.static_answer(&target, rtype))
+                .filter_map(|rtype| zone.static_set(&target, rtype))
                 .collect();
             if let Some(first) = statics.first() {
                 let written: BTreeSet<IpAddr> = statics
