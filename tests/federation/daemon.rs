@@ -4,6 +4,7 @@
 //! Never here: ending anything by name, or anything that we did not start.
 
 use std::fs::{self, OpenOptions};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -31,7 +32,10 @@ impl Daemon {
             .stdin(Stdio::null())
             .stdout(out.try_clone().expect("the log file, twice"))
             .stderr(out);
+        // A group of its own: when the group of a test's shell loses its last parent, the kernel continues whatever
+        // is stopped in it, and a hung server would come back to life.
         let child = command
+            .process_group(0)
             .spawn()
             .unwrap_or_else(|e| panic!("cannot start {name} ({command:?}): {e}"));
         Daemon {
