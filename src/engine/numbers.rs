@@ -105,11 +105,11 @@ impl Numbers {
         self.borrowed = false;
     }
 
-    /// There is no store from the start: numbers lean on the wall clock alone, so that a later process
-    /// that has no store either continues behind this one.
+    /// The store cannot grant numbers at the start: they lean on the wall clock. The sum of what was reserved
+    /// and the clock keeps apart the generations of processes that find the same reservation one after the other.
     pub(super) fn without_store(&mut self, next: Serial, wall: Wall) {
         let millis = u64::try_from(wall.as_millis()).unwrap_or(0);
-        self.generation = Generation(self.generation.0.max(millis));
+        self.generation = Generation(self.generation.0.saturating_add(millis));
         self.upto = Some(Reservation {
             generation: Generation(u64::MAX),
             serial: next.0.wrapping_add(1 << 29),
@@ -135,9 +135,11 @@ impl Numbers {
         let bound = Serial(upto.serial);
         let within = |serial: Serial| serial == bound || bound.is_after(serial);
         // The clock may have left the reservation behind: then count on by one until it is extended.
-        let by_one = self
-            .serial
-            .map_or(next, |last| Serial::next(Some(last), last.0));
+        let by_one = match self.serial {
+            Some(last) => Serial::next(Some(last), last.0),
+            // None is used yet: the one that the clock asked for when the block was reserved.
+            None => Serial(bound.0.wrapping_sub(BLOCK)),
+        };
         let serial = [next, by_one].into_iter().find(|serial| within(*serial))?;
         Some((generation, serial))
     }
@@ -188,6 +190,15 @@ mod tests {
         assert_eq!(take(&mut numbers, 1_000_000).unwrap().1, Serial(1_001));
         grant(&mut numbers, 1_000_000);
         assert_eq!(take(&mut numbers, 1_000_000).unwrap().1, Serial(1_000_000));
+    }
+
+    #[test]
+    fn a_clock_set_forward_before_the_first_grant_does_not_waste_it() {
+        let mut numbers = Numbers::after(None);
+        grant(&mut numbers, 1_000);
+        let (generation, serial) = take(&mut numbers, 1_000_000).unwrap();
+        assert_eq!((generation, serial), (Generation(1), Serial(1_000)));
+        assert_eq!(take(&mut numbers, 1_000_000).unwrap().1, Serial(1_001));
     }
 
     #[test]
