@@ -14,7 +14,7 @@ use repoint::decide::{OverrideKey, Reason};
 use repoint::engine::{Command, EntryKind, Lifetime, RequestId, RouteView, View};
 use repoint::health::Verdict;
 use repoint::topology::{FailoverPolicy, PoolName, Route, RouteName};
-use repoint::zone::{ZoneVersion, Zones};
+use repoint::zone::{Serial, ZoneVersion, Zones};
 
 use crate::served::{Records, Served, served};
 use crate::truth::Truth;
@@ -25,6 +25,9 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 /// A failure may be remembered for this long before it helps to bring a pool down.
 const MEMORY: Duration = Duration::from_secs(20 * 60);
+
+/// Faults shorter than this are within the reach of one probe and one canary attempt.
+const HAIR_TRIGGER: Duration = Duration::from_secs(10);
 
 /// An answer to a command comes within this, whatever the store does.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -88,6 +91,9 @@ pub(crate) struct Promises {
     journaled: BTreeSet<(u64, RouteName)>,
     alarms: BTreeMap<String, String>,
     started: Duration,
+    /// The store has granted numbers to the running process.
+    granted: bool,
+    /// The running process uses numbers that are not reserved; the one before did.
     leaning: bool,
     leaned: bool,
     doubt: bool,
@@ -130,6 +136,7 @@ impl Promises {
             journaled: BTreeSet::new(),
             alarms: BTreeMap::new(),
             started: Duration::ZERO,
+            granted: false,
             leaning: false,
             leaned: false,
             doubt: false,
@@ -140,13 +147,13 @@ impl Promises {
         }
     }
 
-    /// A process begins. `leaning`: it has no store and leans on the clock for its numbers.
-    pub(crate) fn process_begins(&mut self, world: &World, leaning: bool) {
+    /// A process begins.
+    pub(crate) fn process_begins(&mut self, world: &World) {
         self.in_force = world.configuration.clone();
         self.started = world.elapsed();
         self.serving = None;
-        self.leaned = self.leaned || self.leaning;
-        self.leaning = leaning;
+        self.leaned |= std::mem::take(&mut self.leaning);
+        self.granted = false;
         let unreadable = world.cannot_read_its_disk();
         self.doubt = world.disk.doubt.is_some() || unreadable;
         if unreadable {
@@ -209,7 +216,20 @@ impl Promises {
     pub(crate) fn check(&mut self, world: &World, happened: &[Happened]) -> Result<(), Broken> {
         let now = world.elapsed();
         if happened.iter().any(|what| matches!(what, Happened::Killed)) {
-            // What happened before it was killed still has to be right.
+            // What happened before it was killed still has to be right; a reload may have been carried out that
+            // nobody was told of.
+            let reload = self.asked.values().find_map(|asked| match &asked.command {
+                Command::Reload { configuration, .. } if !asked.dry_run => {
+                    Some(configuration.clone())
+                }
+                _ => None,
+            });
+            let reloaded = happened.iter().any(
+                |what| matches!(what, Happened::Log(text) if text.contains("configuration reloaded")),
+            );
+            if let Some(configuration) = reload.filter(|_| reloaded) {
+                self.in_force = configuration;
+            }
             self.check_happened(world, happened)?;
             self.process_ends();
             return Ok(());
@@ -287,6 +307,12 @@ impl Promises {
                     }
                 }
                 Happened::Committed(batch) => {
+                    if let Some(upto) = batch.reservation {
+                        self.granted |=
+                            self.serving.is_none() || upto.generation.0 >= self.last_generation;
+                        self.leaning &=
+                            self.hidden.is_some() || upto.generation.0 < self.last_generation;
+                    }
                     for entry in &batch.entries {
                         let decided = matches!(entry.kind, EntryKind::Switch | EntryKind::Reorder);
                         if let (true, Some(route)) = (decided, &entry.route) {
@@ -347,8 +373,21 @@ impl Promises {
             self.generations.insert(generation),
             "§9.2: generation {generation} is published twice"
         );
-        // A process that cannot even read what is reserved leans on the clock; only while it lives its numbers grow.
+        // Numbers beyond what is reserved may be used only where the store never granted any to this process. What
+        // comes after such a process cannot know of them.
         let first = self.serving.is_none();
+        let covered = world.disk.reservation.is_some_and(|upto| {
+            let serial = zones
+                .serial()
+                .is_none_or(|serial| !serial.is_after(Serial(upto.serial)));
+            generation <= upto.generation.0 && serial
+        });
+        promise!(
+            covered || !self.granted,
+            "§9.2: generation {generation} is not covered by what is reserved: {:?}",
+            world.disk.reservation
+        );
+        self.leaning = !covered || self.hidden.is_some();
         let comparable = !(first && (self.leaning || self.leaned));
         promise!(
             generation > self.last_generation || !comparable,
@@ -465,9 +504,10 @@ impl Promises {
                 ..
             } => {
                 // The end is counted from when the command was planned, so it is taken from the engine.
-                let engine = world.engine.as_ref().map(|engine| engine.view(world.now()));
-                let set =
-                    engine.and_then(|view| view.overrides.into_iter().find(|o| o.key == *key));
+                let view = world.engine.as_ref().map(|engine| engine.view(world.now()));
+                let set = view
+                    .and_then(|view| view.overrides.into_iter().find(|o| o.key == *key))
+                    .or_else(|| world.disk.overrides.get(key).cloned());
                 let until = set
                     .and_then(|value| value.until)
                     .map(|until| until.as_millis());
@@ -526,8 +566,8 @@ impl Promises {
             Command::Failover { route, .. } | Command::Failback { route } => {
                 self.homes.remove(route);
             }
-            Command::Reload { .. } => {}
-            Command::AcceptState => self.doubt = false,
+            // What the disk says counts at the next start.
+            Command::Reload { .. } | Command::AcceptState => {}
         }
     }
 
@@ -745,8 +785,16 @@ impl Promises {
                 "§9.7: route {name} failed over to {to}, which is {}",
                 target.verdict
             );
-            let excused =
-                self.in_force.topology.canaries.is_empty() && self.truth.cut_within(MEMORY, now);
+            // Without canaries nothing tells our own failure from theirs; and with so small a `min_fault` an outage of
+            // ours can be over before the canaries are asked about the probe that it spoiled.
+            let hair_trigger = route
+                .services
+                .iter()
+                .any(|service| service.check.min_fault < HAIR_TRIGGER);
+            let excused = match self.in_force.topology.canaries.is_empty() {
+                true => self.truth.cut_within(MEMORY, now),
+                false => hair_trigger && self.truth.cut_within(HAIR_TRIGGER, now),
+            };
             promise!(
                 self.truth.failed_within(from, MEMORY, now) || excused,
                 "§9.7, §9.9: route {name} left {from} for {to}, but nothing of {from} has failed"

@@ -217,8 +217,7 @@ impl Life {
         if self.trace {
             self.say("start");
         }
-        let leaning = self.world.has_no_store();
-        self.promises.process_begins(&self.world, leaning);
+        self.promises.process_begins(&self.world);
         let happened = self.world.start();
         self.check(&happened)
     }

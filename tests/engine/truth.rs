@@ -57,10 +57,12 @@ impl Truth {
                 .any(|b| b.fails() || matches!(b, Behaviour::OneIn(_)));
             truth.well = well.then(|| truth.well.unwrap_or(now));
             truth.dead = dead.then(|| truth.dead.unwrap_or(now));
-            if failing || truth.is_failing {
+            // A pool that has failed and cannot have been seen well since is as good as failing.
+            let haunted = failing || (truth.is_failing && !(well && sighted));
+            if haunted || truth.is_failing {
                 truth.failing = Some(now);
             }
-            truth.is_failing = failing;
+            truth.is_failing = haunted;
         }
     }
 

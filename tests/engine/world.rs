@@ -221,7 +221,7 @@ impl World {
     /// How long the store has been well.
     pub(crate) fn store_well_for(&self) -> Duration {
         match self.mood {
-            StoreMood::Well => {
+            StoreMood::Well if !self.never => {
                 Duration::from_micros(u64::try_from(self.at - self.mood_since).unwrap())
             }
             _ => Duration::ZERO,
@@ -231,14 +231,6 @@ impl World {
     /// Whether a process that begins now finds nothing on its disk.
     pub(crate) fn cannot_read_its_disk(&self) -> bool {
         self.mood == StoreMood::Dead
-    }
-
-    /// Whether a process that begins now has to take numbers without a store's consent.
-    pub(crate) fn has_no_store(&self) -> bool {
-        matches!(
-            self.mood,
-            StoreMood::Dead | StoreMood::Hung | StoreMood::Failing
-        ) || matches!(self.mood, StoreMood::Slow(time) if time > Duration::from_secs(1))
     }
 
     /// Begins a process from what is on the disk.
