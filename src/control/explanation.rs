@@ -12,7 +12,7 @@ use crate::clock::Wall;
 use crate::decide::{Override, OverrideKey};
 use crate::engine::{Alarm, CanaryView, CheckView, RoutePoolView, RouteView, View, ZoneView};
 use crate::health::Verdict;
-use crate::topology::{CheckId, FailbackPolicy, FailoverPolicy, PoolName, RouteName};
+use crate::topology::{CheckId, DomainName, FailbackPolicy, FailoverPolicy, PoolName, RouteName};
 
 /// How long partners may keep an answer beyond its TTL: Openfire and Tigase cache SRV for 60 s.
 pub const PARTNER_CACHE: Duration = Duration::from_secs(60);
@@ -107,10 +107,12 @@ impl Explanation {
             })
             .cloned()
             .collect();
+        // A provider has tens of thousands of both.
+        let steered: BTreeSet<&DomainName> = route.owners.iter().map(|owner| &owner.zone).collect();
         let zones = view
             .zones
             .iter()
-            .filter(|zone| route.owners.iter().any(|owner| owner.zone == zone.apex))
+            .filter(|zone| steered.contains(&zone.apex))
             .cloned()
             .collect();
         let ttl = Duration::from_secs(route.decision.ttl.into());
