@@ -136,6 +136,16 @@ fn ds_at_an_apex_is_answered_from_the_zone_above_where_that_is_ours() {
     assert!(response.authorities()[0].starts_with("inner.example. "));
 }
 
+/// A name error for the name of a zone would be believed for all of it (RFC 8020).
+#[test]
+fn ds_at_an_apex_that_the_zone_above_does_not_delegate_is_no_data() {
+    let files = [("example", HEAD), ("inner.example", HEAD)];
+    let both = dns::zones_with(Vec::new(), &files);
+    let response = query("inner.example.", "DS").ask(&both);
+    assert!(response.is_no_data());
+    assert!(response.authorities()[0].starts_with("inner.example. "));
+}
+
 #[test]
 fn a_zone_inside_a_zone_is_delegated_without_being_told() {
     let both = zones(&[("example", HEAD), ("inner.example", HEAD)]);

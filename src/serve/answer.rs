@@ -107,11 +107,16 @@ impl Reply<'_> {
     }
 
     /// The zone to ask about a name. DS belongs to the parent's side of a cut, so at an apex the zone above
-    /// is asked where we have it (RFC 4035 §3.1.4.1).
+    /// is asked where we have it (RFC 4035 §3.1.4.1) and it makes the cut: without, it would say that there is no
+    /// such name.
     fn zone_for(&self, name: &Name) -> Option<&Arc<ZoneVersion>> {
         let zone = self.zones.zone_of(name.key())?;
-        if self.rtype == RecordType::DS && zone.apex() == name {
-            return self.zones.zone_above(name).or(Some(zone));
+        if self.rtype == RecordType::DS
+            && zone.apex() == name
+            && let Some(above) = self.zones.zone_above(name)
+            && matches!(above.find(name.key()), Found::Cut(_))
+        {
+            return Some(above);
         }
         Some(zone)
     }

@@ -17,6 +17,15 @@ pub const HEAD: &str = "$TTL 3600\n@ SOA ns1.example.net. hostmaster.example.net
 
 /// Publishes static zones, each given as its apex and the text of its master file.
 pub fn zones(files: &[(&str, &str)]) -> Zones {
+    let server = Nameserver {
+        name: "ns1.example.net".parse().unwrap(),
+        addresses: vec!["192.0.2.53".parse().unwrap()],
+    };
+    zones_with(vec![server], files)
+}
+
+/// The same where the configuration names these name servers, or none.
+pub fn zones_with(servers: Vec<Nameserver>, files: &[(&str, &str)]) -> Zones {
     let mut statics = BTreeMap::new();
     let mut configured = BTreeMap::new();
     for (apex, text) in files {
@@ -28,10 +37,7 @@ pub fn zones(files: &[(&str, &str)]) -> Zones {
         configured.insert(apex.clone(), Zone { apex });
     }
     let nameservers = Nameservers {
-        servers: vec![Nameserver {
-            name: "ns1.example.net".parse().unwrap(),
-            addresses: vec!["192.0.2.53".parse().unwrap()],
-        }],
+        servers,
         hostmaster: None,
         negative_ttl: 30,
         ttl: 3600,
