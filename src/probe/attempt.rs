@@ -168,8 +168,28 @@ impl<'a> Attempt<'a> {
     }
 }
 
-/// A peer's words, fit to be shown: no control characters, and not too many.
+/// A peer's words, fit to be shown: nothing that moves the cursor or turns the direction of a line, and not too
+/// many.
 pub(super) fn printable(text: &str) -> String {
-    let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let clean = text.chars().map(|c| if disturbs(c) { ' ' } else { c });
     clean.take(MAX_NOTE).collect()
+}
+
+/// Controls, and the invisible characters that change how others are shown (Unicode's bidirectional controls,
+/// zero widths, line separators).
+fn disturbs(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_cannot_write_over_what_is_shown_beside_its_words() {
+        let text = "a\u{1b}[2Jb\u{202e}c\u{2066}d\u{85}e\u{fc}\n";
+        assert_eq!(printable(text), "a [2Jb c d e\u{fc} ");
+        assert_eq!(printable(&"x".repeat(1000)).len(), MAX_NOTE);
+    }
 }
