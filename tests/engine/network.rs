@@ -149,7 +149,7 @@ impl Network {
         let count = *count;
         let behaviour = match self.behaviour(address, check.service) {
             _ if self.cut => Behaviour::Dropped,
-            Behaviour::OneIn(n) if count % n == 0 => Behaviour::Refused,
+            Behaviour::OneIn(n) if count.is_multiple_of(n) => Behaviour::Refused,
             Behaviour::OneIn(_) => Behaviour::Ok,
             other => other,
         };

@@ -240,7 +240,7 @@ impl Promises {
         let important = happened
             .iter()
             .any(|what| matches!(what, Happened::Published(_) | Happened::Replied(..)));
-        if important || self.looks % 16 == 0 {
+        if important || self.looks.is_multiple_of(16) {
             self.look(world)?;
         }
         for (id, asked) in &self.asked {
@@ -284,7 +284,7 @@ impl Promises {
                         Ok(_) => {}
                         // A refusal by the store leaves open what the disk has.
                         Err(refusal) if refusal.code == "store-failing" => {
-                            self.put_in_doubt(&asked.command)
+                            self.put_in_doubt(&asked.command);
                         }
                         Err(_) => {}
                     }

@@ -231,7 +231,7 @@ impl Story {
             }
             ["kill"] => self.world().kill(),
             ["kill", "after", number, "effects"] => {
-                self.world().kill_after = Some(number.parse().unwrap())
+                self.world().kill_after = Some(number.parse().unwrap());
             }
             ["stop"] => {
                 let happened = self.world().stop();

@@ -170,7 +170,7 @@ pub(crate) fn text(words: &Words) -> String {
             match (key, words.0.get(key)) {
                 (_, None) => {}
                 ("fall" | "rise" | "steady", Some(value)) => {
-                    writeln!(out, "{key} = {value}").unwrap()
+                    writeln!(out, "{key} = {value}").unwrap();
                 }
                 ("accept", Some(value)) => writeln!(out, "{key} = [{value:?}]").unwrap(),
                 (_, Some(value)) => writeln!(out, "{key} = {value:?}").unwrap(),

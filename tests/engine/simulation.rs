@@ -184,12 +184,12 @@ impl Life {
                 match what {
                     Happened::Log(text) => self.say(text),
                     Happened::Replied(_, Ok(done)) => {
-                        self.say(&format!("done, volatile {}", done.volatile))
+                        self.say(&format!("done, volatile {}", done.volatile));
                     }
                     Happened::Replied(_, Err(refusal)) => self.say(&format!("refused: {refusal}")),
                     Happened::Killed => self.say("killed"),
                     Happened::Published(zones) => {
-                        self.say(&format!("published {}", zones.generation()))
+                        self.say(&format!("published {}", zones.generation()));
                     }
                     Happened::Committed(_) | Happened::Alarm(..) => {}
                 }

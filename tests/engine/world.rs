@@ -418,7 +418,7 @@ impl World {
                     }
                 }
                 Effect::Reply { request, result } => {
-                    happened.push(Happened::Replied(request, result))
+                    happened.push(Happened::Replied(request, result));
                 }
                 Effect::Alarm { alarm, raised } => happened.push(Happened::Alarm(alarm, raised)),
                 Effect::Log { text, .. } => happened.push(Happened::Log(text)),
