@@ -435,6 +435,25 @@ fn idle_connections_go_sooner_when_room_is_short() {
 }
 
 #[test]
+fn requests_that_do_not_arrive_go_sooner_when_room_is_short() {
+    let limits = TcpLimits {
+        connections: 1,
+        idle: PATIENCE * 10,
+        read: PATIENCE * 10,
+        idle_when_short: Duration::from_secs(1),
+        ..TcpLimits::default()
+    };
+    let server = serve("127.0.0.1:0", limits);
+    let mut hog = server.connect();
+    hog.write_all(&[0]).unwrap();
+    let mut next = server.connect();
+    next.write_all(&framed("host.example.", "A", 3)).unwrap();
+    assert!(is_closed(&mut hog));
+    assert_eq!(read_frame(&mut next).id, 3);
+    assert_eq!(server.serving().counts().tcp_too_slow, 1);
+}
+
+#[test]
 fn garbage_over_tcp_ends_the_connection() {
     let server = serve("127.0.0.1:0", TcpLimits::default());
     let mut stream = server.connect();

@@ -33,7 +33,7 @@ pub struct TcpLimits {
     pub per_address: usize,
     /// How long a connection may wait for its next request (RFC 7766 §6.2.3).
     pub idle: Duration,
-    /// The same while more than half of all connections are in use.
+    /// The same while more than half of all connections are in use; requests have no longer to arrive then.
     pub idle_when_short: Duration,
     /// How long a request may take to arrive, from its first octet.
     pub read: Duration,
@@ -90,11 +90,17 @@ impl Hall {
         }
     }
 
-    fn idle(&self) -> Duration {
-        if self.seats.available_permits() * 2 < self.limits.connections {
-            self.limits.idle_when_short
+    /// How long a connection may wait for its next request, or for the rest of one that has begun.
+    fn patience(&self, begun: bool) -> Duration {
+        let patience = if begun {
+            self.limits.read
         } else {
             self.limits.idle
+        };
+        if self.seats.available_permits() * 2 < self.limits.connections {
+            patience.min(self.limits.idle_when_short)
+        } else {
+            patience
         }
     }
 
@@ -294,14 +300,8 @@ async fn answer_all(stream: &mut TcpStream, hall: &Hall, stop: &mut watch::Recei
             return End::Over;
         }
         // One deadline for a whole request: octets that drip in do not move it.
-        let until = *deadline.get_or_insert_with(|| {
-            Instant::now()
-                + if inbox.is_empty() {
-                    hall.idle()
-                } else {
-                    hall.limits.read
-                }
-        });
+        let until =
+            *deadline.get_or_insert_with(|| Instant::now() + hall.patience(!inbox.is_empty()));
         let until = if stopping {
             until.min(Instant::now() + hall.limits.drain)
         } else {
