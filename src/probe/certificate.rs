@@ -145,8 +145,11 @@ impl CertificateName {
             },
             (ServiceKind::SipFederationTls, Self::Dns(pattern)) => {
                 let lower = pattern.to_ascii_lowercase();
-                let parent = lower.split_once('.').map(|(_, parent)| parent);
-                lower == domain_text || parent == Some(domain_text)
+                // RFC 9525 §6.3: `x*` is no wildcard, and no name either.
+                lower == domain_text
+                    || lower.split_once('.').is_some_and(|(label, parent)| {
+                        parent == domain_text && (label == "*" || !label.contains('*'))
+                    })
             }
             (ServiceKind::SipFederationTls, Self::Uri(uri)) => {
                 let lower = uri.to_ascii_lowercase();
@@ -332,7 +335,13 @@ mod tests {
         ] {
             assert!(dns(good).matches(&domain, sip), "{good}");
         }
-        for bad in ["example.net", "a.sip.contoso.com", "notcontoso.com", "com"] {
+        for bad in [
+            "example.net",
+            "a.sip.contoso.com",
+            "x*.contoso.com",
+            "notcontoso.com",
+            "com",
+        ] {
             assert!(!dns(bad).matches(&domain, sip), "{bad}");
         }
         assert!(CertificateName::Uri("sip:Contoso.com".into()).matches(&domain, sip));
