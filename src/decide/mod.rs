@@ -13,6 +13,8 @@ mod active;
 mod render;
 pub mod latch;
 mod operate;
+#[cfg(test)]
+mod properties;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -263,11 +263,16 @@ impl Addresses<'_, '_> {
             usable.extend(last.iter().filter(|a| !configured.contains(a)));
         }
         if usable.is_empty() && self.last.is_none() {
-            // Just switched to: what serves is published, proven or not.
-            let serving = configured
-                .iter()
-                .filter(|a| matches!(verdict(a), Verdict::Up | Verdict::Degraded));
-            usable.extend(serving);
+            // Just switched to: what is not known to be dead is published, proven or not; what serves before what
+            // is unknown.
+            let best = configured.iter().map(&verdict).min();
+            let best = best.filter(|best| *best != Verdict::Down);
+            let alike = |a: &&IpAddr| match best {
+                Some(Verdict::Up | Verdict::Degraded) => verdict(a) < Verdict::Unknown,
+                Some(_) => verdict(a) == Verdict::Unknown,
+                None => false,
+            };
+            usable.extend(configured.iter().filter(alike));
         }
         usable.sort_by_key(|address| configured.iter().position(|a| a == address));
         usable
