@@ -135,6 +135,47 @@ impl Ord for Due {
     }
 }
 
+/// Everything that one process was given, and what it published: enough to have it live again.
+#[derive(Clone)]
+pub(crate) struct Recording {
+    configuration: Arc<Configuration>,
+    remembered: Remembered,
+    seed: u64,
+    began: Now,
+    events: Vec<(Now, Event)>,
+    published: Vec<String>,
+}
+
+impl Recording {
+    /// Lives again; what is published is the same, byte for byte. How many versions that were.
+    pub(crate) fn replay(self) -> usize {
+        let text = |effects: Vec<Effect>| -> Vec<String> {
+            let zones = effects.into_iter().filter_map(|effect| match effect {
+                Effect::Publish(zones) => Some(zones),
+                _ => None,
+            });
+            zones.map(|zones| text_of(&zones)).collect()
+        };
+        let (mut engine, effects) =
+            Engine::new(self.configuration, self.remembered, self.seed, self.began);
+        let mut published = text(effects);
+        for (now, event) in self.events {
+            published.extend(text(engine.handle(event, now)));
+        }
+        // A process that was killed may not have carried out the last of them.
+        assert!(published.len() >= self.published.len());
+        for (again, before) in published.iter().zip(&self.published) {
+            assert_eq!(again, before);
+        }
+        self.published.len()
+    }
+}
+
+fn text_of(zones: &Zones) -> String {
+    let zones: String = zones.iter().map(|zone| zone.to_master_text()).collect();
+    zones
+}
+
 /// The world.
 pub(crate) struct World {
     /// Microseconds since the world began; never set back.
@@ -163,6 +204,8 @@ pub(crate) struct World {
     pub(crate) zones: Arc<Zones>,
     /// Events handed to engines so far.
     pub(crate) events: u64,
+    /// What each process was given, where that is wanted.
+    pub(crate) recordings: Option<Vec<Recording>>,
 }
 
 impl World {
@@ -187,6 +230,7 @@ impl World {
             kill_after: None,
             zones: Arc::new(Zones::empty()),
             events: 0,
+            recordings: None,
         }
     }
 
@@ -252,6 +296,16 @@ impl World {
             _ => self.disk.recall(),
         };
         let now = self.now();
+        if let Some(recordings) = &mut self.recordings {
+            recordings.push(Recording {
+                configuration: self.configuration.clone(),
+                remembered: remembered.clone(),
+                seed: self.seed ^ self.run,
+                began: now,
+                events: Vec::new(),
+                published: Vec::new(),
+            });
+        }
         let (engine, effects) = Engine::new(
             self.configuration.clone(),
             remembered,
@@ -360,6 +414,9 @@ impl World {
             return;
         };
         self.events += 1;
+        if let Some(recording) = self.recordings.as_mut().and_then(|all| all.last_mut()) {
+            recording.events.push((now, event.clone()));
+        }
         let effects = engine.handle(event, now);
         self.carry_out(effects, happened);
     }
@@ -395,6 +452,10 @@ impl World {
                 }
                 Effect::Publish(zones) => {
                     self.zones = zones.clone();
+                    if let Some(recording) = self.recordings.as_mut().and_then(|all| all.last_mut())
+                    {
+                        recording.published.push(text_of(&zones));
+                    }
                     happened.push(Happened::Published(zones));
                 }
                 Effect::Store {
