@@ -1,5 +1,5 @@
 //! A million random events: failures, commands, restarts, crashes between any two effects, clock steps, dead disks
-//! and reloads, with every promise of DESIGN §9 checked after each (`promises`).
+//! and reloads, with every promise of `docs/architecture.md` checked after each (`promises`).
 //!
 //! In: a seed. Out: nothing, or the first broken promise with the command that replays it. `SIM_SEED` replays one life
 //! (`SIM_SEED=random` tries seeds nobody has tried), `SIM_EVENTS` sets how many events are run in all, `SIM_TRACE=1`
