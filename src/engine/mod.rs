@@ -20,6 +20,7 @@ mod news;
 mod publish;
 mod rows;
 mod plan;
+mod refusals;
 mod operate;
 mod alarms;
 mod look;
