@@ -1,6 +1,6 @@
 //! Two clocks, kept apart by type.
 //!
-//! In: readings, made only at the edge (`engine::shell`, `cli`). Out: [`Now`], which is handed to every pure stage.
+//! In: readings, made only at the edge (`shell`). Out: [`Now`], which is handed to every pure stage.
 //! Timers and durations use [`Mono`]; expiry of overrides, certificates and SOA serials use [`Wall`].
 //! Never here: a reading of the machine's clock. A stage that could read it could not be replayed.
 

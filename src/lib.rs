@@ -19,6 +19,7 @@ pub mod config;
 pub mod serve;
 pub mod engine;
 pub mod store;
+pub mod shell;
 pub mod control;
 pub mod daemon;
 pub mod demo;

@@ -12,8 +12,8 @@ use super::failure::{Failure, REFUSED};
 use super::session::{Session, paint_for};
 use crate::config::{self, Configuration};
 use crate::control::ReloadBody;
-use crate::engine::Clock;
 use crate::probe::Prober;
+use crate::shell::Clock;
 
 /// Check a configuration file, or have the server read its own again.
 #[derive(Debug, clap::Subcommand)]

@@ -15,8 +15,8 @@ use super::paint::{Paint, Tone};
 use super::session::Session;
 use crate::config;
 use crate::control::{ProbeBody, Probed, nearest, probe_route};
-use crate::engine::Clock;
 use crate::probe::{ProbeResult, Prober, report};
+use crate::shell::Clock;
 
 /// Probe a route's pools now, and print each phase with its time.
 ///

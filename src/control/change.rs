@@ -16,7 +16,8 @@ use super::node::{Node, Reload};
 use super::refusal::{Refused, invalid};
 use super::wire::{DrainBody, FailoverBody, FreezeBody, How, Nothing, PinBody, ReloadBody};
 use crate::decide::OverrideKey;
-use crate::engine::{Ask, Command, Done, Expected, View};
+use crate::engine::{Command, Done, Expected, View};
+use crate::shell::Ask;
 use crate::topology::RouteName;
 
 /// What every change comes with.

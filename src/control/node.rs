@@ -7,7 +7,8 @@ use std::future::Future;
 use std::pin::Pin;
 
 use super::probing::Probed;
-use crate::engine::{Ask, Done, Entry, Expected, Refusal, View};
+use crate::engine::{Done, Entry, Expected, Refusal, View};
+use crate::shell::Ask;
 use crate::store::HistoryFilter;
 use crate::topology::{DomainName, PoolName, RouteName};
 

@@ -22,8 +22,9 @@ use super::listener::Patience;
 use super::*;
 use crate::decide::{Generation, OverrideKey, Reason};
 use crate::engine::{
-    Ask, Command, Done, Entry, Expected, Lifetime, Refusal, RefusalKind, RouteChange, View,
+    Command, Done, Entry, Expected, Lifetime, Refusal, RefusalKind, RouteChange, View,
 };
+use crate::shell::Ask;
 use crate::store::HistoryFilter;
 use crate::topology::{DomainName, PoolName, RouteName};
 

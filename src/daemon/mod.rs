@@ -22,9 +22,10 @@ pub use manager::{Signals, supervise};
 pub use node::ServedNode;
 pub use start::{Chosen, Paths, StartError, choose};
 
-use crate::engine::{Batch, Clock, Engine, Event, Handle, Shell};
+use crate::engine::{Batch, Engine, Event};
 use crate::probe::{Prober, TrustError};
 use crate::serve::{self, ListenError, Listeners, Serving, TcpLimits};
+use crate::shell::{Clock, Handle, Shell};
 use crate::topology::CheckSettings;
 use control::Control;
 

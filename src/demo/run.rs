@@ -19,8 +19,8 @@ use super::pool::{Behaviour, PoolServer};
 use super::question::ask;
 use super::story::{DOMAIN, FEDERATION, OWNER, Progress, Step, Story, StoryError};
 use crate::daemon::{self, Daemon, DaemonError, Paths, StartError};
-use crate::engine::{Clock, Handle};
 use crate::serve::Listeners;
+use crate::shell::{Clock, Handle};
 use crate::topology::DomainName;
 
 /// The static part of the demo's zone.

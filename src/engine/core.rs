@@ -174,6 +174,11 @@ impl Engine {
         .min()
     }
 
+    /// The configuration in force.
+    pub fn configuration(&self) -> &Arc<Configuration> {
+        &self.configuration
+    }
+
     /// The zones served.
     pub fn zones(&self) -> Arc<Zones> {
         self.zones.clone()

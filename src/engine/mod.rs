@@ -1,17 +1,12 @@
 //! The engine: a single writer with a pure core.
 //!
 //! In: [`Event`]s and the time. Out: [`Effect`]s, in order. The core never reads a clock, opens a socket or
-//! sleeps, so a test drives hours of failures in milliseconds. The [`Shell`] around it does all of that.
+//! sleeps, so a test drives hours of failures in milliseconds. `shell` around it does all of that.
 
 mod alarm;
-mod alarm_command;
-mod clocks;
 mod command;
 mod event;
-mod handle;
 mod record;
-mod shell;
-mod outside;
 mod view;
 mod numbers;
 mod journal;
@@ -26,17 +21,13 @@ mod alarms;
 mod look;
 
 pub use alarm::{Alarm, AlarmKind, Severity};
-pub use clocks::Clock;
 pub use command::{
     CHANGED_MEANWHILE, Command, Done, Expected, Lifetime, Refusal, RefusalKind, Request, RequestId,
     RouteChange,
 };
 pub use core::Engine;
 pub use event::{BatchToken, Effect, Event, StoreFault};
-pub use handle::{Ask, Handle};
-pub use outside::Probing;
 pub use record::{Batch, Entry, EntryKind, Remembered, Reservation, StoredRoute};
-pub use shell::{Core, Shell};
 pub use view::{
     CanaryView, CheckView, OwnerView, PoolView, RoutePoolView, RouteView, View, ZoneView,
 };

@@ -15,8 +15,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
-use super::alarm::{Alarm, Severity};
 use crate::config::AlarmSettings;
+use crate::engine::{Alarm, Severity};
 
 /// Programs that may run at one time. Alarms of one kind and subject always go through the same lane, so the
 /// program sees their beginning before their end.

@@ -10,11 +10,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::command::{Command, Done, Expected, Refusal, RefusalKind};
-use super::event::Event;
-use super::record::Entry;
-use super::view::View;
 use crate::config::Configuration;
+use crate::engine::{Command, Done, Entry, Event, Expected, Refusal, RefusalKind, View};
 use crate::store::{HistoryError, HistoryFilter, Store};
 use crate::topology::DomainName;
 use crate::zone::{Name, ZoneVersion, Zones};

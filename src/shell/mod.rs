@@ -5,6 +5,11 @@
 //!
 //! A core that panics is thrown away and begun again from the store after a pause. Answers go on meanwhile.
 
+mod alarm_command;
+mod clocks;
+mod handle;
+mod outside;
+
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -12,17 +17,16 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::Engine;
-use super::alarm_command::AlarmCommand;
-use super::clocks::Clock;
-use super::command::{Request, RequestId};
-use super::event::{Effect, Event};
-use super::handle::{Answer, Ask, Handle, Live, Message, restarting, unavailable};
-use super::outside::{Outside, Probing};
-use super::record::{Batch, Remembered};
-use super::view::View;
+use alarm_command::AlarmCommand;
+pub use clocks::Clock;
+use handle::{Answer, Live, Message, restarting, unavailable};
+pub use handle::{Ask, Handle};
+use outside::Outside;
+pub use outside::Probing;
+
 use crate::clock::{Mono, Now};
 use crate::config::Configuration;
+use crate::engine::{Batch, Effect, Engine, Event, Remembered, Request, RequestId, View};
 use crate::store::Store;
 
 /// Messages that may wait for the core. Senders wait beyond it.
@@ -81,7 +85,7 @@ impl Core for Engine {
     }
 
     fn configuration(&self) -> &Arc<Configuration> {
-        &self.configuration
+        self.configuration()
     }
 
     fn finish(&mut self) -> Option<Batch> {

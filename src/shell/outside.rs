@@ -11,10 +11,9 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::clocks::Clock;
-use super::event::{BatchToken, Event, StoreFault};
 use super::handle::Message;
-use super::record::Batch;
 use crate::clock::Now;
+use crate::engine::{Batch, BatchToken, Event, StoreFault};
 use crate::probe::{CanaryObservation, Observation, Phase, ProbeResult, Prober, Reason};
 use crate::store::Store;
 use crate::topology::{Check, CheckId};
