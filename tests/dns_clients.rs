@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use dns::{HEAD, zones};
-use repoint::serve::{Listeners, Serving, TcpLimits, start};
+use repoint::serve::{Authority, Listeners, Serving, TcpLimits, start};
 use tokio::runtime::Runtime;
 
 struct Server {
@@ -46,7 +46,7 @@ fn serve() -> Server {
     let runtime = Runtime::new().unwrap();
     let published = Arc::new(ArcSwap::from_pointee(zones(&[("contoso.example", &file)])));
     let serving = runtime
-        .block_on(async { start(listeners, published, TcpLimits::default()) })
+        .block_on(async { start(listeners, Authority::new(published), TcpLimits::default()) })
         .unwrap();
     Server {
         _runtime: runtime,

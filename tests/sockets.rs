@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use dns::{HEAD, Response, query, zones};
-use repoint::serve::{ListenFault, Listeners, Serving, TcpLimits, start};
+use repoint::serve::{Authority, ListenFault, Listeners, Serving, TcpLimits, start};
 use repoint::zone::Zones;
 use tokio::runtime::Runtime;
 
@@ -45,7 +45,7 @@ fn serve_on(listeners: Listeners, limits: TcpLimits) -> Server {
     let address = *listeners.tcp_addresses().first().unwrap();
     let published = Arc::new(ArcSwap::from_pointee(example()));
     let serving = runtime
-        .block_on(async { start(listeners, published.clone(), limits) })
+        .block_on(async { start(listeners, Authority::new(published.clone()), limits) })
         .unwrap();
     Server {
         runtime,

@@ -24,7 +24,7 @@ pub use start::{Chosen, Paths, StartError, choose};
 
 use crate::engine::{Batch, Engine, Event};
 use crate::probe::{Prober, TrustError};
-use crate::serve::{self, ListenError, Listeners, Serving, TcpLimits};
+use crate::serve::{self, Authority, ListenError, Listeners, Serving, TcpLimits};
 use crate::shell::{Clock, Handle, Shell};
 use crate::topology::CheckSettings;
 use control::Control;
@@ -91,8 +91,12 @@ impl Daemon {
         let addresses = listeners.udp_addresses();
         let serving = {
             let _inside = answers.enter();
-            serve::start(listeners, handle.zones(), TcpLimits::default())
-                .map_err(DaemonError::Sockets)?
+            serve::start(
+                listeners,
+                Authority::new(handle.zones()),
+                TcpLimits::default(),
+            )
+            .map_err(DaemonError::Sockets)?
         };
         for address in addresses {
             tracing::info!("answering on {address}");

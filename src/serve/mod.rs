@@ -4,6 +4,7 @@
 //! lock and reads no disk. Never here: what the zones hold, or when it changes.
 
 mod answer;
+mod authority;
 mod counters;
 mod listen;
 mod message;
@@ -14,10 +15,11 @@ mod tcp;
 mod udp;
 
 pub use answer::{Answer, Placed, answer};
+pub use authority::{Authority, Manners};
 pub use counters::{Counters, Counts};
 pub use listen::{InheritError, ListenError, ListenFault, Listeners, TransportName};
 pub use message::{UDP_LIMIT, udp_limit, write, write_error};
 pub use question::{Edns, Envelope, Question, Rejection, Request, Unasked, read};
-pub use respond::{Outcome, Transport, respond};
+pub use respond::{Outcome, Peer, Transport, respond};
 pub use server::{Serving, start};
 pub use tcp::TcpLimits;

@@ -1,11 +1,14 @@
 //! From request octets to response octets: the whole way of a query, pure.
 //!
-//! In: the zones as published, a message, the transport it came by. Out: the response's octets and what they say,
+//! In: the zones as published, our manners, a message, who sent it and how. Out: the response's octets and what they say,
 //! for the counters. Never here: sockets.
+
+use std::net::SocketAddr;
 
 use hickory_proto::op::ResponseCode;
 
 use super::answer::answer;
+use super::authority::Manners;
 use super::message::{udp_limit, write, write_error};
 use super::question::{Unasked, read};
 use crate::zone::Zones;
@@ -17,6 +20,15 @@ pub enum Transport {
     Udp,
     /// A stream: at most 65,535 octets.
     Tcp,
+}
+
+/// Who sent a request, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its address; IPv4 as such, whatever socket it came by.
+    pub address: SocketAddr,
+    /// Its transport.
+    pub transport: Transport,
 }
 
 /// What was said to a request.
@@ -34,7 +46,13 @@ pub enum Outcome {
 }
 
 /// Answers one message from the zones into `out`, replacing what is there.
-pub fn respond(zones: &Zones, request: &[u8], transport: Transport, out: &mut Vec<u8>) -> Outcome {
+pub fn respond(
+    zones: &Zones,
+    _manners: &Manners,
+    request: &[u8],
+    peer: Peer,
+    out: &mut Vec<u8>,
+) -> Outcome {
     out.clear();
     match read(request) {
         Err(Unasked::Silent) => Outcome::Silent,
@@ -47,7 +65,7 @@ pub fn respond(zones: &Zones, request: &[u8], transport: Transport, out: &mut Ve
         }
         Ok(request) => {
             let edns = request.envelope.edns;
-            let limit = match transport {
+            let limit = match peer.transport {
                 Transport::Udp => udp_limit(edns),
                 Transport::Tcp => usize::from(u16::MAX),
             };

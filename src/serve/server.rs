@@ -7,16 +7,15 @@ use std::future::Future;
 use std::io;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::authority::Authority;
 use super::counters::{Counters, Counts};
 use super::listen::Listeners;
 use super::tcp::{self, Hall, TcpLimits};
 use super::udp;
-use crate::zone::Zones;
 
 /// A server at work. Dropping it stops the server at once; [`Serving::shutdown`] lets it finish.
 #[derive(Debug)]
@@ -26,29 +25,25 @@ pub struct Serving {
     counters: Arc<Counters>,
 }
 
-/// Starts serving `zones` on the listeners, on the current tokio runtime. Publishing is storing into `zones`;
+/// Starts serving on the listeners, on the current tokio runtime. Publishing is storing into `authority.zones`;
 /// each query sees one publication, whole.
-pub fn start(
-    listeners: Listeners,
-    zones: Arc<ArcSwap<Zones>>,
-    limits: TcpLimits,
-) -> io::Result<Serving> {
+pub fn start(listeners: Listeners, authority: Authority, limits: TcpLimits) -> io::Result<Serving> {
     let counters = Arc::new(Counters::default());
     let (stop, stopped) = watch::channel(false);
     let mut workers = JoinSet::new();
     for socket in listeners.udp {
         let socket = Arc::new(UdpSocket::from_std(socket)?);
-        let (zones, counted, stopped) = (zones.clone(), counters.clone(), stopped.clone());
+        let (authority, counted, stopped) = (authority.clone(), counters.clone(), stopped.clone());
         workers.spawn(supervise(counters.clone(), move || {
             udp::serve(
                 socket.clone(),
-                zones.clone(),
+                authority.clone(),
                 counted.clone(),
                 stopped.clone(),
             )
         }));
     }
-    let hall = Arc::new(Hall::new(limits, zones, counters.clone()));
+    let hall = Arc::new(Hall::new(limits, authority, counters.clone()));
     for listener in listeners.tcp {
         let listener = Arc::new(TcpListener::from_std(listener)?);
         let (hall, stopped) = (hall.clone(), stopped.clone());

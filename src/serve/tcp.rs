@@ -8,21 +8,20 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::authority::Authority;
 use super::counters::Counters;
-use super::respond::{Outcome, Transport, respond};
-use crate::zone::Zones;
+use super::respond::{Outcome, Peer, Transport, respond};
 
 /// How patient TCP is with its clients.
 #[derive(Clone, Copy, Debug)]
@@ -70,22 +69,18 @@ pub(super) struct Hall {
     waiting: AtomicUsize,
     /// Taken when a connection begins and ends, never for a query.
     shares: Mutex<HashMap<IpAddr, usize>>,
-    zones: Arc<ArcSwap<Zones>>,
+    authority: Authority,
     counters: Arc<Counters>,
 }
 
 impl Hall {
-    pub(super) fn new(
-        limits: TcpLimits,
-        zones: Arc<ArcSwap<Zones>>,
-        counters: Arc<Counters>,
-    ) -> Hall {
+    pub(super) fn new(limits: TcpLimits, authority: Authority, counters: Arc<Counters>) -> Hall {
         Hall {
             limits,
             seats: Arc::new(Semaphore::new(limits.connections)),
             waiting: AtomicUsize::new(0),
             shares: Mutex::new(HashMap::new()),
-            zones,
+            authority,
             counters,
         }
     }
@@ -224,7 +219,7 @@ pub(super) async fn serve(
         let Some(seat) = seat else { break };
         let (hall, stop) = (hall.clone(), stop.clone());
         connections.spawn(async move {
-            converse(stream, &hall, stop).await;
+            converse(stream, peer, &hall, stop).await;
             drop((share, seat));
         });
     }
@@ -243,10 +238,19 @@ enum End {
     Broken,
 }
 
-async fn converse(mut stream: TcpStream, hall: &Hall, mut stop: watch::Receiver<bool>) {
+async fn converse(
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    hall: &Hall,
+    mut stop: watch::Receiver<bool>,
+) {
+    let peer = Peer {
+        address: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
+        transport: Transport::Tcp,
+    };
     // Answers are written whole; waiting to send them would only delay them.
     let _ = stream.set_nodelay(true);
-    match answer_all(&mut stream, hall, &mut stop).await {
+    match answer_all(&mut stream, peer, hall, &mut stop).await {
         End::Over => {
             let _ = timeout(hall.limits.write, stream.shutdown()).await;
         }
@@ -255,7 +259,12 @@ async fn converse(mut stream: TcpStream, hall: &Hall, mut stop: watch::Receiver<
     }
 }
 
-async fn answer_all(stream: &mut TcpStream, hall: &Hall, stop: &mut watch::Receiver<bool>) -> End {
+async fn answer_all(
+    stream: &mut TcpStream,
+    peer: Peer,
+    hall: &Hall,
+    stop: &mut watch::Receiver<bool>,
+) -> End {
     let mut inbox: Vec<u8> = Vec::with_capacity(512);
     let mut outbox: Vec<u8> = Vec::new();
     let mut response: Vec<u8> = Vec::new();
@@ -264,7 +273,9 @@ async fn answer_all(stream: &mut TcpStream, hall: &Hall, stop: &mut watch::Recei
         let mut used = 0;
         while let Some(request) = whole_request(&inbox[used..]) {
             let end = used + 2 + request.len();
-            let outcome = respond(&hall.zones.load(), request, Transport::Tcp, &mut response);
+            let (zones, manners) = (hall.authority.zones.load(), hall.authority.manners.load());
+            let outcome = respond(&zones, &manners, request, peer, &mut response);
+            drop((zones, manners));
             hall.counters.count(Transport::Tcp, outcome);
             if outcome == Outcome::Silent {
                 return flush(stream, hall, &mut outbox)

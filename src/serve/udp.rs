@@ -4,11 +4,11 @@
 //! on a wildcard bind the kernel would not choose by itself. Never here: a lock, a disk, a message of its own.
 
 use std::io::{self, IoSlice, IoSliceMut};
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use nix::cmsg_space;
 use nix::libc;
 use nix::sys::socket::{
@@ -18,9 +18,9 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
 
+use super::authority::Authority;
 use super::counters::Counters;
-use super::respond::{Outcome, Transport, respond};
-use crate::zone::Zones;
+use super::respond::{Outcome, Peer, Transport, respond};
 
 /// No request we understand is longer; what is gets cut and is malformed then.
 const LONGEST_REQUEST: usize = 4096;
@@ -46,7 +46,7 @@ struct Datagram {
 /// Serves one socket until `stop` says true, then answers what has arrived by then.
 pub(super) async fn serve(
     socket: Arc<UdpSocket>,
-    zones: Arc<ArcSwap<Zones>>,
+    authority: Authority,
     counters: Arc<Counters>,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -64,7 +64,13 @@ pub(super) async fn serve(
         match received {
             Ok(datagram) => {
                 let octets = &request[..datagram.length];
-                let outcome = respond(&zones.load(), octets, Transport::Udp, &mut response);
+                // Who cannot be answered is not worth a lookup.
+                let Some(peer) = peer_of(&datagram.from) else {
+                    continue;
+                };
+                let (zones, manners) = (authority.zones.load(), authority.manners.load());
+                let outcome = respond(&zones, &manners, octets, peer, &mut response);
+                drop((zones, manners));
                 counters.count(Transport::Udp, outcome);
                 if outcome != Outcome::Silent {
                     let sent = socket
@@ -115,6 +121,19 @@ fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Datagram> {
         length: message.bytes,
         from,
         asked_at,
+    })
+}
+
+/// The sender of a datagram; none when it is no internet address.
+fn peer_of(from: &SockaddrStorage) -> Option<Peer> {
+    let address = match (from.as_sockaddr_in(), from.as_sockaddr_in6()) {
+        (Some(v4), _) => SocketAddr::from(*v4),
+        (None, Some(v6)) => SocketAddr::from(*v6),
+        (None, None) => return None,
+    };
+    Some(Peer {
+        address: SocketAddr::new(address.ip().to_canonical(), address.port()),
+        transport: Transport::Udp,
     })
 }
 

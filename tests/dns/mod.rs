@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use hickory_proto::rr::RecordType;
 use repoint::decide::Generation;
-use repoint::serve::{Outcome, Transport, respond};
+use repoint::serve::{Manners, Outcome, Peer, Transport, respond};
 use repoint::topology::{DomainName, Nameserver, Nameservers, Topology, Zone};
 use repoint::zone::{Layout, Rdata, Serial, StaticZone, Zones, compile, type_text};
 
@@ -131,7 +131,11 @@ impl Query {
 /// Asks with these octets; none when nothing is said.
 pub fn ask(zones: &Zones, octets: &[u8], transport: Transport) -> Option<Response> {
     let mut out = Vec::new();
-    match respond(zones, octets, transport, &mut out) {
+    let peer = Peer {
+        address: ([127, 0, 0, 1], 53530).into(),
+        transport,
+    };
+    match respond(zones, &Manners::default(), octets, peer, &mut out) {
         Outcome::Silent => None,
         Outcome::Response { .. } => Some(Response::read(&out)),
     }
