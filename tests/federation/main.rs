@@ -7,16 +7,15 @@
 
 mod authority;
 mod client;
-mod daemon;
 mod ejabberd;
 mod fake;
 mod outage;
-mod private_network;
 mod prosody;
 mod repoint;
 mod resolver;
 mod rig;
-mod wait;
+#[path = "../world/mod.rs"]
+mod world;
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -25,6 +24,8 @@ use client::Client;
 use fake::HalfDead;
 use resolver::Source;
 use rig::{Fault, Rig, Software};
+use world::private_network::RESOLVER;
+use world::{daemon, private_network, wait};
 
 /// The domain that both pools host. Not below `test`: the resolver library inside Prosody denies that such names exist.
 const DOMAIN: &str = "contoso.example";
@@ -40,9 +41,10 @@ const PARTNER_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
 const CLIENT: &str = "client.partner.example";
 const COMPONENT_PORT: u16 = 5347;
 const SECRET: &str = "secret";
-/// Where repoint answers, and where Unbound does.
+/// Where repoint answers.
 const NAMESERVER: &str = "127.0.0.2";
-const RESOLVER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 53);
+/// What the stories start.
+const PROGRAMS: &[&str] = &["nft", "dig", "prosody", "unbound", "erl", "ejabberdctl"];
 
 /// How long anything local may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);

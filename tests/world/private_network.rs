@@ -6,18 +6,22 @@
 //! Never here: named namespaces, changes to the machine's own network or files.
 
 use std::fs::{self, File};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use crate::RESOLVER;
+use crate::PROGRAMS;
+
+/// Where a story may start a resolver; programs that read the system's settings ask it.
+pub(crate) const RESOLVER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 53);
 
 /// Set for the inner run: the scratch directory, which the outer run removes.
-const INSIDE: &str = "REPOINT_FEDERATION_SCRATCH";
+const INSIDE: &str = "REPOINT_WORLD_SCRATCH";
 
 /// Tells the inner run which of several stories of one test it is.
-const WHICH: &str = "REPOINT_FEDERATION_WHICH";
+const WHICH: &str = "REPOINT_WORLD_WHICH";
 
 /// What a story reports to the outer run begins with this on a line of its own.
 const REPORT: &str = "report: ";
@@ -69,7 +73,7 @@ fn outside(test: &str, which: usize, limit: Duration) -> String {
     require_root_and_programs();
 
     let scratch = tempfile::Builder::new()
-        .prefix("repoint-federation-")
+        .prefix("repoint-world-")
         .tempdir()
         .expect("a scratch directory");
     let output = scratch.path().join("output");
@@ -127,7 +131,7 @@ fn outside(test: &str, which: usize, limit: Duration) -> String {
     said
 }
 
-/// Brings loopback up and makes our Unbound this network's resolver, for programs that read the system's settings.
+/// Brings loopback up and makes [`RESOLVER`] this network's resolver, for programs that read the system's settings.
 fn set_up(scratch: &Path) {
     run("ip", &["link", "set", "lo", "up"]);
     // The mount namespace is ours alone: the machine keeps its files.
@@ -164,26 +168,17 @@ pub(crate) fn run(program: &str, arguments: &[&str]) -> String {
 fn require_root_and_programs() {
     assert!(
         nix::unistd::geteuid().is_root(),
-        "the federation tests need root: they make network namespaces and packet filters; run scripts/test as root"
+        "this test needs root: it makes network namespaces and packet filters; run scripts/test as root"
     );
-    let missing: Vec<&str> = [
-        "unshare",
-        "setpriv",
-        "mount",
-        "ip",
-        "nft",
-        "dig",
-        "prosody",
-        "unbound",
-        "erl",
-        "ejabberdctl",
-    ]
-    .into_iter()
-    .filter(|program| find(program).is_none())
-    .collect();
+    let missing: Vec<&str> = ["unshare", "setpriv", "mount", "ip"]
+        .iter()
+        .chain(PROGRAMS)
+        .copied()
+        .filter(|program| find(program).is_none())
+        .collect();
     assert!(
         missing.is_empty(),
-        "the federation tests need these programs: {}; scripts/test installs them",
+        "this test needs these programs: {}; scripts/test installs them",
         missing.join(", ")
     );
 }
