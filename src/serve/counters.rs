@@ -44,6 +44,12 @@ counters! {
     udp_queries,
     /// Messages received over TCP.
     tcp_queries,
+    /// Messages received over TLS.
+    tls_queries,
+    /// Messages received over HTTPS.
+    https_queries,
+    /// Messages received over QUIC.
+    quic_queries,
     /// Answers with data, referrals, and names without the type asked for.
     noerror,
     /// Names that are not there.
@@ -80,6 +86,9 @@ impl Counters {
         match transport {
             Transport::Udp => self.udp_queries(),
             Transport::Tcp => self.tcp_queries(),
+            Transport::Tls => self.tls_queries(),
+            Transport::Https => self.https_queries(),
+            Transport::Quic => self.quic_queries(),
         }
         match outcome {
             Outcome::Silent => self.silent(),

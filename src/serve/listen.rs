@@ -4,7 +4,6 @@
 //! address that could not be had, with what to do. Never here: messages.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::num::NonZero;
@@ -30,24 +29,11 @@ const PORT_TRIES: u32 = 32;
 pub struct ListenError {
     /// The address.
     pub address: SocketAddr,
-    /// Datagrams or streams.
-    pub transport: TransportName,
+    /// What would have been carried on it.
+    pub transport: Transport,
     /// Why not.
     #[source]
     pub reason: ListenFault,
-}
-
-/// A transport, as messages name it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TransportName(pub Transport);
-
-impl fmt::Display for TransportName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self.0 {
-            Transport::Udp => "udp",
-            Transport::Tcp => "tcp",
-        })
-    }
 }
 
 /// What the system said.
@@ -77,7 +63,7 @@ impl ListenError {
         };
         ListenError {
             address,
-            transport: TransportName(transport),
+            transport,
             reason,
         }
     }

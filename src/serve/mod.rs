@@ -6,20 +6,22 @@
 mod answer;
 mod authority;
 mod counters;
+mod hall;
 mod listen;
 mod message;
 mod question;
 mod respond;
 mod server;
+mod stream;
 mod tcp;
 mod udp;
 
 pub use answer::{Answer, Placed, answer};
 pub use authority::{Authority, Manners};
 pub use counters::{Counters, Counts};
-pub use listen::{InheritError, ListenError, ListenFault, Listeners, TransportName};
+pub use hall::TcpLimits;
+pub use listen::{InheritError, ListenError, ListenFault, Listeners};
 pub use message::{UDP_LIMIT, udp_limit, write, write_error};
 pub use question::{Edns, Envelope, Question, Rejection, Request, Unasked, read};
 pub use respond::{Outcome, Peer, Transport, respond};
 pub use server::{Serving, start};
-pub use tcp::TcpLimits;

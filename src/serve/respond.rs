@@ -3,6 +3,7 @@
 //! In: the zones as published, our manners, a message, who sent it and how. Out: the response's octets and what they say,
 //! for the counters. Never here: sockets.
 
+use std::fmt;
 use std::net::SocketAddr;
 
 use hickory_proto::op::ResponseCode;
@@ -13,13 +14,44 @@ use super::message::{udp_limit, write, write_error};
 use super::question::{Unasked, read};
 use crate::zone::Zones;
 
-/// How a request came, which decides how large its response may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a request came, which decides how large its response may be and what its OPT may say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Transport {
     /// A datagram: at most what the client takes, and 1232.
     Udp,
-    /// A stream: at most 65,535 octets.
+    /// A stream (RFC 7766): at most 65,535 octets, as on all that follow.
     Tcp,
+    /// DNS over TLS (RFC 7858): as a stream, encrypted.
+    Tls,
+    /// DNS over HTTPS (RFC 8484): one request and one response per exchange.
+    Https,
+    /// DNS over QUIC (RFC 9250): one request per stream.
+    Quic,
+}
+
+impl Transport {
+    /// Whether nobody on the way reads it: then its length is worth hiding (RFC 8467).
+    pub fn is_encrypted(self) -> bool {
+        matches!(self, Transport::Tls | Transport::Https | Transport::Quic)
+    }
+
+    /// Whether DNS itself keeps the connection, and may say for how long (RFC 7828; RFC 9250 §5.5.2 for QUIC). HTTP has
+    /// its own way.
+    pub fn keeps_connection(self) -> bool {
+        matches!(self, Transport::Tcp | Transport::Tls)
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Transport::Udp => "udp",
+            Transport::Tcp => "tcp",
+            Transport::Tls => "tls",
+            Transport::Https => "https",
+            Transport::Quic => "quic",
+        })
+    }
 }
 
 /// Who sent a request, and how.
@@ -67,7 +99,7 @@ pub fn respond(
             let edns = request.envelope.edns;
             let limit = match peer.transport {
                 Transport::Udp => udp_limit(edns),
-                Transport::Tcp => usize::from(u16::MAX),
+                _ => usize::from(u16::MAX),
             };
             let dnssec_ok = edns.is_some_and(|edns| edns.dnssec_ok);
             let answer = answer(zones, &request.question, dnssec_ok);

@@ -13,8 +13,9 @@ use tokio::task::JoinSet;
 
 use super::authority::Authority;
 use super::counters::{Counters, Counts};
+use super::hall::{Hall, TcpLimits};
 use super::listen::Listeners;
-use super::tcp::{self, Hall, TcpLimits};
+use super::tcp;
 use super::udp;
 
 /// A server at work. Dropping it stops the server at once; [`Serving::shutdown`] lets it finish.

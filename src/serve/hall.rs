@@ -1,0 +1,163 @@
+//! Room for connections: how many there may be, whose they are, and how long each may wait.
+//!
+//! In: limits, connections that begin and end. Out: a seat and a share for each, or none; patience that is shorter when
+//! room is short. One hall for all listeners of streams, so that no transport takes what another needs unnoticed.
+//! Never here: what is said on a connection.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::authority::Authority;
+use super::counters::Counters;
+
+/// How patient TCP is with its clients.
+#[derive(Clone, Copy, Debug)]
+pub struct TcpLimits {
+    /// Connections in all; more wait in the kernel's queue.
+    pub connections: usize,
+    /// Connections of one address (of one /64 for IPv6); more are closed at once.
+    pub per_address: usize,
+    /// How long a connection may wait for its next request (RFC 7766 §6.2.3).
+    pub idle: Duration,
+    /// The same while more than half of all connections are in use; requests have no longer to arrive then.
+    pub idle_when_short: Duration,
+    /// How long a request may take to arrive, from its first octet.
+    pub read: Duration,
+    /// How long a client may take to accept what we write.
+    pub write: Duration,
+    /// How long requests under way may take when the server stops.
+    pub drain: Duration,
+}
+
+impl Default for TcpLimits {
+    fn default() -> TcpLimits {
+        TcpLimits {
+            connections: 1000,
+            per_address: 50,
+            idle: Duration::from_secs(10),
+            idle_when_short: Duration::from_secs(1),
+            read: Duration::from_secs(5),
+            write: Duration::from_secs(5),
+            drain: Duration::from_secs(2),
+        }
+    }
+}
+
+/// What all connections of a server share.
+pub(super) struct Hall {
+    pub(super) limits: TcpLimits,
+    seats: Arc<Semaphore>,
+    /// Connections that wait for a place, at most one of each listener.
+    waiting: AtomicUsize,
+    /// Taken when a connection begins and ends, never for a query.
+    shares: Mutex<HashMap<IpAddr, usize>>,
+    pub(super) authority: Authority,
+    pub(super) counters: Arc<Counters>,
+}
+
+impl Hall {
+    pub(super) fn new(limits: TcpLimits, authority: Authority, counters: Arc<Counters>) -> Hall {
+        Hall {
+            limits,
+            seats: Arc::new(Semaphore::new(limits.connections)),
+            waiting: AtomicUsize::new(0),
+            shares: Mutex::new(HashMap::new()),
+            authority,
+            counters,
+        }
+    }
+
+    /// How long a connection may wait for its next request, or for the rest of one that has begun.
+    pub(super) fn patience(&self, begun: bool) -> Duration {
+        let patience = if begun {
+            self.limits.read
+        } else {
+            self.limits.idle
+        };
+        if self.seats.available_permits() * 2 < self.limits.connections {
+            patience.min(self.limits.idle_when_short)
+        } else {
+            patience
+        }
+    }
+
+    /// Whether a connection waits for a place that another one has.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// A place for a connection, as soon as there is one.
+    pub(super) async fn seat(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(seat) = self.seats.clone().try_acquire_owned() {
+            return Some(seat);
+        }
+        let _waiting = Waiting::begin(&self.waiting);
+        self.seats.clone().acquire_owned().await.ok()
+    }
+
+    /// Counts a connection against its address's share; none when that is used up.
+    pub(super) fn enter(self: &Arc<Hall>, peer: IpAddr) -> Option<Share> {
+        let peer = share_of(peer);
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = shares.entry(peer).or_insert(0);
+        if *taken >= self.limits.per_address {
+            return None;
+        }
+        *taken += 1;
+        Some(Share {
+            hall: self.clone(),
+            peer,
+        })
+    }
+}
+
+/// One who waits, until dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Waiting<'_> {
+    fn begin(count: &AtomicUsize) -> Waiting<'_> {
+        count.fetch_add(1, Ordering::Relaxed);
+        Waiting(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A connection's part of its address's share; given back when it is dropped.
+pub(super) struct Share {
+    hall: Arc<Hall>,
+    peer: IpAddr,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut shares = self
+            .hall
+            .shares
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(taken) = shares.get_mut(&self.peer) {
+            *taken -= 1;
+            if *taken == 0 {
+                shares.remove(&self.peer);
+            }
+        }
+    }
+}
+
+/// Who shares connections: an IPv4 address, or the /64 an IPv6 host can number itself from at will.
+fn share_of(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V4(v4) => v4.into(),
+        IpAddr::V6(v6) => Ipv6Addr::from(u128::from(v6) >> 64 << 64).into(),
+    }
+}

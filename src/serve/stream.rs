@@ -1,0 +1,168 @@
+//! A conversation on a stream, whatever carries it: messages with their lengths before them (RFC 1035 §4.2.2).
+//!
+//! In: a connection that has its place. Out: an answer to each request, in order, as many as the client sends at once;
+//! an answer may be one message or many. A client that does not take them is waited for, within limits, and no more
+//! than a little is gathered meanwhile. Never here: accepting, TLS, what is answered.
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::hall::Hall;
+use super::respond::{Outcome, Peer, respond};
+
+/// Messages are gathered up to this many octets before they are written.
+const GATHER: usize = 1 << 16;
+
+/// Why a conversation ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The client closed, was idle, or the server stops.
+    Over,
+    /// The client took too long in the middle of something.
+    TooSlow,
+    /// The connection broke, or what came is no DNS.
+    Broken,
+}
+
+/// Answers what comes until the conversation ends, and closes in good order where that is owed.
+pub(super) async fn converse<S>(stream: S, peer: Peer, hall: &Hall, mut stop: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut conversation = Conversation {
+        stream,
+        peer,
+        hall,
+        response: Vec::new(),
+        gathered: Vec::new(),
+    };
+    match conversation.answer_all(&mut stop).await {
+        End::Over => {
+            // On TLS this says close_notify (RFC 8446 §6.1): the client knows that nothing was cut off.
+            let _ = timeout(hall.limits.write, conversation.stream.shutdown()).await;
+        }
+        End::TooSlow => hall.counters.tcp_too_slow(),
+        End::Broken => {}
+    }
+}
+
+struct Conversation<'a, S> {
+    stream: S,
+    peer: Peer,
+    hall: &'a Hall,
+    /// The message being written, kept for its room.
+    response: Vec<u8>,
+    /// Messages with their lengths, not yet written to the stream.
+    gathered: Vec<u8>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
+    async fn answer_all(&mut self, stop: &mut watch::Receiver<bool>) -> End {
+        let hall = self.hall;
+        let mut inbox: Vec<u8> = Vec::with_capacity(512);
+        let mut deadline = None;
+        loop {
+            let mut used = 0;
+            while let Some(request) = whole_request(&inbox[used..]) {
+                if let Err(end) = self.answer(request).await {
+                    return end;
+                }
+                used += 2 + request.len();
+            }
+            if used > 0 {
+                inbox.drain(..used);
+                deadline = None;
+            }
+            if let Err(end) = self.flush().await {
+                return end;
+            }
+            // A few clients that never cease to ask must not keep all others out: who has got answers makes room
+            // (RFC 7766 §6.2.3).
+            if used > 0 && hall.is_waited_for() {
+                return End::Over;
+            }
+            let stopping = *stop.borrow();
+            if stopping && inbox.is_empty() {
+                return End::Over;
+            }
+            // One deadline for a whole request: octets that drip in do not move it.
+            let until =
+                *deadline.get_or_insert_with(|| Instant::now() + hall.patience(!inbox.is_empty()));
+            let until = if stopping {
+                until.min(Instant::now() + hall.limits.drain)
+            } else {
+                until
+            };
+            inbox.reserve(512);
+            let was_empty = inbox.is_empty();
+            let read = tokio::select! {
+                read = timeout_at(until, self.stream.read_buf(&mut inbox)) => read,
+                _ = stop.wait_for(|stop| *stop), if !stopping => continue,
+            };
+            match read {
+                Ok(Ok(0)) => return if was_empty { End::Over } else { End::Broken },
+                Ok(Ok(_)) => {
+                    if was_empty {
+                        deadline = None;
+                    }
+                }
+                Ok(Err(_)) => return End::Broken,
+                Err(_) if was_empty => return End::Over,
+                Err(_) => return End::TooSlow,
+            }
+        }
+    }
+
+    /// Answers one request, with as many messages as it takes.
+    async fn answer(&mut self, request: &[u8]) -> Result<(), End> {
+        let hall = self.hall;
+        let (zones, manners) = (hall.authority.zones.load(), hall.authority.manners.load());
+        let outcome = respond(&zones, &manners, request, self.peer, &mut self.response);
+        drop((zones, manners));
+        hall.counters.count(self.peer.transport, outcome);
+        if outcome == Outcome::Silent {
+            // What was no request is no DNS: whatever follows is not waited for.
+            self.flush().await?;
+            return Err(End::Broken);
+        }
+        self.send().await
+    }
+
+    /// Sends the message in `response` after those before it, as soon as it is worth a write. Waits while the client
+    /// takes what was sent earlier: whoever produces many messages is held to the client's pace.
+    async fn send(&mut self) -> Result<(), End> {
+        // No message is longer: that is its writer's limit.
+        let length = u16::try_from(self.response.len()).unwrap_or(u16::MAX);
+        self.gathered.extend(length.to_be_bytes());
+        self.gathered.extend(&self.response);
+        if self.gathered.len() < GATHER {
+            return Ok(());
+        }
+        self.flush().await
+    }
+
+    /// Writes what was gathered.
+    async fn flush(&mut self) -> Result<(), End> {
+        if self.gathered.is_empty() {
+            return Ok(());
+        }
+        let write = async {
+            self.stream.write_all(&self.gathered).await?;
+            self.stream.flush().await
+        };
+        let written = timeout(self.hall.limits.write, write).await;
+        self.gathered.clear();
+        match written {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(End::Broken),
+            Err(_) => Err(End::TooSlow),
+        }
+    }
+}
+
+/// The first request of what has arrived, without its length, once all of it is there.
+fn whole_request(inbox: &[u8]) -> Option<&[u8]> {
+    let (length, rest) = inbox.split_first_chunk::<2>()?;
+    rest.get(..usize::from(u16::from_be_bytes(*length)))
+}
