@@ -68,7 +68,7 @@ impl Engine {
             changes.extend(self.take_over(&route, outcome, numbers.map(|(g, _)| g), now, out));
         }
         if let Some(numbers) = numbers {
-            self.compile(numbers, out);
+            self.compile(numbers, now, out);
         }
         Published {
             changes,
@@ -93,7 +93,7 @@ impl Engine {
         for (route, outcome) in self.outcomes(triggers, None, now) {
             changes.extend(self.take_over(&route, outcome, Some(numbers.0), now, out));
         }
-        self.compile(numbers, out);
+        self.compile(numbers, now, out);
         Published {
             changes,
             out_of_numbers: false,
@@ -290,7 +290,7 @@ impl Engine {
             .retain(|address| present.contains(address) || published.contains(address));
     }
 
-    fn compile(&mut self, numbers: (Generation, zone::Serial), out: &mut Vec<Effect>) {
+    fn compile(&mut self, numbers: (Generation, zone::Serial), now: Now, out: &mut Vec<Effect>) {
         let decisions: BTreeMap<_, _> = self
             .configuration
             .topology
@@ -302,13 +302,16 @@ impl Engine {
             })
             .collect();
         let (generation, serial) = numbers;
-        let zones = zone::compile(
-            &self.configuration.layout,
-            &decisions,
-            Some(&self.zones),
+        let zones = zone::compile(&zone::Inputs {
+            layout: &self.configuration.layout,
+            decisions: &decisions,
+            keys: &BTreeMap::new(),
+            challenges: &zone::Challenges::default(),
+            previous: Some(&self.zones),
             generation,
             serial,
-        );
+            now: now.wall,
+        });
         self.zones = Arc::new(zones);
         out.push(Effect::Publish(self.zones.clone()));
     }

@@ -9,12 +9,19 @@ use std::sync::Arc;
 
 use hickory_proto::rr::RecordType;
 
+use super::arrange::{arrange, cut_above};
+use super::challenges::Challenges;
+use super::change::Change;
 use super::layout::{Layout, Steered, ZonePlan};
 use super::name::Name;
+use super::node::Node;
+use super::nodes::Nodes;
 use super::rdata::{Rdata, Rrset};
 use super::serial::Serial;
-use super::version::{Node, ZoneVersion};
+use super::version::ZoneVersion;
+use super::zone_keys::ZoneKeys;
 use super::zones::Zones;
+use crate::clock::Wall;
 use crate::decide::{Decision, Generation};
 use crate::topology::{Family, RouteName, ServiceKind};
 
@@ -60,34 +67,43 @@ fn rrset(rtype: RecordType, ttl: u32, rdatas: impl Iterator<Item = Rdata>) -> Op
     (!rdatas.is_empty()).then(|| Arc::new(Rrset { rtype, ttl, rdatas }))
 }
 
+/// How many changes a zone remembers.
+const HISTORY: usize = 256;
+
+/// All that a publication is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    /// Where every name lives.
+    pub layout: &'a Layout,
+    /// The decisions in force. A route without one keeps what `previous` says of it; where there is nothing
+    /// either, its zones are left out and questions about them refused: a negative answer would be cached, a
+    /// refusal is not.
+    pub decisions: &'a BTreeMap<RouteName, Decision>,
+    /// The keys in force, by apex: what each signed zone publishes of them.
+    pub keys: &'a BTreeMap<Name, Arc<ZoneKeys>>,
+    /// The challenges in force.
+    pub challenges: &'a Challenges,
+    /// What was published before.
+    pub previous: Option<&'a Zones>,
+    /// The number of this publication.
+    pub generation: Generation,
+    /// What zones that change will carry. It comes from [`Layout::next_serial`] and must be after every serial
+    /// published before.
+    pub serial: Serial,
+    /// From when signatures count.
+    pub now: Wall,
+}
+
 /// Makes the next publication.
-///
-/// A route without a decision keeps what `previous` says of it; where there is nothing either, its zones are
-/// left out and questions about them refused: a negative answer would be cached, a refusal is not.
-/// `serial` comes from [`Layout::next_serial`] and must be after every serial published before.
-pub fn compile(
-    layout: &Layout,
-    decisions: &BTreeMap<RouteName, Decision>,
-    previous: Option<&Zones>,
-    generation: Generation,
-    serial: Serial,
-) -> Zones {
-    let before = |route: &RouteName| previous.and_then(|zones| zones.rendered.get(route));
-    let mut rendered: BTreeMap<RouteName, Arc<Rendered>> = BTreeMap::new();
-    let routes = layout
-        .plans
-        .iter()
-        .flat_map(|plan| &plan.slots)
-        .map(|slot| &slot.route);
-    for route in routes {
-        if rendered.contains_key(route) {
-            continue;
-        }
-        let now = decisions.get(route).map(Rendered::of);
-        let kept = before(route).filter(|before| now.as_ref().is_none_or(|now| now == &***before));
-        let rendering = kept.cloned().or_else(|| now.map(Arc::new));
-        rendered.extend(rendering.map(|rendering| (route.clone(), rendering)));
-    }
+pub fn compile(inputs: &Inputs<'_>) -> Zones {
+    let Inputs {
+        layout,
+        previous,
+        serial,
+        ..
+    } = *inputs;
+    let rendered = render(inputs);
+    let mut challenges = challenges_by_zone(layout, inputs.challenges);
     let same_layout = previous.is_some_and(|zones| Arc::ptr_eq(&zones.index, &layout.index));
     let mut soas: BTreeMap<*const Rrset, Arc<Rrset>> = BTreeMap::new();
     let mut versions = Vec::with_capacity(layout.plans.len());
@@ -96,30 +112,28 @@ pub fn compile(
             true => zones.versions.get(at)?.as_ref(),
             false => zones.version_at(&plan.apex),
         });
-        let unchanged = |route: &RouteName| {
-            let zones = previous.and_then(|zones| zones.rendered.get(route));
-            matches!((zones, rendered.get(route)), (Some(a), Some(b)) if Arc::ptr_eq(a, b))
-        };
-        if let Some(before) = before
-            && same_layout
-            && plan.slots.iter().all(|slot| unchanged(&slot.route))
-        {
-            versions.push(Some(before.clone()));
-            continue;
-        }
         // Generated zones have one SOA between them, so its copy with the new serial is made once.
         let soa = soas
             .entry(Arc::as_ptr(&plan.soa))
             .or_insert_with(|| with_serial(&plan.soa, serial))
             .clone();
-        let version = fill(plan, soa, serial, &rendered);
+        let challenges = challenges.remove(&at).unwrap_or_default();
+        let keys = inputs.keys.get(&plan.apex);
+        let version = fill(plan, soa, serial, &rendered, &challenges, keys);
         versions.push(version.map(|version| match before {
             Some(before) if before.same_records(&version) => before.clone(),
-            _ => Arc::new(version),
+            Some(before) => {
+                let mut history = before.history().to_vec();
+                history.push(Arc::new(Change::between(before, &version)));
+                let beyond = history.len().saturating_sub(HISTORY);
+                history.drain(..beyond);
+                Arc::new(version.with_history(history))
+            }
+            None => Arc::new(version),
         }));
     }
     Zones {
-        generation,
+        generation: inputs.generation,
         serial: Some(serial),
         index: layout.index.clone(),
         versions,
@@ -127,33 +141,116 @@ pub fn compile(
     }
 }
 
-/// One zone with its SOA and steered RRsets; none while a steered name waits for its first decision.
+/// What each route's decision says; the very same value as before where it says the same.
+fn render(inputs: &Inputs<'_>) -> BTreeMap<RouteName, Arc<Rendered>> {
+    let before = |route: &RouteName| inputs.previous.and_then(|zones| zones.rendered.get(route));
+    let mut rendered: BTreeMap<RouteName, Arc<Rendered>> = BTreeMap::new();
+    let slots = inputs.layout.plans.iter().flat_map(|plan| &plan.slots);
+    for route in slots.map(|slot| &slot.route) {
+        if rendered.contains_key(route) {
+            continue;
+        }
+        let now = inputs.decisions.get(route).map(Rendered::of);
+        let kept = before(route).filter(|before| now.as_ref().is_none_or(|now| now == &***before));
+        let rendering = kept.cloned().or_else(|| now.map(Arc::new));
+        rendered.extend(rendering.map(|rendering| (route.clone(), rendering)));
+    }
+    rendered
+}
+
+/// The challenges of each zone that has any, by its place in the layout.
+fn challenges_by_zone<'a>(
+    layout: &Layout,
+    challenges: &'a Challenges,
+) -> BTreeMap<usize, Vec<(&'a Name, &'a Arc<Rrset>)>> {
+    let mut zones: BTreeMap<usize, Vec<_>> = BTreeMap::new();
+    for (name, set) in challenges.iter() {
+        let Some(at) = layout.index.longest(name.key()) else {
+            continue;
+        };
+        let plan = &layout.plans[at];
+        let alias = plan.nodes.get(name.key());
+        let alias = alias.is_some_and(|node| node.set(RecordType::CNAME).is_some());
+        if !alias && cut_above(&plan.nodes, &plan.apex, name.key()).is_none() {
+            zones.entry(at).or_default().push((name, set));
+        }
+    }
+    zones
+}
+
+/// One zone with its SOA, steered RRsets and challenges; none while a steered name waits for its first decision.
 fn fill(
     plan: &ZonePlan,
     soa: Arc<Rrset>,
     serial: Serial,
     rendered: &BTreeMap<RouteName, Arc<Rendered>>,
+    challenges: &[(&Name, &Arc<Rrset>)],
+    keys: Option<&Arc<ZoneKeys>>,
 ) -> Option<ZoneVersion> {
-    let mut nodes = plan.nodes.clone();
+    let mut nodes = with_names(
+        &plan.nodes,
+        &plan.apex,
+        challenges.iter().map(|(name, _)| *name),
+    );
     // A node is replaced, never changed: versions published before share it.
-    let put = |nodes: &mut Vec<Arc<Node>>, at: usize, set: Arc<Rrset>| {
-        let node = Arc::make_mut(&mut nodes[at]);
-        let place = node
-            .sets
-            .partition_point(|other| u16::from(other.rtype) < u16::from(set.rtype));
-        node.sets.insert(place, set);
+    let mut put = |name: &Name, set: Arc<Rrset>| {
+        let node = nodes.get(name.key())?;
+        let mut node = Node::clone(node);
+        node.put(set);
+        nodes.replace(Arc::new(node));
+        Some(())
     };
-    put(&mut nodes, 0, soa.clone());
+    put(&plan.apex, soa.clone())?;
     for slot in &plan.slots {
         let rendering = rendered.get(&slot.route)?;
         match (rendering.set(slot.what), slot.what) {
-            (Some(set), _) => put(&mut nodes, slot.node, set.clone()),
+            (Some(set), _) => put(&slot.owner, set.clone())?,
             // A family may have no address while the other has; a service always has its records.
             (None, Steered::Address(_)) if !rendering.addresses.is_empty() => {}
             (None, _) => return None,
         }
     }
+    for (name, set) in challenges {
+        let written = plan
+            .nodes
+            .get(name.key())
+            .and_then(|node| node.set(RecordType::TXT));
+        put(name, merged(written, set))?;
+    }
+    let keys = keys.map(|keys| keys.apex_sets(&plan.apex));
+    for set in keys.into_iter().flatten() {
+        put(&plan.apex, set)?;
+    }
     Some(ZoneVersion::new(plan.apex.clone(), serial, nodes, soa))
+}
+
+/// The nodes with these names among them, empty where they were not there.
+fn with_names<'a>(
+    nodes: &Nodes,
+    apex: &Name,
+    names: impl Iterator<Item = &'a Name> + Clone,
+) -> Nodes {
+    if names.clone().all(|name| nodes.get(name.key()).is_some()) {
+        return nodes.clone();
+    }
+    let new = names.filter(|name| nodes.get(name.key()).is_none());
+    let there = nodes.iter().map(|node| Node::clone(node));
+    arrange(apex, there.chain(new.map(|name| Node::empty(name.clone()))))
+}
+
+/// Values of a challenge beside those that the master file has for the name.
+fn merged(written: Option<&Arc<Rrset>>, challenge: &Arc<Rrset>) -> Arc<Rrset> {
+    let Some(written) = written else {
+        return challenge.clone();
+    };
+    let mut set = Rrset::clone(written);
+    set.ttl = set.ttl.min(challenge.ttl);
+    let new = challenge
+        .rdatas
+        .iter()
+        .filter(|rdata| !written.rdatas.contains(rdata));
+    set.rdatas.extend(new.cloned());
+    Arc::new(set)
 }
 
 fn with_serial(soa: &Rrset, serial: Serial) -> Arc<Rrset> {

@@ -3,13 +3,14 @@
 //! In: two versions of a zone. Out: the records removed and added, in the order a transfer would carry them.
 //! Never here: the choice between an incremental and a whole transfer.
 
-use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use hickory_proto::rr::RecordType;
 
 use super::name::Name;
-use super::rdata::Rdata;
+use super::node::Node;
+use super::rdata::{Rdata, Rrset};
 use super::serial::Serial;
 use super::shape;
 use super::version::ZoneVersion;
@@ -25,6 +26,14 @@ pub struct ZoneRecord<'a> {
     pub ttl: u32,
     /// Its data.
     pub rdata: &'a Rdata,
+}
+
+impl ZoneRecord<'_> {
+    /// How many octets the record has on the wire without compression.
+    pub fn octets(&self) -> usize {
+        // Type, class, TTL and length have ten octets (RFC 1035 §3.2.1).
+        self.owner.wire().len() + 10 + self.rdata.wire().len()
+    }
 }
 
 impl fmt::Display for ZoneRecord<'_> {
@@ -50,13 +59,33 @@ pub struct Delta<'a> {
 }
 
 impl Delta<'_> {
-    /// Whether anything but the serial changed.
+    /// Whether anything but the serial changed: another field of the SOA counts, its signature does not.
     pub fn changes_records(&self) -> bool {
-        let beyond_soa = |records: &[ZoneRecord<'_>]| {
-            records.iter().any(|record| record.rtype != RecordType::SOA)
+        let counts = |record: &&ZoneRecord<'_>| {
+            record.rtype != RecordType::SOA && covered(record) != Some(RecordType::SOA)
         };
-        beyond_soa(&self.removed) || beyond_soa(&self.added)
+        self.removed
+            .iter()
+            .chain(&self.added)
+            .any(|record| counts(&record))
+            || soa_without_serial(&self.removed) != soa_without_serial(&self.added)
     }
+}
+
+/// What an RRSIG covers (RFC 4034 §3.1).
+fn covered(record: &ZoneRecord<'_>) -> Option<RecordType> {
+    let octets = record.rdata.wire().get(..2)?.try_into().ok()?;
+    (record.rtype == RecordType::RRSIG).then(|| RecordType::from(u16::from_be_bytes(octets)))
+}
+
+fn soa_without_serial<'a>(records: &[ZoneRecord<'a>]) -> Option<(u32, &'a [u8], &'a [u8])> {
+    let soa = records
+        .iter()
+        .find(|record| record.rtype == RecordType::SOA)?;
+    // The serial is the first of the five numbers at the end (RFC 1035 §3.3.13).
+    let octets = soa.rdata.wire();
+    let (names, numbers) = octets.split_at(octets.len().checked_sub(20)?);
+    Some((soa.ttl, names, numbers.get(4..)?))
 }
 
 impl fmt::Display for Delta<'_> {
@@ -73,32 +102,44 @@ impl fmt::Display for Delta<'_> {
 }
 
 /// Compares two versions of a zone record by record. A changed TTL is a change; the case of a name is too.
+/// What both versions share is not looked at.
 pub fn diff<'a>(from: &'a ZoneVersion, to: &'a ZoneVersion) -> Delta<'a> {
-    type Key<'a> = (&'a [u8], u16, u32, &'a [u8], &'a [u8]);
-    fn index(version: &ZoneVersion) -> BTreeMap<Key<'_>, ZoneRecord<'_>> {
-        version
-            .records()
-            .map(|record| {
-                let rtype = u16::from(record.rtype);
-                let (key, wire) = (record.owner.key(), record.owner.wire());
-                ((key, rtype, record.ttl, record.rdata.wire(), wire), record)
-            })
-            .collect()
+    let (mut removed, mut added) = (Vec::new(), Vec::new());
+    for (before, after) in from.nodes().differences(to.nodes()) {
+        only(before, after, &mut removed);
+        only(after, before, &mut added);
     }
-    let (before, after) = (index(from), index(to));
-    let only = |one: &BTreeMap<Key<'a>, ZoneRecord<'a>>, other: &BTreeMap<_, _>| {
-        let mut records: Vec<ZoneRecord<'a>> = one
-            .iter()
-            .filter(|(key, _)| !other.contains_key(*key))
-            .map(|(_, record)| *record)
-            .collect();
-        records.sort_by_key(|record| record.rtype != RecordType::SOA);
-        records
-    };
+    for records in [&mut removed, &mut added] {
+        records.sort_by_key(|record: &ZoneRecord<'_>| record.rtype != RecordType::SOA);
+    }
     Delta {
         from: from.serial(),
         to: to.serial(),
-        removed: only(&before, &after),
-        added: only(&after, &before),
+        removed,
+        added,
+    }
+}
+
+/// The records of `one` that `other` does not have.
+fn only<'a>(one: Option<&'a Arc<Node>>, other: Option<&Arc<Node>>, out: &mut Vec<ZoneRecord<'a>>) {
+    let Some(one) = one else { return };
+    let same_name = other.filter(|other| other.name.wire() == one.name.wire());
+    let there: Vec<&Arc<Rrset>> = same_name.iter().flat_map(|node| node.all_sets()).collect();
+    for set in one.all_sets() {
+        if there.iter().any(|other| Arc::ptr_eq(set, other)) {
+            continue;
+        }
+        let has = |rdata: &Rdata| {
+            there.iter().any(|other| {
+                other.rtype == set.rtype && other.ttl == set.ttl && other.rdatas.contains(rdata)
+            })
+        };
+        let missing = set.rdatas.iter().filter(|rdata| !has(rdata));
+        out.extend(missing.map(|rdata| ZoneRecord {
+            owner: &one.name,
+            rtype: set.rtype,
+            ttl: set.ttl,
+            rdata,
+        }));
     }
 }

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Layout, LayoutProblem, Serial, StaticZone, Zones, compile};
+use super::{Challenges, Inputs, Layout, LayoutProblem, Serial, StaticZone, Zones, compile};
 use crate::clock::Wall;
 use crate::decide::{Decision, Generation, Reason, SrvRecord};
 use crate::topology::{
@@ -179,5 +179,14 @@ pub(crate) fn publish(
         .map(|decision| (decision.route.clone(), decision.clone()))
         .collect();
     let generation = Generation(previous.map_or(0, |zones| zones.generation().0) + 1);
-    compile(layout, &decisions, previous, generation, Serial(serial))
+    compile(&Inputs {
+        layout,
+        decisions: &decisions,
+        keys: &BTreeMap::new(),
+        challenges: &Challenges::default(),
+        previous,
+        generation,
+        serial: Serial(serial),
+        now: Wall::default(),
+    })
 }

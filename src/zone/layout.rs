@@ -10,11 +10,11 @@ use hickory_proto::rr::RecordType;
 
 use super::layout_problem::LayoutProblem;
 use super::name::Name;
+use super::nodes::Nodes;
 use super::placement;
 use super::rdata::Rrset;
 use super::serial::Serial;
 use super::static_zone::StaticZone;
-use super::version::Node;
 use super::zones::ZoneIndex;
 use crate::topology::{DomainName, Family, RouteName, ServiceKind, Topology};
 
@@ -32,7 +32,7 @@ pub struct Layout {
 pub(super) struct ZonePlan {
     pub(super) apex: Name,
     /// In canonical order, the apex first, empty non-terminals and steered names included.
-    pub(super) nodes: Vec<Arc<Node>>,
+    pub(super) nodes: Nodes,
     /// The SOA; its serial is replaced.
     pub(super) soa: Arc<Rrset>,
     /// In order of node.
@@ -42,7 +42,7 @@ pub(super) struct ZonePlan {
 /// An RRset that a decision gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Slot {
-    pub(super) node: usize,
+    pub(super) owner: Name,
     pub(super) route: RouteName,
     pub(super) what: Steered,
 }

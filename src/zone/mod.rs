@@ -4,32 +4,45 @@
 //! versions; what did not change is the very same value as before.
 //! Never here: I/O, clocks, sockets; nor the choice of what a decision says.
 
+mod arrange;
+mod challenges;
+mod change;
 mod compile;
 mod delta;
 #[cfg(test)]
 mod fixture;
 mod generated;
+mod key;
 mod layout;
 mod layout_problem;
 mod master;
 mod name;
+mod node;
+mod nodes;
 mod placement;
 mod rdata;
 mod serial;
 mod shape;
 mod static_zone;
 mod version;
+mod zone_keys;
 mod zones;
 
-pub use compile::compile;
+pub use challenges::Challenges;
+pub use change::{Change, OwnedRecord};
+pub use compile::{Inputs, compile};
 pub use delta::{Delta, ZoneRecord, diff};
+pub use key::{Dnskey, KeyAlgorithm, KeyFault, SigningKey};
 pub use layout::Layout;
 pub use layout_problem::LayoutProblem;
 pub use master::{Include, Included, MasterFault, MasterProblem, Severity, SourceLine};
 pub use name::{MAX_WIRE, Name, NameFault, label_count, parent_key};
+pub use node::{Node, NodeKind, Signature};
+pub use nodes::Nodes;
 pub use rdata::{Rdata, Rrset};
 pub use serial::Serial;
 pub use shape::{TypeFault, compresses_names, type_text};
 pub use static_zone::StaticZone;
-pub use version::{Found, Node, NodeKind, ZoneVersion};
+pub use version::{Found, ZoneVersion};
+pub use zone_keys::{ChildRecords, Role, Signer, ZoneKeys};
 pub use zones::Zones;

@@ -9,15 +9,16 @@ use std::sync::Arc;
 
 use hickory_proto::rr::RecordType;
 
+use super::arrange::{arrange, cut_above};
 use super::generated::{address_sets, generated_soa, ns_set};
 use super::layout::{Slot, Steered, ZonePlan};
 use super::layout_problem::LayoutProblem;
 use super::master::{Severity, SourceLine};
 use super::name::Name;
+use super::node::Node;
 use super::rdata::{Rdata, Rrset};
 use super::serial::Serial;
 use super::static_zone::{StaticSet, StaticZone, covering_wildcard};
-use super::version::{Node, NodeKind, arrange, cut_above};
 use crate::topology::{DomainName, Family, PoolName, RouteName, Topology, ZonePlacement};
 
 /// Every zone, planned.
@@ -525,11 +526,9 @@ impl<'a> Draft<'a> {
 fn plan(apex: Name, zone: DraftZone<'_>, soa: Arc<Rrset>) -> ZonePlan {
     let mut nodes: BTreeMap<Name, Node> = BTreeMap::new();
     let node = |nodes: &mut BTreeMap<Name, Node>, name: &Name, set: Option<Arc<Rrset>>| {
-        let node = nodes.entry(name.clone()).or_insert_with(|| Node {
-            name: name.clone(),
-            kind: NodeKind::Authoritative,
-            sets: Vec::new(),
-        });
+        let node = nodes
+            .entry(name.clone())
+            .or_insert_with(|| Node::empty(name.clone()));
         node.sets.extend(set);
     };
     node(&mut nodes, &apex, None);
@@ -563,10 +562,7 @@ fn plan(apex: Name, zone: DraftZone<'_>, soa: Arc<Rrset>) -> ZonePlan {
     let slots = zone
         .steered
         .into_iter()
-        .filter_map(|((name, _), (route, what))| {
-            let node = nodes.binary_search_by(|node| node.name.cmp(&name)).ok()?;
-            Some(Slot { node, route, what })
-        })
+        .map(|((owner, _), (route, what))| Slot { owner, route, what })
         .collect();
     ZonePlan {
         apex,

@@ -8,50 +8,13 @@ use std::sync::Arc;
 
 use hickory_proto::rr::RecordType;
 
-use super::delta::ZoneRecord;
-use super::name::{Name, parent_key};
+use super::change::Change;
+use super::delta::{ZoneRecord, diff};
+use super::name::Name;
+use super::node::{Node, NodeKind};
+use super::nodes::Nodes;
 use super::rdata::Rrset;
 use super::serial::Serial;
-
-/// What a name is to its zone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NodeKind {
-    /// The zone's own data; with no RRset at all it is an empty non-terminal (RFC 8020).
-    Authoritative,
-    /// A delegation: NS below the apex.
-    Cut,
-    /// Below a cut: glue, and nothing else of it is ever answered.
-    Occluded,
-}
-
-/// One name of a zone and its RRsets.
-#[derive(Clone, Debug)]
-pub struct Node {
-    /// The name.
-    pub name: Name,
-    /// What it is.
-    pub kind: NodeKind,
-    /// Its RRsets, in order of type number; none for an empty non-terminal.
-    pub sets: Vec<Arc<Rrset>>,
-}
-
-impl Node {
-    /// The RRset of a type.
-    pub fn set(&self, rtype: RecordType) -> Option<&Arc<Rrset>> {
-        self.sets.iter().find(|set| set.rtype == rtype)
-    }
-
-    fn same_records(&self, other: &Node) -> bool {
-        // Names are compared with their case, which partners see.
-        self.name.wire() == other.name.wire()
-            && self.sets.len() == other.sets.len()
-            && self
-                .sets
-                .iter()
-                .zip(&other.sets)
-                .all(|(a, b)| Arc::ptr_eq(a, b) || same_but_serial(a, b))
-    }
-}
 
 /// What a zone knows about a name.
 #[derive(Clone, Copy, Debug)]
@@ -71,25 +34,28 @@ pub enum Found<'a> {
 pub struct ZoneVersion {
     apex: Name,
     serial: Serial,
-    nodes: Vec<Arc<Node>>,
+    nodes: Nodes,
     soa: Arc<Rrset>,
+    history: Vec<Arc<Change>>,
 }
 
 impl ZoneVersion {
     /// Takes nodes in canonical order, the apex first with this SOA among its RRsets. Empty non-terminals
     /// are among them.
-    pub(super) fn new(
-        apex: Name,
-        serial: Serial,
-        nodes: Vec<Arc<Node>>,
-        soa: Arc<Rrset>,
-    ) -> ZoneVersion {
+    pub(super) fn new(apex: Name, serial: Serial, nodes: Nodes, soa: Arc<Rrset>) -> ZoneVersion {
         ZoneVersion {
             apex,
             serial,
             nodes,
             soa,
+            history: Vec::new(),
         }
+    }
+
+    /// The same version, with the changes that led to it, oldest first.
+    pub(super) fn with_history(mut self, history: Vec<Arc<Change>>) -> ZoneVersion {
+        self.history = history;
+        self
     }
 
     /// The zone's name.
@@ -117,23 +83,36 @@ impl ZoneVersion {
         self.soa.ttl.min(minimum.unwrap_or(0))
     }
 
+    /// Whether this version is signed.
+    pub fn is_signed(&self) -> bool {
+        !self.apex_node().signatures.is_empty()
+    }
+
+    /// The changes that led here, oldest first and without a gap: each begins with the serial that the one before
+    /// ends with, and the last ends with [`ZoneVersion::serial`].
+    pub fn history(&self) -> &[Arc<Change>] {
+        &self.history
+    }
+
     /// All nodes in canonical order.
-    pub fn nodes(&self) -> &[Arc<Node>] {
+    pub fn nodes(&self) -> &Nodes {
         &self.nodes
     }
 
     /// The node with this key.
     pub fn node(&self, key: &[u8]) -> Option<&Arc<Node>> {
-        let at = self
-            .nodes
-            .binary_search_by(|node| node.name.key().cmp(key))
-            .ok()?;
-        self.nodes.get(at)
+        self.nodes.get(key)
+    }
+
+    /// The node whose NSEC matches or covers a key at or below the apex; none in an unsigned zone.
+    pub fn covering(&self, key: &[u8]) -> Option<&Arc<Node>> {
+        let mut nodes = self.nodes.up_to(key);
+        nodes.find(|node| node.set(RecordType::NSEC).is_some())
     }
 
     /// The apex's node.
     pub fn apex_node(&self) -> &Arc<Node> {
-        &self.nodes[0]
+        self.nodes.first().expect("a zone has its apex")
     }
 
     /// Looks for a name at or below the apex, from the apex down (RFC 1034 §4.3.2 step 3).
@@ -167,8 +146,7 @@ impl ZoneVersion {
     pub fn records(&self) -> impl Iterator<Item = ZoneRecord<'_>> {
         let soa_first = std::iter::once((&self.apex, &self.soa));
         let rest = self.nodes.iter().flat_map(|node| {
-            node.sets
-                .iter()
+            node.all_sets()
                 .filter(|set| set.rtype != RecordType::SOA)
                 .map(move |set| (&node.name, set))
         });
@@ -187,14 +165,9 @@ impl ZoneVersion {
         self.records().map(|record| format!("{record}\n")).collect()
     }
 
-    /// Whether both say the same but for the serial.
+    /// Whether both say the same but for the serial and its signature.
     pub fn same_records(&self, other: &ZoneVersion) -> bool {
-        self.nodes.len() == other.nodes.len()
-            && self
-                .nodes
-                .iter()
-                .zip(&other.nodes)
-                .all(|(a, b)| Arc::ptr_eq(a, b) || a.same_records(b))
+        !diff(self, other).changes_records()
     }
 }
 
@@ -202,73 +175,4 @@ impl fmt::Debug for ZoneVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ZoneVersion({} serial {})", self.apex, self.serial)
     }
-}
-
-fn same_but_serial(a: &Rrset, b: &Rrset) -> bool {
-    if a.rtype != RecordType::SOA || b.rtype != RecordType::SOA {
-        return a == b;
-    }
-    fn without(set: &Rrset) -> Option<(&[u8], &[u8])> {
-        let soa = set.rdatas.first()?.wire();
-        let (names, numbers) = soa.split_at(soa.len().checked_sub(20)?);
-        Some((names, numbers.get(4..)?))
-    }
-    a.ttl == b.ttl && without(a) == without(b)
-}
-
-/// Puts nodes in canonical order, adds the empty non-terminals between them and the apex, and finds out what
-/// lies at and below cuts. The apex must be among them.
-pub(super) fn arrange(apex: &Name, nodes: impl IntoIterator<Item = Node>) -> Vec<Arc<Node>> {
-    let mut by_name: std::collections::BTreeMap<Name, Node> = nodes
-        .into_iter()
-        .map(|node| (node.name.clone(), node))
-        .collect();
-    let names: Vec<Name> = by_name.keys().cloned().collect();
-    for name in names {
-        let mut above = name;
-        while above.key().len() > apex.key().len() {
-            let Some(parent) = above.parent() else { break };
-            above = parent;
-            if by_name.contains_key(&above) {
-                break;
-            }
-            let empty = Node {
-                name: above.clone(),
-                kind: NodeKind::Authoritative,
-                sets: Vec::new(),
-            };
-            by_name.insert(above.clone(), empty);
-        }
-    }
-    let mut cut: Option<Name> = None;
-    by_name
-        .into_values()
-        .map(|mut node| {
-            node.sets.sort_by_key(|set| u16::from(set.rtype));
-            node.kind = match &cut {
-                Some(cut) if node.name.is_at_or_below(cut) => NodeKind::Occluded,
-                _ if node.name != *apex && node.set(RecordType::NS).is_some() => {
-                    cut = Some(node.name.clone());
-                    NodeKind::Cut
-                }
-                _ => NodeKind::Authoritative,
-            };
-            Arc::new(node)
-        })
-        .collect()
-}
-
-/// Whether a name lies at or below a cut among arranged nodes; the cut.
-pub(super) fn cut_above<'a>(nodes: &'a [Arc<Node>], apex: &Name, key: &[u8]) -> Option<&'a Node> {
-    let mut at = key;
-    let mut found = None;
-    while at.len() > apex.key().len() {
-        if let Ok(index) = nodes.binary_search_by(|node| node.name.key().cmp(at))
-            && nodes[index].kind == NodeKind::Cut
-        {
-            found = Some(nodes[index].as_ref());
-        }
-        at = parent_key(at)?;
-    }
-    found
 }

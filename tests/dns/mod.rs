@@ -7,10 +7,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hickory_proto::rr::RecordType;
+use repoint::clock::Wall;
 use repoint::decide::Generation;
 use repoint::serve::{Manners, Outcome, Peer, Transport, respond};
 use repoint::topology::{DomainName, Nameserver, Nameservers, Topology, Zone};
-use repoint::zone::{Layout, Rdata, Serial, StaticZone, Zones, compile, type_text};
+use repoint::zone::{
+    Challenges, Inputs, Layout, Rdata, Serial, StaticZone, Zones, compile, type_text,
+};
 
 /// The SOA and NS that a test zone begins with when its records are what matters.
 pub const HEAD: &str = "$TTL 3600\n@ SOA ns1.example.net. hostmaster.example.net. 1 60 30 7d 30\n@ NS ns1.example.net.\n";
@@ -50,7 +53,16 @@ pub fn zones_with(servers: Vec<Nameserver>, files: &[(&str, &str)]) -> Zones {
         Vec::new(),
     );
     let layout = Layout::new(&topology, statics).unwrap();
-    compile(&layout, &BTreeMap::new(), None, Generation(1), Serial(7))
+    compile(&Inputs {
+        layout: &layout,
+        decisions: &BTreeMap::new(),
+        keys: &BTreeMap::new(),
+        challenges: &Challenges::default(),
+        previous: None,
+        generation: Generation(1),
+        serial: Serial(7),
+        now: Wall::default(),
+    })
 }
 
 /// A query under construction.

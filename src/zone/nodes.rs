@@ -1,0 +1,192 @@
+//! The nodes of a zone in canonical order, in chunks that versions share: a version that differs in three nodes
+//! copies three chunks, however large the zone.
+//!
+//! In: nodes in order; replacements. Out: the node of a key, its neighbours, what two sequences do not share.
+//! Never here: what a node means.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::node::Node;
+
+/// How many nodes share a chunk: small enough to copy in a microsecond, large enough that the list of chunks
+/// of a large zone stays short.
+const CHUNK: usize = 64;
+
+/// Nodes in canonical order. A clone shares them all.
+#[derive(Clone, Default)]
+pub struct Nodes {
+    chunks: Vec<Arc<Vec<Arc<Node>>>>,
+    len: usize,
+}
+
+impl Nodes {
+    /// Takes nodes in canonical order, each name once.
+    pub(super) fn new(nodes: impl IntoIterator<Item = Arc<Node>>) -> Nodes {
+        let mut chunks = Vec::new();
+        let mut len = 0;
+        let mut nodes = nodes.into_iter().peekable();
+        while nodes.peek().is_some() {
+            let chunk: Vec<Arc<Node>> = nodes.by_ref().take(CHUNK).collect();
+            len += chunk.len();
+            chunks.push(Arc::new(chunk));
+        }
+        Nodes { chunks, len }
+    }
+
+    /// How many nodes there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// All nodes, in canonical order.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Arc<Node>> + Clone {
+        self.chunks.iter().flat_map(|chunk| chunk.iter())
+    }
+
+    /// The first node: the apex.
+    pub fn first(&self) -> Option<&Arc<Node>> {
+        self.chunks.first()?.first()
+    }
+
+    /// The node with this key.
+    pub fn get(&self, key: &[u8]) -> Option<&Arc<Node>> {
+        let (chunk, at) = self.place(key).ok()?;
+        self.chunks.get(chunk)?.get(at)
+    }
+
+    /// The nodes at and before this key, nearest first.
+    pub fn up_to(&self, key: &[u8]) -> impl Iterator<Item = &Arc<Node>> {
+        let (chunk, end) = match self.place(key) {
+            Ok((chunk, at)) => (chunk, at + 1),
+            Err((chunk, at)) => (chunk, at),
+        };
+        let here = self
+            .chunks
+            .get(chunk)
+            .map_or(&[][..], |nodes| &nodes[..end]);
+        let before = self.chunks[..chunk].iter().rev();
+        here.iter()
+            .rev()
+            .chain(before.flat_map(|nodes| nodes.iter().rev()))
+    }
+
+    /// The nodes after this key, nearest first.
+    pub fn after(&self, key: &[u8]) -> impl Iterator<Item = &Arc<Node>> {
+        let (chunk, begin) = match self.place(key) {
+            Ok((chunk, at)) => (chunk, at + 1),
+            Err((chunk, at)) => (chunk, at),
+        };
+        let here = self
+            .chunks
+            .get(chunk)
+            .map_or(&[][..], |nodes| &nodes[begin..]);
+        let later = self.chunks.get(chunk + 1..).unwrap_or(&[]);
+        here.iter()
+            .chain(later.iter().flat_map(|nodes| nodes.iter()))
+    }
+
+    /// Replaces the node of the same name; without one nothing changes.
+    pub(super) fn replace(&mut self, node: Arc<Node>) {
+        if let Ok((chunk, at)) = self.place(node.name.key()) {
+            // A chunk that an earlier version shares is copied first.
+            Arc::make_mut(&mut self.chunks[chunk])[at] = node;
+        }
+    }
+
+    /// Walks both in order and gives every pair of nodes that are not the same value; what is missing on a side is
+    /// `None`.
+    pub(super) fn differences<'a>(&'a self, other: &'a Nodes) -> Vec<Pair<'a>> {
+        let mut pairs = Vec::new();
+        let (mut a, mut b) = (Place::default(), Place::default());
+        loop {
+            // Chunks that both share are passed over whole.
+            while let (Some(one), Some(two)) = (self.whole_chunk(a), other.whole_chunk(b))
+                && Arc::ptr_eq(one, two)
+            {
+                (a, b) = (a.next_chunk(), b.next_chunk());
+            }
+            let (one, two) = (self.at(a), other.at(b));
+            let order = match (one, two) {
+                (None, None) => return pairs,
+                (Some(_), None) => std::cmp::Ordering::Less,
+                (None, Some(_)) => std::cmp::Ordering::Greater,
+                (Some(one), Some(two)) => one.name.cmp(&two.name),
+            };
+            if order.is_le() {
+                a = self.step(a);
+            }
+            if order.is_ge() {
+                b = other.step(b);
+            }
+            let pair = (one.filter(|_| order.is_le()), two.filter(|_| order.is_ge()));
+            if !matches!(pair, (Some(one), Some(two)) if Arc::ptr_eq(one, two)) {
+                pairs.push(pair);
+            }
+        }
+    }
+
+    /// Where a key is, or where it would be.
+    fn place(&self, key: &[u8]) -> Result<(usize, usize), (usize, usize)> {
+        let after = self
+            .chunks
+            .partition_point(|chunk| chunk.first().is_some_and(|node| node.name.key() <= key));
+        let Some(chunk) = after.checked_sub(1) else {
+            return Err((0, 0));
+        };
+        let found = self.chunks[chunk].binary_search_by(|node| node.name.key().cmp(key));
+        match found {
+            Ok(at) => Ok((chunk, at)),
+            Err(at) => Err((chunk, at)),
+        }
+    }
+
+    fn at(&self, place: Place) -> Option<&Arc<Node>> {
+        self.chunks.get(place.chunk)?.get(place.node)
+    }
+
+    fn whole_chunk(&self, place: Place) -> Option<&Arc<Vec<Arc<Node>>>> {
+        self.chunks.get(place.chunk).filter(|_| place.node == 0)
+    }
+
+    fn step(&self, place: Place) -> Place {
+        let length = self.chunks.get(place.chunk).map_or(0, |chunk| chunk.len());
+        if place.node + 1 < length {
+            Place {
+                chunk: place.chunk,
+                node: place.node + 1,
+            }
+        } else {
+            place.next_chunk()
+        }
+    }
+}
+
+/// A node of each of two sequences, by one name.
+pub(super) type Pair<'a> = (Option<&'a Arc<Node>>, Option<&'a Arc<Node>>);
+
+#[derive(Clone, Copy, Default)]
+struct Place {
+    chunk: usize,
+    node: usize,
+}
+
+impl Place {
+    fn next_chunk(self) -> Place {
+        Place {
+            chunk: self.chunk + 1,
+            node: 0,
+        }
+    }
+}
+
+impl fmt::Debug for Nodes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
