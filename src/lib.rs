@@ -17,6 +17,7 @@ pub mod decide;
 pub mod zone;
 pub mod config;
 pub mod serve;
+pub mod ask;
 pub mod engine;
 pub mod store;
 pub mod shell;
