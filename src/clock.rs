@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::ops::{Add, Sub};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -111,6 +112,9 @@ pub struct Now {
     /// For expiry, certificates and serials.
     pub wall: Wall,
 }
+
+/// Reads both clocks. Handed in, so that one place in the program reads the machine's.
+pub type ReadNow = Arc<dyn Fn() -> Now + Send + Sync>;
 
 fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)

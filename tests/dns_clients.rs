@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use dns::{HEAD, zones};
+use dns::{HEAD, read_now, zones};
 use repoint::serve::{Authority, Listeners, Serving, TcpLimits, start};
 use tokio::runtime::Runtime;
 
@@ -46,7 +46,13 @@ fn serve() -> Server {
     let runtime = Runtime::new().unwrap();
     let published = Arc::new(ArcSwap::from_pointee(zones(&[("contoso.example", &file)])));
     let serving = runtime
-        .block_on(async { start(listeners, Authority::new(published), TcpLimits::default()) })
+        .block_on(async {
+            start(
+                listeners,
+                Authority::new(published, read_now()),
+                TcpLimits::default(),
+            )
+        })
         .unwrap();
     Server {
         _runtime: runtime,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use dns::{HEAD, Response, query, zones};
+use dns::{HEAD, Response, query, read_now, zones};
 use repoint::serve::{Authority, ListenFault, Listeners, Serving, TcpLimits, start};
 use repoint::zone::Zones;
 use tokio::runtime::Runtime;
@@ -45,7 +45,13 @@ fn serve_on(listeners: Listeners, limits: TcpLimits) -> Server {
     let address = *listeners.tcp_addresses().first().unwrap();
     let published = Arc::new(ArcSwap::from_pointee(example()));
     let serving = runtime
-        .block_on(async { start(listeners, Authority::new(published.clone()), limits) })
+        .block_on(async {
+            start(
+                listeners,
+                Authority::new(published.clone(), read_now()),
+                limits,
+            )
+        })
         .unwrap();
     Server {
         runtime,

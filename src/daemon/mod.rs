@@ -93,7 +93,7 @@ impl Daemon {
             let _inside = answers.enter();
             serve::start(
                 listeners,
-                Authority::new(handle.zones()),
+                Authority::new(handle.zones(), Arc::new(move || clock.now())),
                 TcpLimits::default(),
             )
             .map_err(DaemonError::Sockets)?

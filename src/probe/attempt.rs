@@ -11,10 +11,9 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::observation::{
     CertificateFacts, Observation, Phase, PhaseTiming, ProbeResult, Reason, TlsFacts,
 };
-use super::prober::ReadNow;
 use super::tcp;
 use super::wire::Wire;
-use crate::clock::{Mono, Now};
+use crate::clock::{Mono, Now, ReadNow};
 use crate::topology::{Check, CheckId, Depth};
 
 /// How long a peer is waited for when closing: RFC 6120 §4.4 sets no bound.

@@ -22,6 +22,6 @@ pub use observation::{
     CanaryObservation, CertificateFacts, CertificateFault, Observation, Phase, PhaseTiming,
     ProbeResult, Reason, StreamCondition, TlsFacts,
 };
-pub use prober::{Prober, ReadNow};
+pub use prober::Prober;
 pub use report::report;
 pub use trust::TrustError;

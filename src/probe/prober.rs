@@ -17,11 +17,8 @@ use super::observation::{CanaryObservation, Observation, Phase, Reason};
 use super::tls::TlsClient;
 use super::trust::{Trust, TrustError};
 use super::{sip, tcp, xmpp};
-use crate::clock::Now;
+use crate::clock::ReadNow;
 use crate::topology::{CertificatePolicy, Check, CheckId, CheckSettings, Depth, ServiceKind};
-
-/// Reads both clocks. The caller hands it in, so that one place in the program reads them.
-pub type ReadNow = Arc<dyn Fn() -> Now + Send + Sync>;
 
 /// What all checks with one `ca` share, by that `ca`.
 type Clients = BTreeMap<Option<PathBuf>, Arc<TlsClient>>;

@@ -82,7 +82,7 @@ counters! {
 
 impl Counters {
     /// Counts a message and what was said to it.
-    pub(super) fn count(&self, transport: Transport, outcome: Outcome) {
+    pub(super) fn count(&self, transport: Transport, outcome: &Outcome) {
         match transport {
             Transport::Udp => self.udp_queries(),
             Transport::Tcp => self.tcp_queries(),
@@ -101,7 +101,7 @@ impl Counters {
                     ResponseCode::NotImp => self.notimp(),
                     _ => self.other(),
                 }
-                if truncated {
+                if *truncated {
                     self.truncated();
                 }
             }

@@ -22,6 +22,6 @@ pub use counters::{Counters, Counts};
 pub use hall::TcpLimits;
 pub use listen::{InheritError, ListenError, ListenFault, Listeners};
 pub use message::{UDP_LIMIT, udp_limit, write, write_error};
-pub use question::{Edns, Envelope, Question, Rejection, Request, Unasked, read};
+pub use question::{Edns, Envelope, Operation, Question, Rejection, Request, Unasked, read};
 pub use respond::{Outcome, Peer, Transport, respond};
 pub use server::{Serving, start};

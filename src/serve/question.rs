@@ -12,6 +12,10 @@ use crate::zone::Name;
 /// The least a message has: its header.
 const HEADER: usize = 12;
 const CLASS_IN: u16 = 1;
+/// Operations (RFC 6895 §2.2) that are told apart.
+const QUERY: u8 = 0;
+const NOTIFY: u8 = 4;
+const UPDATE: u8 = 5;
 
 /// What a response repeats of its request, whatever it says.
 #[derive(Clone, Debug)]
@@ -50,12 +54,27 @@ pub struct Edns {
     pub dnssec_ok: bool,
 }
 
-/// A request that can be asked of the zones.
+/// What a request wants done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// An answer to the question.
+    Query,
+    /// The whole zone, or what changed in it: a query for AXFR or IXFR (RFC 5936, RFC 1995).
+    Transfer,
+    /// That we hear of a change at a primary (RFC 1996). The question names the zone.
+    Notify,
+    /// A change of the zone that the question names (RFC 2136).
+    Update,
+}
+
+/// A request that concerns a zone.
 #[derive(Clone, Debug)]
 pub struct Request {
+    /// What is to be done.
+    pub operation: Operation,
     /// What the response repeats.
     pub envelope: Envelope,
-    /// The question.
+    /// The question; the zone section of an update.
     pub question: Question,
 }
 
@@ -98,16 +117,20 @@ pub fn read(octets: &[u8]) -> Result<Request, Unasked> {
     let rcode = match (&whole, &envelope.edns) {
         // RFC 6891 §6.1.3: before anything else that an unknown version might have meant otherwise.
         (Ok(()), Some(edns)) if edns.version != 0 => ResponseCode::BADVERS,
-        _ if envelope.opcode != 0 => ResponseCode::NotImp,
+        _ if !matches!(envelope.opcode, QUERY | NOTIFY | UPDATE) => ResponseCode::NotImp,
         (Err(Malformed), _) => ResponseCode::FormErr,
         (Ok(()), _) => match &envelope.question {
-            // RFC 9619 §3: a query has one question.
+            // RFC 9619 §3: a query has one question; RFC 1996 §3.7 and RFC 2136 §2.3 say the same of theirs.
             None => ResponseCode::FormErr,
-            Some(question) => match refusal(question) {
-                Some(rcode) => rcode,
-                None => {
+            Some(question) => match operation(envelope.opcode, question) {
+                Err(rcode) => rcode,
+                Ok(operation) => {
                     let question = question.clone();
-                    return Ok(Request { envelope, question });
+                    return Ok(Request {
+                        operation,
+                        envelope,
+                        question,
+                    });
                 }
             },
         },
@@ -115,19 +138,23 @@ pub fn read(octets: &[u8]) -> Result<Request, Unasked> {
     Err(Unasked::Rejected(Rejection { envelope, rcode }))
 }
 
-/// Questions that no zone has an answer to.
-fn refusal(question: &Question) -> Option<ResponseCode> {
+/// What is asked for, or the code for a question that no zone has an answer to.
+fn operation(opcode: u8, question: &Question) -> Result<Operation, ResponseCode> {
     let number = u16::from(question.rtype);
-    match number {
+    let operation = match (opcode, number) {
+        (NOTIFY, _) => Operation::Notify,
+        (UPDATE, _) => Operation::Update,
         // SIG(0)'s 0, OPT, TKEY and TSIG are never asked for.
-        0 | 41 | 249 | 250 => Some(ResponseCode::FormErr),
-        // Transfers are refused here (RFC 5936 §2.2.1), over any transport.
-        251 | 252 => Some(ResponseCode::Refused),
+        (_, 0 | 41 | 249 | 250) => return Err(ResponseCode::FormErr),
+        (_, 251 | 252) => Operation::Transfer,
         // MAILB, MAILA and unassigned question types (RFC 6895 §3.1).
-        128..=248 | 253 | 254 => Some(ResponseCode::NotImp),
-        _ if question.class != CLASS_IN => Some(ResponseCode::Refused),
-        _ => None,
+        (_, 128..=248 | 253 | 254) => return Err(ResponseCode::NotImp),
+        _ => Operation::Query,
+    };
+    if question.class != CLASS_IN {
+        return Err(ResponseCode::Refused);
     }
+    Ok(operation)
 }
 
 struct Malformed;

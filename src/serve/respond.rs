@@ -5,13 +5,15 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use hickory_proto::op::ResponseCode;
 
 use super::answer::answer;
 use super::authority::Manners;
 use super::message::{udp_limit, write, write_error};
-use super::question::{Unasked, read};
+use super::question::{Envelope, Operation, Request, Unasked, read};
+use crate::clock::Now;
 use crate::zone::Zones;
 
 /// How a request came, which decides how large its response may be and what its OPT may say.
@@ -61,6 +63,8 @@ pub struct Peer {
     pub address: SocketAddr,
     /// Its transport.
     pub transport: Transport,
+    /// How long its connection may be idle behind this answer, for transports that can say so (RFC 7828).
+    pub idle: Option<Duration>,
 }
 
 /// What was said to a request.
@@ -81,33 +85,48 @@ pub enum Outcome {
 pub fn respond(
     zones: &Zones,
     _manners: &Manners,
-    request: &[u8],
+    octets: &[u8],
     peer: Peer,
+    _now: Now,
     out: &mut Vec<u8>,
 ) -> Outcome {
     out.clear();
-    match read(request) {
-        Err(Unasked::Silent) => Outcome::Silent,
+    let request = match read(octets) {
+        Ok(request) => request,
+        Err(Unasked::Silent) => return Outcome::Silent,
         Err(Unasked::Rejected(rejection)) => {
-            write_error(&rejection.envelope, rejection.rcode, out);
-            Outcome::Response {
-                rcode: rejection.rcode,
-                truncated: false,
-            }
+            return reject(&rejection.envelope, rejection.rcode, out);
         }
-        Ok(request) => {
-            let edns = request.envelope.edns;
-            let limit = match peer.transport {
-                Transport::Udp => udp_limit(edns),
-                _ => usize::from(u16::MAX),
-            };
-            let dnssec_ok = edns.is_some_and(|edns| edns.dnssec_ok);
-            let answer = answer(zones, &request.question, dnssec_ok);
-            let truncated = write(&request.envelope, &answer, limit, out);
-            Outcome::Response {
-                rcode: answer.rcode,
-                truncated,
-            }
+    };
+    match request.operation {
+        Operation::Query => query(zones, &request, peer, out),
+        Operation::Transfer => reject(&request.envelope, ResponseCode::Refused, out),
+        Operation::Notify | Operation::Update => {
+            reject(&request.envelope, ResponseCode::NotImp, out)
         }
+    }
+}
+
+fn query(zones: &Zones, request: &Request, peer: Peer, out: &mut Vec<u8>) -> Outcome {
+    let edns = request.envelope.edns;
+    let limit = match peer.transport {
+        Transport::Udp => udp_limit(edns),
+        _ => usize::from(u16::MAX),
+    };
+    let dnssec_ok = edns.is_some_and(|edns| edns.dnssec_ok);
+    let answer = answer(zones, &request.question, dnssec_ok);
+    let truncated = write(&request.envelope, &answer, limit, out);
+    Outcome::Response {
+        rcode: answer.rcode,
+        truncated,
+    }
+}
+
+/// A response that says nothing but its code.
+fn reject(envelope: &Envelope, rcode: ResponseCode, out: &mut Vec<u8>) -> Outcome {
+    write_error(envelope, rcode, out);
+    Outcome::Response {
+        rcode,
+        truncated: false,
     }
 }

@@ -118,9 +118,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
     async fn answer(&mut self, request: &[u8]) -> Result<(), End> {
         let hall = self.hall;
         let (zones, manners) = (hall.authority.zones.load(), hall.authority.manners.load());
-        let outcome = respond(&zones, &manners, request, self.peer, &mut self.response);
+        let outcome = respond(
+            &zones,
+            &manners,
+            request,
+            Peer {
+                idle: Some(hall.patience(false)),
+                ..self.peer
+            },
+            (hall.authority.read_now)(),
+            &mut self.response,
+        );
         drop((zones, manners));
-        hall.counters.count(self.peer.transport, outcome);
+        hall.counters.count(self.peer.transport, &outcome);
         if outcome == Outcome::Silent {
             // What was no request is no DNS: whatever follows is not waited for.
             self.flush().await?;

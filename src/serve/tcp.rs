@@ -78,6 +78,7 @@ async fn welcome(stream: TcpStream, peer: SocketAddr, hall: &Hall, stop: watch::
     let peer = Peer {
         address: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
         transport: Transport::Tcp,
+        idle: None,
     };
     // Answers are written whole; waiting to send them would only delay them.
     let _ = stream.set_nodelay(true);

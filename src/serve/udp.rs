@@ -69,9 +69,16 @@ pub(super) async fn serve(
                     continue;
                 };
                 let (zones, manners) = (authority.zones.load(), authority.manners.load());
-                let outcome = respond(&zones, &manners, octets, peer, &mut response);
+                let outcome = respond(
+                    &zones,
+                    &manners,
+                    octets,
+                    peer,
+                    (authority.read_now)(),
+                    &mut response,
+                );
                 drop((zones, manners));
-                counters.count(Transport::Udp, outcome);
+                counters.count(Transport::Udp, &outcome);
                 if outcome != Outcome::Silent {
                     let sent = socket
                         .async_io(Interest::WRITABLE, || send(&socket, &response, &datagram))
@@ -134,6 +141,7 @@ fn peer_of(from: &SockaddrStorage) -> Option<Peer> {
     Some(Peer {
         address: SocketAddr::new(address.ip().to_canonical(), address.port()),
         transport: Transport::Udp,
+        idle: None,
     })
 }
 

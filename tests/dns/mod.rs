@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hickory_proto::rr::RecordType;
-use repoint::clock::Wall;
+use repoint::clock::{Now, ReadNow, Wall};
 use repoint::decide::Generation;
 use repoint::serve::{Manners, Outcome, Peer, Transport, respond};
 use repoint::topology::{DomainName, Nameserver, Nameservers, Topology, Zone};
@@ -140,14 +140,22 @@ impl Query {
     }
 }
 
+/// The machine's clocks, for servers that are really started.
+pub fn read_now() -> ReadNow {
+    let clock = repoint::shell::Clock::new();
+    Arc::new(move || clock.now())
+}
+
 /// Asks with these octets; none when nothing is said.
 pub fn ask(zones: &Zones, octets: &[u8], transport: Transport) -> Option<Response> {
     let mut out = Vec::new();
     let peer = Peer {
         address: ([127, 0, 0, 1], 53530).into(),
         transport,
+        idle: None,
     };
-    match respond(zones, &Manners::default(), octets, peer, &mut out) {
+    let now = Now::default();
+    match respond(zones, &Manners::default(), octets, peer, now, &mut out) {
         Outcome::Silent => None,
         Outcome::Response { .. } => Some(Response::read(&out)),
     }

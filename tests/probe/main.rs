@@ -16,9 +16,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use repoint::clock::{Mono, Now, Wall};
+use repoint::clock::{Mono, Now, ReadNow, Wall};
 use repoint::demo::{Authority, Identity, Leaf};
-use repoint::probe::{Observation, Phase, ProbeResult, Prober, ReadNow, Reason};
+use repoint::probe::{Observation, Phase, ProbeResult, Prober, Reason};
 use repoint::topology::{Check, CheckId, CheckSettings, Depth, DomainName, ServiceKind};
 
 /// What a good server answers with at once takes milliseconds; a machine with much to do gets its time.
