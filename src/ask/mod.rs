@@ -2,16 +2,23 @@
 //!
 //! In: a [`Query`], the server to ask, how long and over what. Out: a [`Reply`] whose names are whole and whose
 //! question is ours, or an [`AskError`] that says which. Reading and writing messages is pure; only the functions that
-//! wait open sockets. Never here: what the reply means, a cache, the zones we serve.
+//! wait open sockets. [`parent_ds`] asks the parent's side of a delegation. Never here: a cache, the zones we serve.
 
 mod client;
+mod parent;
 mod query;
 mod reply;
+mod resolver;
 mod stream;
 #[cfg(test)]
 mod tests;
 
 pub use client::{AskError, How, Transport, ask};
+pub use parent::{
+    DsAnswer, DsSaid, Parent, ParentDs, ParentError, ParentServer, ds_at, negative_ttl, parent_ds,
+    parent_of,
+};
 pub use query::{Operation, Query};
 pub use reply::{Malformed, Record, Reply, ReplyEdns};
+pub use resolver::{LookupError, Resolvers};
 pub use stream::Stream;

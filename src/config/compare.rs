@@ -149,6 +149,7 @@ pub fn compare(old: &Configuration, new: &Configuration) -> Changes {
     let others = [
         ("health.canaries", was.canaries != will.canaries),
         ("dns", was.nameservers != will.nameservers),
+        ("dns.resolvers", old.resolvers != new.resolvers),
         ("alarm", old.alarm != new.alarm),
         ("static records", statics_differ(old, new)),
     ];

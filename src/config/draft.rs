@@ -42,6 +42,7 @@ pub(super) struct NameserversDraft {
     pub(super) hostmaster: Option<DomainName>,
     pub(super) ttl: u32,
     pub(super) negative_ttl: u32,
+    pub(super) resolvers: Vec<SocketAddr>,
 }
 
 /// An entry of `nameservers`.

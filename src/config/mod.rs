@@ -23,6 +23,7 @@ mod zones;
 
 use std::collections::BTreeMap;
 use std::io::{self, Read as _};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -53,6 +54,8 @@ pub struct Configuration {
     pub log: LogSettings,
     /// The program that is told about alarms.
     pub alarm: AlarmSettings,
+    /// Whom to ask about names that are not ours; those of the system when empty.
+    pub resolvers: Vec<SocketAddr>,
     /// What is steered, and how it is probed.
     pub topology: Topology,
     /// The static records of the zones that have a file, by apex.
@@ -131,6 +134,7 @@ pub fn parse(
             server: read.draft.server,
             log: read.draft.log,
             alarm: read.draft.alarm,
+            resolvers: read.draft.nameservers.resolvers,
             topology: read.topology,
             statics: read.statics,
             layout: Arc::new(read.layout),

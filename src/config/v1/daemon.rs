@@ -1,5 +1,6 @@
 //! `[server]`, `[log]`, `[alarm]`, `[dns]` and `[health]`.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -153,6 +154,7 @@ pub(super) fn dns(
         hostmaster: None,
         ttl: DNS_TTL,
         negative_ttl: NEGATIVE_TTL,
+        resolvers: Vec::new(),
     };
     let Some(mut table) = value.and_then(|v| v.table(&keys::DNS, problems)) else {
         return draft;
@@ -199,8 +201,22 @@ pub(super) fn dns(
         }
     }
     refuse_dnssec(table.get("dnssec"), problems);
+    if let Some(value) = table.get("resolvers") {
+        draft.resolvers = resolvers(&value, problems);
+    }
     table.finish(problems);
     draft
+}
+
+fn resolvers(value: &Value<'_>, problems: &mut ConfigProblems) -> Vec<SocketAddr> {
+    let wanted = "a list of resolvers' addresses like [\"127.0.0.1:53\"]";
+    let list = value.list_of(wanted, problems, |item, p| item.socket(53, p));
+    if value.is_empty_list() {
+        let mend = "leave the key out to ask those of /etc/resolv.conf";
+        value.bad("it is empty", mend, problems);
+    }
+    super::super::validate::no_duplicates(&list.items, "resolver", problems);
+    list.items.into_iter().map(|item| item.value).collect()
 }
 
 fn nameserver(mut table: Table<'_>, problems: &mut ConfigProblems) -> Option<NameserverDraft> {

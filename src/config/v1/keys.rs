@@ -49,6 +49,7 @@ pub(super) const DNS: Section = Section {
         live("ttl"),
         live("negative_ttl"),
         live("dnssec"),
+        live("resolvers"),
     ],
 };
 pub(super) const NAMESERVER: Section = Section {
