@@ -32,7 +32,7 @@ fn pure_stages_name_neither_sockets_nor_files_nor_clocks() {
     let mut files = ["clock.rs", "ask/query.rs", "ask/reply.rs"]
         .map(|file| source.join(file))
         .to_vec();
-    for stage in ["topology", "health", "decide", "zone", "engine"] {
+    for stage in ["topology", "health", "decide", "zone", "tsig", "engine"] {
         rust_files(&source.join(stage), &mut files);
     }
     assert!(files.len() > 30, "only {} files found", files.len());
