@@ -152,6 +152,8 @@ pub fn compare(old: &Configuration, new: &Configuration) -> Changes {
         ("dns.resolvers", old.resolvers != new.resolvers),
         ("alarm", old.alarm != new.alarm),
         ("static records", statics_differ(old, new)),
+        ("tsig", old.tsig != new.tsig),
+        ("secondary", old.secondaries != new.secondaries),
     ];
     let differing = others.into_iter().filter(|(_, differ)| *differ);
     changes.others = differing.map(|(name, _)| name).collect();

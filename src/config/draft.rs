@@ -12,6 +12,8 @@ use crate::topology::{
     Accept, CertificatePolicy, Depth, DomainName, FailbackPolicy, FailoverPolicy, Family, Mode,
     OwnerTemplate, PoolName, RouteName, ServiceKind, SiteName, ZonePlacement,
 };
+use crate::tsig::Algorithm;
+use crate::zone::Name;
 
 use super::problem::{At, Place};
 use super::settings::{AlarmSettings, LogSettings, ServerSettings};
@@ -30,6 +32,8 @@ pub(super) struct Draft {
     pub(super) pools: Vec<PoolDraft>,
     pub(super) routes: Vec<RouteDraft>,
     pub(super) zones: Vec<ZoneDraft>,
+    pub(super) tsig: Vec<TsigDraft>,
+    pub(super) secondaries: Vec<SecondaryDraft>,
 }
 
 /// `[dns]`.
@@ -148,4 +152,41 @@ pub(super) struct CheckDraft {
 pub(super) struct ZoneDraft {
     pub(super) apex: Option<At<DomainName>>,
     pub(super) file: Option<At<PathBuf>>,
+}
+
+/// `[[tsig]]`.
+#[derive(Clone, Debug)]
+pub(super) struct TsigDraft {
+    pub(super) name: Option<At<Name>>,
+    pub(super) algorithm: Option<At<Algorithm>>,
+    pub(super) secret: Option<SecretDraft>,
+}
+
+/// Where a secret is.
+#[derive(Clone)]
+pub(super) enum SecretDraft {
+    /// In a file of its own.
+    File(At<PathBuf>),
+    /// Here.
+    Here(At<String>),
+}
+
+impl std::fmt::Debug for SecretDraft {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            SecretDraft::File(path) => write!(f, "File({})", path.value.display()),
+            SecretDraft::Here(_) => f.write_str("Here"),
+        }
+    }
+}
+
+/// `[[secondary]]`.
+#[derive(Clone, Debug)]
+pub(super) struct SecondaryDraft {
+    pub(super) name: Option<At<String>>,
+    pub(super) address: Option<At<SocketAddr>>,
+    pub(super) allow: Option<List<IpAddr>>,
+    /// The inner absence is `tsig = "none"`.
+    pub(super) tsig: Option<Option<At<Name>>>,
+    pub(super) zones: Option<List<DomainName>>,
 }

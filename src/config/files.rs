@@ -10,9 +10,29 @@ use crate::topology::DomainName;
 
 use super::draft::{Draft, RouteDraft};
 use super::problem::{At, ConfigProblems, Place, Rule};
+use super::sources::Sources;
 
-/// Reads a file to text.
-pub(super) type Files<'f> = dyn FnMut(&Path) -> io::Result<String> + 'f;
+/// What reads the files, and keeps their texts.
+pub(super) struct Files<'f> {
+    pub(super) read: &'f mut dyn FnMut(&Path) -> io::Result<String>,
+    pub(super) sources: &'f mut Sources,
+    /// The texts were accepted before.
+    pub(super) again: bool,
+}
+
+impl Files<'_> {
+    /// The text of a file, which is kept.
+    pub(super) fn text(&mut self, path: &Path) -> io::Result<String> {
+        let text = (self.read)(path)?;
+        self.sources.keep(path, &text);
+        Ok(text)
+    }
+
+    /// The text of a file that holds a secret: it is kept nowhere.
+    pub(super) fn secret(&mut self, path: &Path) -> io::Result<String> {
+        (self.read)(path)
+    }
+}
 
 /// The domains of a route, those of its file included.
 pub(super) fn domains(
@@ -96,7 +116,7 @@ pub(super) fn read_file(
     problems: &mut ConfigProblems,
 ) -> Option<(usize, String)> {
     let name = path.value.display().to_string();
-    match files(&path.value) {
+    match files.text(&path.value) {
         Ok(text) => Some((problems.add_file(&name, &text), text)),
         Err(error) => {
             problems

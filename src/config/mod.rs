@@ -10,6 +10,8 @@ mod draft;
 mod files;
 mod problem;
 mod render;
+mod secondary;
+mod secrets;
 mod settings;
 mod sources;
 mod suggest;
@@ -30,6 +32,7 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use crate::topology::{DomainName, Topology};
+use crate::tsig;
 use crate::zone::{Layout, StaticZone};
 
 pub use compare::{Changes, Removal, RestartChange, ZONES_REMOVED_UNASKED, compare};
@@ -37,6 +40,7 @@ use draft::Draft;
 use files::Files;
 use problem::{At, Place};
 pub use problem::{ConfigProblems, Problem, Rule, Severity};
+pub use secondary::Secondary;
 pub use settings::{AlarmSettings, LogFormat, LogLevel, LogSettings, ServerSettings};
 pub use sources::{Sources, SourcesError};
 pub use summary::{RouteSummary, ServiceSummary, Summary, summary};
@@ -60,6 +64,10 @@ pub struct Configuration {
     pub topology: Topology,
     /// The static records of the zones that have a file, by apex.
     pub statics: BTreeMap<DomainName, Arc<StaticZone>>,
+    /// The TSIG keys.
+    pub tsig: tsig::Keys,
+    /// Who may transfer zones and is notified.
+    pub secondaries: Vec<Arc<Secondary>>,
     /// Where every steered name lives.
     pub layout: Arc<Layout>,
     /// The text of every file read: enough to read it again when the files are gone or broken.
@@ -120,12 +128,23 @@ pub fn parse(
     name: &str,
     files: &mut dyn FnMut(&Path) -> io::Result<String>,
 ) -> Result<Configuration, ConfigProblems> {
+    parse_once_more(text, name, files, false)
+}
+
+/// `again` says that the texts were accepted before: then a secret that cannot be read leaves its TSIG key out, and
+/// the rest is served.
+fn parse_once_more(
+    text: &str,
+    name: &str,
+    files: &mut dyn FnMut(&Path) -> io::Result<String>,
+    again: bool,
+) -> Result<Configuration, ConfigProblems> {
     let mut problems = ConfigProblems::default();
     let mut sources = Sources::new(name, text);
-    let mut files = |path: &Path| {
-        let text = files(path)?;
-        sources.keep(path, &text);
-        Ok(text)
+    let mut files = Files {
+        read: files,
+        sources: &mut sources,
+        again,
     };
     let read = read(text, name, &mut files, &mut problems);
     problems.settle();
@@ -137,6 +156,8 @@ pub fn parse(
             resolvers: read.draft.nameservers.resolvers,
             topology: read.topology,
             statics: read.statics,
+            tsig: read.tsig,
+            secondaries: read.secondaries,
             layout: Arc::new(read.layout),
             sources,
             warnings: problems,
@@ -145,14 +166,14 @@ pub fn parse(
     }
 }
 
-/// Reads an accepted configuration again, from the texts that were kept.
+/// Reads an accepted configuration again, from the texts that were kept. Secrets are not among them: those are read
+/// where they lie, and one that cannot be read any more is a warning.
 ///
 /// # Errors
 /// Every problem, when this version of the program refuses what another one accepted.
 pub fn parse_sources(sources: &Sources) -> Result<Configuration, ConfigProblems> {
-    parse(sources.text(), sources.name(), &mut |path| {
-        sources.read(path)
-    })
+    let mut files = |path: &Path| sources.read(path).or_else(|_| read_file(path));
+    parse_once_more(sources.text(), sources.name(), &mut files, true)
 }
 
 /// Every key that is read, dotted (`route.service.kind`), and when a change of it takes effect.
@@ -175,6 +196,8 @@ struct Read {
     draft: Draft,
     topology: Topology,
     statics: zones::Statics,
+    tsig: tsig::Keys,
+    secondaries: Vec<Arc<Secondary>>,
     layout: Layout,
 }
 
@@ -184,7 +207,7 @@ fn read(
     files: &mut Files<'_>,
     problems: &mut ConfigProblems,
 ) -> Option<Read> {
-    let file = problems.add_file(name, text);
+    let file = problems.add_file(name, &secrets::masked(text));
     let (document, errors) = DeTable::parse_recoverable(text);
     let misread = syntax::report(file, &errors, problems);
     if misread {
@@ -201,6 +224,7 @@ fn read(
         .map(|route| files::domains(route, files, problems))
         .collect();
     files::check_authorities(&draft, files, problems);
+    let tsig = secrets::keys(&draft, files, problems);
     let zones = zones::read(&draft, files, problems);
     let parts = validate::parts(&draft, &domains, problems);
     let topology = Topology::new(
@@ -210,12 +234,15 @@ fn read(
         parts.nameservers,
         parts.canaries,
     );
+    let secondaries = secondary::secondaries(&draft, &topology, problems);
     let layout = zones::layout(&draft, &topology, &zones, &parts.places, problems);
     syntax::quiet_after_syntax_errors(file, &errors, problems);
     Some(Read {
         draft,
         topology,
         statics: zones.statics,
+        tsig,
+        secondaries,
         layout: layout?,
     })
 }

@@ -134,6 +134,12 @@ rules! {
     NoNameservers = "no-nameservers",
     /// A nameserver inside a zone of ours, without addresses.
     Glue = "glue",
+    /// A TSIG key that is not configured.
+    UnknownTsig = "unknown-tsig",
+    /// A zone that is not served here.
+    UnknownZone = "unknown-zone",
+    /// A secret in a file that everyone on the machine may read.
+    ExposedSecret = "exposed-secret",
 }
 
 impl fmt::Display for Rule {

@@ -79,7 +79,7 @@ fn include_file(
     let beside = Path::new(include.from).parent().unwrap_or(Path::new(""));
     let path: PathBuf = beside.join(include.path);
     let file = path.display().to_string();
-    let text = files(&path).map_err(|error| error.to_string())?;
+    let text = files.text(&path).map_err(|error| error.to_string())?;
     problems.add_file(&file, &text);
     Ok(Included {
         file,

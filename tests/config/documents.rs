@@ -33,6 +33,7 @@ fn parse(text: &str) -> Configuration {
     let read = config::parse(text, "repoint.example.toml", &mut |path| {
         match path.to_str() {
         Some("domains.txt") => Ok("contoso.com\n".to_owned()),
+        Some("tsig/ns2.secret") => Ok("c2VjcmV0\n".to_owned()),
         Some("/etc/repoint/our-ca.pem") => Ok("-----BEGIN CERTIFICATE-----\n".to_owned()),
         Some("zones/fed.contoso.com.zone") => Ok(
             "$TTL 60\n@ SOA ns1.example.net. hostmaster.example.net. 1 60 30 7d 30\n@ NS ns1.example.net.\n".to_owned(),
@@ -67,6 +68,7 @@ fn the_defaults_the_example_documents_are_the_defaults() {
     assert_eq!(as_it_is.log, written_out.log);
     assert_eq!(as_it_is.alarm, written_out.alarm);
     assert_eq!(as_it_is.topology, written_out.topology);
+    assert_eq!(as_it_is.secondaries, written_out.secondaries);
     // A file that says nothing about the daemon gives the same: what is documented is not only what is written here.
     let silent = uncommented(|_| false)
         .replace("[server]\n", "")
@@ -103,6 +105,9 @@ fn every_example_value_can_be_taken() {
         let mut text = EXAMPLE.replacen(&format!("#{example}"), example, 1);
         if example.starts_with("domains_file") {
             text = text.replace("\ndomains = ", "\n#domains = ");
+        }
+        if example.starts_with("secret ") {
+            text = text.replace("\nsecret_file = ", "\n#secret_file = ");
         }
         parse(&text);
     }

@@ -16,6 +16,8 @@ pub(in crate::config) const TOP: Section = Section {
         live("pool"),
         live("route"),
         live("zone"),
+        live("tsig"),
+        live("secondary"),
     ],
 };
 pub(super) const SERVER: Section = Section {
@@ -154,6 +156,28 @@ pub(super) const ZONE: Section = Section {
     keys: &[live("apex"), live("file"), live("dnssec")],
 };
 
+pub(super) const TSIG: Section = Section {
+    header: "[[tsig]]",
+    path: "tsig",
+    keys: &[
+        live("name"),
+        live("algorithm"),
+        live("secret_file"),
+        live("secret"),
+    ],
+};
+pub(super) const SECONDARY: Section = Section {
+    header: "[[secondary]]",
+    path: "secondary",
+    keys: &[
+        live("name"),
+        live("address"),
+        live("allow"),
+        live("tsig"),
+        live("zones"),
+    ],
+};
+
 /// Every section, in the order of the annotated example.
 pub(in crate::config) const ALL: &[&Section] = &[
     &TOP,
@@ -173,4 +197,6 @@ pub(in crate::config) const ALL: &[&Section] = &[
     &SERVICE_CHECK,
     &ROUTE_CHECK,
     &ZONE,
+    &TSIG,
+    &SECONDARY,
 ];

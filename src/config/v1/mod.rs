@@ -8,6 +8,7 @@ mod daemon;
 pub(super) mod keys;
 mod pool;
 mod route;
+mod secondary;
 
 use std::path::{Path, PathBuf};
 
@@ -37,6 +38,8 @@ pub(super) fn read(
         pools: pool::pools(table.get("pool"), problems),
         routes: route::routes(table.get("route"), base, problems),
         zones: zones(table.get("zone"), base, problems),
+        tsig: secondary::tsig_keys(table.get("tsig"), base, problems),
+        secondaries: secondary::secondaries(table.get("secondary"), problems),
         place: top,
     };
     table.finish(problems);

@@ -1,0 +1,143 @@
+//! Secondaries: who may transfer zones and is notified of their changes.
+//!
+//! In: the `[[secondary]]` tables of a draft, the TSIG keys and zones there are. Out: [`Secondary`], each whole.
+//! Never here: transfers.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use crate::topology::{DomainName, Topology};
+use crate::zone::Name;
+
+use super::compare::apexes;
+use super::draft::{Draft, SecondaryDraft};
+use super::problem::{At, ConfigProblems, Rule};
+use super::suggest::quoted;
+use super::validate::no_duplicates;
+
+/// A server that has the zones from us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Secondary {
+    /// What the operator calls it.
+    pub name: String,
+    /// Where it is notified, and asked which serials it has.
+    pub address: SocketAddr,
+    /// Where its transfers come from.
+    pub allow: BTreeSet<IpAddr>,
+    /// The TSIG key it must sign with; none when the operator said so on purpose.
+    pub tsig: Option<Name>,
+    /// The zones it has; all when absent.
+    pub zones: Option<BTreeSet<DomainName>>,
+}
+
+impl Secondary {
+    /// Whether it has this zone from us.
+    pub fn has(&self, apex: &Name) -> bool {
+        match &self.zones {
+            None => true,
+            Some(zones) => apex
+                .to_domain_name()
+                .is_some_and(|apex| zones.contains(&apex)),
+        }
+    }
+
+    /// Whether a transfer that comes from this address, signed with this key, is its own: both must be right.
+    pub fn is(&self, address: IpAddr, signed_by: Option<&Name>) -> bool {
+        self.allow.contains(&address)
+            && match &self.tsig {
+                Some(key) => signed_by == Some(key),
+                None => true,
+            }
+    }
+}
+
+/// The secondaries of a draft, as far as they could be read.
+pub(super) fn secondaries(
+    draft: &Draft,
+    topology: &Topology,
+    problems: &mut ConfigProblems,
+) -> Vec<Arc<Secondary>> {
+    let all = &draft.secondaries;
+    let names: Vec<At<String>> = all.iter().filter_map(|s| s.name.clone()).collect();
+    no_duplicates(&names, "secondary", problems);
+    let addresses: Vec<At<SocketAddr>> = all.iter().filter_map(|s| s.address.clone()).collect();
+    no_duplicates(&addresses, "address of a secondary", problems);
+    let served = apexes(topology);
+    let secondaries = all.iter();
+    secondaries
+        .filter_map(|secondary| made(secondary, draft, &served, problems))
+        .map(Arc::new)
+        .collect()
+}
+
+fn made(
+    secondary: &SecondaryDraft,
+    draft: &Draft,
+    served: &BTreeSet<DomainName>,
+    problems: &mut ConfigProblems,
+) -> Option<Secondary> {
+    if let Some(Some(key)) = &secondary.tsig {
+        known_key(key, draft, problems);
+    }
+    let zones = secondary.zones.as_ref().map(|zones| {
+        for zone in zones.items.iter().filter(|zone| !served.contains(&zone.value)) {
+            problems
+                .error(
+                    Rule::UnknownZone,
+                    &zone.place,
+                    format!("zone {} is not served here", zone.value),
+                )
+                .help("name the apex of a [[zone]] or a steered name of a route with zones = \"owners\"; leave the key out for all zones");
+        }
+        zones.items.iter().map(|zone| zone.value.clone()).collect()
+    });
+    let address = secondary.address.as_ref()?.value;
+    let allow = secondary.allow.as_ref().map_or_else(
+        || BTreeSet::from([address.ip().to_canonical()]),
+        |allow| {
+            let allowed = allow.items.iter();
+            allowed.map(|at| at.value.to_canonical()).collect()
+        },
+    );
+    Some(Secondary {
+        name: secondary.name.as_ref()?.value.clone(),
+        address,
+        allow,
+        tsig: secondary
+            .tsig
+            .as_ref()?
+            .as_ref()
+            .map(|key| key.value.clone()),
+        zones,
+    })
+}
+
+/// Reports a TSIG key that no `[[tsig]]` table defines.
+pub(super) fn known_key(key: &At<Name>, draft: &Draft, problems: &mut ConfigProblems) {
+    let defined = draft.tsig.iter().filter_map(|tsig| tsig.name.as_ref());
+    let names: Vec<String> = defined.map(|name| plain(&name.value)).collect();
+    let wanted = plain(&key.value);
+    if names.iter().any(|name| name.eq_ignore_ascii_case(&wanted)) {
+        return;
+    }
+    let help = if names.is_empty() {
+        "add a [[tsig]] with this name, an algorithm and a secret_file".to_owned()
+    } else {
+        let names = quoted(names.iter().map(String::as_str), "and");
+        format!("defined are {names}; add a [[tsig]] with this name")
+    };
+    problems
+        .error(
+            Rule::UnknownTsig,
+            &key.place,
+            format!("TSIG key {wanted} is not defined"),
+        )
+        .help(help);
+}
+
+/// A key's name as configuration writes it.
+fn plain(name: &Name) -> String {
+    let text = name.to_string();
+    text.strip_suffix('.').unwrap_or(&text).to_owned()
+}

@@ -1,0 +1,164 @@
+//! TSIG keys: secrets read, and kept out of everything that is shown or stored.
+//!
+//! In: the `[[tsig]]` tables of a draft, the files they name. Out: [`Keys`], or problems that never show a secret.
+//! Never here: what a key is for.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::tsig::{Key, KeyFault, Keys};
+
+use super::draft::{Draft, SecretDraft, TsigDraft};
+use super::files::Files;
+use super::problem::{At, ConfigProblems, Place, Rule};
+use super::validate::no_duplicates;
+
+/// More characters than the secret of any algorithm needs: the file is another one.
+const LONGEST: usize = 4096;
+
+/// The keys of a draft, as far as they could be read.
+pub(super) fn keys(draft: &Draft, files: &mut Files<'_>, problems: &mut ConfigProblems) -> Keys {
+    let names: Vec<_> = draft.tsig.iter().filter_map(|t| t.name.clone()).collect();
+    no_duplicates(&names, "TSIG key", problems);
+    let keys = draft.tsig.iter();
+    keys.filter_map(|tsig| key(tsig, files, problems))
+        .map(Arc::new)
+        .collect()
+}
+
+fn key(tsig: &TsigDraft, files: &mut Files<'_>, problems: &mut ConfigProblems) -> Option<Key> {
+    let (name, algorithm, secret) = (tsig.name.as_ref()?, tsig.algorithm.as_ref()?, &tsig.secret);
+    let (text, place, path) = match secret.as_ref()? {
+        SecretDraft::Here(text) => {
+            let path = files.sources.name().to_owned();
+            (text.value.clone(), &text.place, path)
+        }
+        SecretDraft::File(path) => {
+            let text = secret_file(path, files, problems)?;
+            (text, &path.place, path.value.display().to_string())
+        }
+    };
+    exposure(Path::new(&path), place, problems);
+    match Key::from_base64(name.value.clone(), algorithm.value, &text) {
+        Ok(key) => Some(key),
+        Err(fault) => {
+            refuse(&name.value, fault, place, problems);
+            None
+        }
+    }
+}
+
+fn refuse(name: &crate::zone::Name, fault: KeyFault, place: &Place, problems: &mut ConfigProblems) {
+    problems
+        .error(
+            Rule::BadValue,
+            place,
+            format!("TSIG key {name} cannot be used: {fault}"),
+        )
+        .help(
+            "make one with \"openssl rand -base64 32\", and give the same text to the other server",
+        );
+}
+
+fn secret_file(
+    path: &At<std::path::PathBuf>,
+    files: &mut Files<'_>,
+    problems: &mut ConfigProblems,
+) -> Option<String> {
+    let name = path.value.display();
+    let why = match files.secret(&path.value) {
+        Ok(text) if text.len() <= LONGEST => return Some(text),
+        Ok(_) => format!("it is longer than {LONGEST} octets"),
+        Err(error) => error.to_string(),
+    };
+    let message = format!("cannot read the TSIG secret {name}: {why}");
+    // A configuration that was accepted once is served, even if this key cannot be used until the file is back.
+    let problem = if files.again {
+        problems.warning(Rule::Unreadable, &path.place, message)
+    } else {
+        problems.error(Rule::Unreadable, &path.place, message)
+    };
+    problem.help("check the path (a relative one begins beside the configuration file) and its permissions: the user that repoint runs as must read it");
+    None
+}
+
+/// Says so when everyone on the machine may read a secret.
+fn exposure(path: &Path, place: &Place, problems: &mut ConfigProblems) {
+    let Ok(metadata) = std::fs::metadata(path) else {
+        return;
+    };
+    if metadata.permissions().mode() & 0o004 != 0 {
+        let path = path.display();
+        problems
+            .warning(
+                Rule::ExposedSecret,
+                place,
+                format!("everyone on this machine may read the TSIG secret in {path}"),
+            )
+            .help(format!("chmod o-r {path}"));
+    }
+}
+
+/// The text with every secret in it replaced by as many stars, for messages that show its lines.
+pub(super) fn masked(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = value_of_secret(rest) {
+        let (before, value) = rest.split_at(at);
+        out.push_str(before);
+        let length = value_length(value);
+        let shown = value[..length].chars();
+        // As many octets, so that places stay where they are; lines stay lines.
+        shown.for_each(|c| match c {
+            '\n' | '\r' => out.push(c),
+            c => (0..c.len_utf8()).for_each(|_| out.push('*')),
+        });
+        rest = &value[length..];
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Where the value of the next `secret` key begins.
+fn value_of_secret(text: &str) -> Option<usize> {
+    text.match_indices("secret").find_map(|(at, word)| {
+        let after = &text[at + word.len()..];
+        let equals = after.trim_start_matches([' ', '\t', '"', '\'']);
+        let value = equals.strip_prefix('=')?;
+        Some(text.len() - value.len())
+    })
+}
+
+/// How far a value reaches: to the end of its line, or of its three quotes.
+fn value_length(value: &str) -> usize {
+    let begins = value.trim_start_matches([' ', '\t']);
+    let skipped = value.len() - begins.len();
+    for quotes in ["\"\"\"", "'''"] {
+        if let Some(inner) = begins.strip_prefix(quotes) {
+            let end = inner.find(quotes).map_or(inner.len(), |at| at + 3);
+            return skipped + 3 + end;
+        }
+    }
+    value.find('\n').unwrap_or(value.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_secret_is_left_in_a_text_that_is_shown() {
+        let text = "[[tsig]]\nname = \"a\"\nsecret = \"c2VjcmV0\" # x\nsecret_file = \"file\"\n\
+                    tsig = [{ secret=\"abc\", name = \"é\" }]\n\"secret\" = '''\nline\n''' # seen\nlast = 1\n";
+        let shown = masked(text);
+        assert_eq!(shown.len(), text.len());
+        for gone in ["c2VjcmV0", "abc", "line"] {
+            assert!(!shown.contains(gone), "{shown}");
+        }
+        for kept in ["name = \"a\"", "secret_file = \"file\"", "last = 1", "seen"] {
+            assert!(shown.contains(kept), "{shown}");
+        }
+        assert_eq!(shown.matches('\n').count(), text.matches('\n').count());
+    }
+}
