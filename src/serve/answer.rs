@@ -152,8 +152,12 @@ impl Reply<'_> {
 
     /// RFC 1034 §4.3.2 step 3a: the node's data, expanded to `name` where the node is a wildcard.
     fn data(&mut self, zone: &ZoneVersion, name: &Name, node: &Node) -> Step {
-        if self.rtype != RecordType::CNAME
-            && self.rtype != RecordType::ANY
+        // NSEC and RRSIG stand beside an alias and are the alias's own (RFC 4035 §2.5).
+        let of_the_alias = matches!(
+            self.rtype,
+            RecordType::CNAME | RecordType::ANY | RecordType::RRSIG | RecordType::NSEC
+        );
+        if !of_the_alias
             && let Some(set) = node.set(RecordType::CNAME)
             && node.kind == NodeKind::Authoritative
         {

@@ -144,11 +144,11 @@ fn operation(opcode: u8, question: &Question) -> Result<Operation, ResponseCode>
     let operation = match (opcode, number) {
         (NOTIFY, _) => Operation::Notify,
         (UPDATE, _) => Operation::Update,
-        // SIG(0)'s 0, OPT, TKEY and TSIG are never asked for.
-        (_, 0 | 41 | 249 | 250) => return Err(ResponseCode::FormErr),
+        // SIG(0)'s 0, OPT, TKEY and TSIG are never asked for; nor is NXNAME (RFC 9824 §3.5).
+        (_, 0 | 41 | 128 | 249 | 250) => return Err(ResponseCode::FormErr),
         (_, 251 | 252) => Operation::Transfer,
         // MAILB, MAILA and unassigned question types (RFC 6895 §3.1).
-        (_, 128..=248 | 253 | 254) => return Err(ResponseCode::NotImp),
+        (_, 129..=248 | 253 | 254) => return Err(ResponseCode::NotImp),
         _ => Operation::Query,
     };
     if question.class != CLASS_IN {

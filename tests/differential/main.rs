@@ -1,0 +1,45 @@
+//! The same zones served by Knot, NSD, BIND and repoint; the same thousands of questions; message by message compared.
+//!
+//! In: the zone files of `zones/`, questions made from their names. Out: nothing, or each difference that no rule of
+//! `reviewed.rs` explains, with the question and both messages; and each rule that explains nothing any more.
+//! `REPOINT_DIFFERENTIAL=long` asks everything of every name; `REPOINT_SEED` repeats a run.
+
+#![allow(clippy::unwrap_used)]
+
+mod asking;
+mod comparing;
+mod corpus;
+mod document;
+#[path = "../dns/mod.rs"]
+mod dns;
+mod peers;
+mod questions;
+mod reviewed;
+mod said;
+#[path = "../world/mod.rs"]
+mod world;
+
+use std::time::Duration;
+
+use comparing::Comparison;
+use world::private_network;
+
+/// What the tests start.
+const PROGRAMS: &[&str] = &["knotd", "nsd", "named"];
+/// How long one comparison may take on a busy machine, the long one included.
+const LIMIT: Duration = Duration::from_secs(1200);
+
+#[test]
+fn repoint_answers_as_knot_nsd_and_bind_do() {
+    private_network::enter("repoint_answers_as_knot_nsd_and_bind_do", LIMIT, |dir| {
+        let corpus = corpus::unsigned();
+        let peers = peers::start(&corpus, dir);
+        let seed = questions::seed();
+        let questions = questions::of(&corpus, seed);
+        let mut comparison = Comparison::new(seed);
+        for peer in &peers {
+            comparison.run(&corpus, peer, &questions, reviewed::RULES);
+        }
+        comparison.conclude(reviewed::RULES);
+    });
+}
