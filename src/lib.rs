@@ -22,6 +22,7 @@ pub mod ask;
 pub mod engine;
 pub mod store;
 pub mod shell;
+pub mod delegation;
 pub mod control;
 pub mod daemon;
 pub mod demo;

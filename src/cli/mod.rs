@@ -6,6 +6,7 @@
 mod change;
 mod client;
 mod config;
+mod delegation;
 mod demo;
 mod drain;
 mod explain;
@@ -100,6 +101,8 @@ enum Command {
     #[command(subcommand)]
     Zone(zone::Zone),
     #[command(subcommand)]
+    Delegation(delegation::Delegation),
+    #[command(subcommand)]
     Config(config::Config),
     #[command(subcommand)]
     State(state::State),
@@ -138,6 +141,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Probe(it) => it.run(session),
         Command::History(it) => it.run(session),
         Command::Zone(it) => it.run(session),
+        Command::Delegation(it) => it.run(session),
         Command::Config(it) => it.run(session),
         Command::State(it) => it.run(session),
         Command::Completions(it) => it.run(session, Cli::command()),

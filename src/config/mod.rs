@@ -33,7 +33,7 @@ use toml::de::DeTable;
 
 use crate::topology::{DomainName, Topology};
 use crate::tsig;
-use crate::zone::{Layout, StaticZone};
+use crate::zone::{Layout, Name, StaticZone};
 
 pub use compare::{Changes, Removal, RestartChange, ZONES_REMOVED_UNASKED, compare};
 use draft::Draft;
@@ -74,6 +74,14 @@ pub struct Configuration {
     pub sources: Sources,
     /// What the operator should know; nothing of it refuses the configuration.
     pub warnings: ConfigProblems,
+}
+
+impl Configuration {
+    /// Whether a zone with this apex is served.
+    pub fn has_zone(&self, apex: &DomainName) -> bool {
+        let apex = Name::from(apex);
+        self.layout.apexes().any(|other| *other == apex)
+    }
 }
 
 /// Reads a configuration file and the files it names.

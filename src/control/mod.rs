@@ -8,6 +8,7 @@
 
 mod author;
 mod change;
+mod delegation;
 mod explanation;
 mod extract;
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use super::probing::Probed;
+use crate::delegation::{Selection, Served};
 use crate::engine::{Done, Entry, Expected, Refusal, View};
 use crate::shell::Ask;
 use crate::store::HistoryFilter;
@@ -28,6 +29,9 @@ pub trait Node: Send + Sync + 'static {
 
     /// Probes a route's pools now, or one of them; changes no verdict.
     fn probe(&self, route: RouteName, pool: Option<PoolName>) -> Answer<'_, Vec<Probed>>;
+
+    /// What is served, as far as the zones above must know of it.
+    fn served(&self, selection: &Selection) -> Served;
 
     /// The zone as master-file text; none when it is not served.
     fn zone_text(&self, apex: &DomainName) -> Option<String>;

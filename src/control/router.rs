@@ -11,7 +11,7 @@ use axum::routing::{get, post, put};
 
 use super::node::Node;
 use super::refusal::{Refused, invalid};
-use super::{change, look};
+use super::{change, delegation, look};
 
 /// No request needs more; history keeps at most 1,000 characters of a reason.
 const LARGEST_BODY: usize = 64 * 1024;
@@ -58,6 +58,7 @@ pub fn router(node: Arc<dyn Node>) -> Router {
         .route("/zones/{apex}", get(look::zone))
         .route("/zones/{apex}/text", get(look::zone_text))
         .route("/zones/{apex}/diff", get(look::zone_diff))
+        .route("/delegation", get(delegation::served))
         .route("/configuration/check", post(change::check_configuration))
         .route("/configuration/reload", post(change::reload))
         .route("/state/backup", get(look::backup))

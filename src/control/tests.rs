@@ -21,6 +21,7 @@ use super::fixture::{self, pool_name, route_name};
 use super::listener::Patience;
 use super::*;
 use crate::decide::{Generation, OverrideKey, Reason};
+use crate::delegation::{Selection, Served};
 use crate::engine::{
     Command, Done, Entry, Expected, Lifetime, Refusal, RefusalKind, RouteChange, View,
 };
@@ -34,6 +35,7 @@ struct Fake {
     asked: Mutex<Vec<Ask>>,
     filters: Mutex<Vec<HistoryFilter>>,
     reloads: Mutex<Vec<Reload>>,
+    selections: Mutex<Vec<Selection>>,
     refuse: Mutex<Option<Refusal>>,
     stuck: bool,
 }
@@ -66,6 +68,18 @@ impl Node for Fake {
 
     fn probe(&self, _: RouteName, _: Option<PoolName>) -> Answer<'_, Vec<Probed>> {
         Box::pin(async { Ok(vec![]) })
+    }
+
+    fn served(&self, selection: &Selection) -> Served {
+        self.selections.lock().unwrap().push(selection.clone());
+        Served {
+            live: true,
+            resolvers: vec![],
+            state: "/var/lib/repoint".into(),
+            zones: vec![],
+            domains: vec![],
+            targets: vec![],
+        }
     }
 
     fn zone_text(&self, apex: &DomainName) -> Option<String> {

@@ -12,6 +12,7 @@ use tokio::task::spawn_blocking;
 use super::start::Paths;
 use crate::config::{self, Configuration};
 use crate::control::{Answer, Node, Probed, Reload, probe_route};
+use crate::delegation::{Selection, Served};
 use crate::engine::{Command, Done, Entry, Event, Refusal, RefusalKind, View};
 use crate::probe::Prober;
 use crate::shell::{Ask, Handle};
@@ -171,6 +172,11 @@ impl Node for ServedNode {
             let prober = Arc::clone(&self.prober);
             Ok(probe_route(prober, &configuration.topology, &route, pool.as_ref()).await)
         })
+    }
+
+    fn served(&self, selection: &Selection) -> Served {
+        let zones = self.handle.zones().load();
+        Served::of(&self.handle.configuration(), &zones, selection, true)
     }
 
     fn zone_text(&self, apex: &DomainName) -> Option<String> {

@@ -1,0 +1,111 @@
+//! `repoint delegation`: what the zones above need, whether they have it, and the way out.
+//!
+//! In: a route or a zone, from the server or from a configuration file. Out: records, findings, the next step. Never
+//! here: a change of anything.
+
+mod show;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use super::client::segment;
+use super::failure::{Failure, Fault};
+use super::session::Session;
+use crate::config;
+use crate::control::nearest;
+use crate::delegation::{Arrangement, Selection, Served, first_zones, parent_records};
+use crate::topology::DomainName;
+
+/// See to the delegation: the records that the zones above must have.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Delegation {
+    /// Print the exact records that the zones above need, as a master file with numbered steps
+    ///
+    /// Without --option for the arrangement that is configured: A, each steered name delegated by itself; B, _tcp of the domain
+    /// delegated whole; C, a child zone with aliases from the public names into it; D, static SRV records and a delegated
+    /// federation address. What is printed can be read by a nameserver; the steps are its comments.
+    #[command(
+        after_help = "Examples:\n  repoint delegation show contoso\n  repoint delegation show contoso --option C\n  \
+                      repoint delegation show --config /etc/repoint/repoint.toml"
+    )]
+    Show {
+        #[command(flatten)]
+        of: Of,
+        /// What another arrangement would need
+        #[arg(long, value_name = "A|B|C|D", value_enum, hide_possible_values = true)]
+        option: Option<Arrangement>,
+    },
+}
+
+/// What is looked at, and where it is known from.
+#[derive(Debug, clap::Args)]
+pub(super) struct Of {
+    /// A route or the apex of a zone; everything when left out
+    #[arg(value_name = "ROUTE|ZONE")]
+    name: Option<String>,
+    /// By this configuration file, instead of asking the server: what a first start would serve
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl Delegation {
+    pub(super) fn run(&self, session: &Session) -> Result<ExitCode, Failure> {
+        match self {
+            Delegation::Show { of, option } => {
+                let served = of.served(session)?;
+                let records = parent_records(&served, *option);
+                session.say(&records, || show::screen(&served, &records));
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+}
+
+impl Of {
+    fn served(&self, session: &Session) -> Result<Served, Failure> {
+        match &self.config {
+            Some(file) => self.of_file(file),
+            None => {
+                let of = self.name.as_deref();
+                let query = of.map_or(String::new(), |name| format!("?of={}", segment(name)));
+                let reply = session.client.get(&format!("/v1/delegation{query}"))?;
+                session.client.read(&reply)
+            }
+        }
+    }
+
+    fn of_file(&self, file: &Path) -> Result<Served, Failure> {
+        let fault = |why: String| {
+            Failure::Local(Fault {
+                what: format!("cannot look at the delegation by {}", file.display()),
+                why,
+                in_force: "nothing was asked and nothing was changed".into(),
+                hint: None,
+            })
+        };
+        let configuration = config::load(file).map_err(|problems| fault(problems.render(false)))?;
+        let selection = match &self.name {
+            None => Selection::All,
+            Some(name) => {
+                let routes = configuration.topology.routes.keys();
+                let route = routes.clone().find(|route| route.as_str() == name);
+                match (route, name.parse::<DomainName>()) {
+                    (Some(route), _) => Selection::Route(route.clone()),
+                    (None, Ok(apex)) if configuration.has_zone(&apex) => Selection::Zone(apex),
+                    _ => {
+                        let near = nearest(name, routes.map(|route| route.as_str())).join(", ");
+                        let near = match near.is_empty() {
+                            true => String::new(),
+                            false => format!("; near are {near}"),
+                        };
+                        return Err(fault(format!(
+                            "no route and no zone has the name {name}{near}"
+                        )));
+                    }
+                }
+            }
+        };
+        let zones = first_zones(&configuration);
+        Ok(Served::of(&configuration, &zones, &selection, false))
+    }
+}

@@ -1,0 +1,374 @@
+//! What repoint serves, as far as the zones above must know of it.
+//!
+//! In: a configuration and zones, those served or those that would be served first. Out: [`Served`], plain data that the
+//! control interface hands to the command line. Never here: what the zones above really have; that is asked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use hickory_proto::rr::RecordType;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{Mono, Now, Wall};
+use crate::config::Configuration;
+use crate::decide::{self, Generation, Overrides, RouteState, Trigger, decide};
+use crate::topology::{DomainName, PoolName, Route, RouteName, ServiceKind, Topology};
+use crate::zone::{self, Challenges, Dnskey, Name, ZoneVersion, Zones, type_text};
+
+/// The zones and names of one route, of one zone, or of everything.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Served {
+    /// A running server said so; else it is what the configuration file alone would lead to.
+    pub live: bool,
+    /// `[dns] resolvers`.
+    pub resolvers: Vec<SocketAddr>,
+    /// The server's state directory.
+    pub state: PathBuf,
+    /// The zones, in canonical order of their apexes.
+    pub zones: Vec<ServedZone>,
+    /// The domains, in order of their routes.
+    pub domains: Vec<ServedDomain>,
+    /// The names that SRV records lead to, with the addresses their pools publish.
+    pub targets: Vec<ServedTarget>,
+}
+
+/// A zone that is served.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServedZone {
+    /// Its apex.
+    pub apex: DomainName,
+    /// Its serial.
+    pub serial: u32,
+    /// Its nameservers, as its NS records have them.
+    pub nameservers: Vec<Host>,
+    /// The TTL of its NS records, in seconds.
+    pub ns_ttl: u32,
+    /// How long resolvers remember that something is not in it, in seconds.
+    pub negative_ttl: u32,
+    /// Whether it is signed.
+    pub signed: bool,
+    /// The DS records that the zone above should have, as master files write their data.
+    pub ds: Vec<String>,
+    /// Its own names that have no records, only names below them.
+    pub empty_names: Vec<DomainName>,
+    /// The zone of ours that delegates it; then there is nothing to ask of others.
+    pub within: Option<DomainName>,
+}
+
+/// A host and the addresses known here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// Its name.
+    pub name: DomainName,
+    /// Its addresses; none where it is not ours to say.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// A domain of a route.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServedDomain {
+    /// The domain.
+    pub domain: DomainName,
+    /// Its route.
+    pub route: RouteName,
+    /// Its steered names.
+    pub names: Vec<ServedName>,
+}
+
+/// A name that a route steers for a domain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServedName {
+    /// The service; none for the federation address.
+    pub service: Option<ServiceKind>,
+    /// The port of the service; 0 for the federation address.
+    pub port: u16,
+    /// The name that partners ask for.
+    pub public: DomainName,
+    /// The name that is steered: another one behind an alias.
+    pub owner: DomainName,
+    /// The zone it lies in.
+    pub zone: DomainName,
+    /// The zone of ours that the public name lies in, if any.
+    pub public_zone: Option<DomainName>,
+    /// What is served for it now.
+    pub records: Vec<ServedRecord>,
+}
+
+/// One record.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ServedRecord {
+    /// Its type, as master files write it.
+    #[serde(rename = "type")]
+    pub rtype: String,
+    /// Its TTL in seconds.
+    pub ttl: u32,
+    /// Its data, as master files write it.
+    pub data: String,
+}
+
+/// A name that SRV records lead to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ServedTarget {
+    /// The name.
+    pub name: DomainName,
+    /// The pool it belongs to.
+    pub pool: PoolName,
+    /// The addresses the pool publishes.
+    pub addresses: Vec<IpAddr>,
+    /// The zone of ours that it lies in, if any.
+    pub zone: Option<DomainName>,
+}
+
+/// What of all that is served is asked about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Selection {
+    /// Everything.
+    #[default]
+    All,
+    /// One route.
+    Route(RouteName),
+    /// One zone, and the names in it.
+    Zone(DomainName),
+}
+
+/// The zones as a first start with this configuration would serve them: each route at its most preferred pool.
+pub fn first_zones(configuration: &Configuration) -> Zones {
+    let topology = &configuration.topology;
+    let now = Now {
+        mono: Mono::START,
+        wall: Wall::from_millis(0),
+    };
+    let (state, overrides) = (RouteState::default(), Overrides::default());
+    let decision = |route: &Route| {
+        let inputs = decide::Inputs {
+            topology,
+            route,
+            verdicts: BTreeMap::new(),
+            overrides: &overrides,
+            state: &state,
+            blind: false,
+            warm: false,
+            doubt: false,
+            trigger: Trigger::Configuration,
+            commanded: None,
+            now,
+        };
+        decide(&inputs).decision
+    };
+    let routes = topology.routes.iter();
+    let decisions = routes
+        .map(|(name, route)| (name.clone(), decision(route)))
+        .collect();
+    zone::compile(&zone::Inputs {
+        layout: &configuration.layout,
+        decisions: &decisions,
+        keys: &BTreeMap::new(),
+        challenges: &Challenges::default(),
+        previous: None,
+        generation: Generation(1),
+        serial: configuration.layout.next_serial(None, 1),
+        now: now.wall,
+    })
+}
+
+impl Served {
+    /// What `selection` means of these zones.
+    pub fn of(
+        configuration: &Configuration,
+        zones: &Zones,
+        selection: &Selection,
+        live: bool,
+    ) -> Served {
+        let topology = &configuration.topology;
+        let mut domains = Vec::new();
+        for route in topology.routes.values() {
+            if !matches!(selection, Selection::Route(name) if *name != route.name) {
+                let each = route.domains.iter();
+                domains.extend(each.filter_map(|domain| served_domain(route, domain, zones)));
+            }
+        }
+        if let Selection::Zone(apex) = selection {
+            for domain in &mut domains {
+                domain.names.retain(|name| name.zone == *apex);
+            }
+            domains.retain(|domain| !domain.names.is_empty());
+        }
+        let wanted: BTreeSet<&DomainName> = domains
+            .iter()
+            .flat_map(|domain| domain.names.iter().map(|name| &name.zone))
+            .collect();
+        let is_wanted = |apex: &DomainName| match selection {
+            Selection::All => true,
+            Selection::Route(_) => wanted.contains(apex),
+            Selection::Zone(zone) => apex == zone,
+        };
+        let versions = zones.iter();
+        let zones_served = versions
+            .filter_map(|version| served_zone(version, zones, topology))
+            .filter(|zone| is_wanted(&zone.apex));
+        Served {
+            live,
+            resolvers: configuration.resolvers.clone(),
+            state: configuration.server.state.clone(),
+            zones: zones_served.collect(),
+            targets: targets(topology, &domains, zones),
+            domains,
+        }
+    }
+
+    /// The zone with this apex.
+    pub fn zone(&self, apex: &DomainName) -> Option<&ServedZone> {
+        self.zones.iter().find(|zone| zone.apex == *apex)
+    }
+}
+
+fn served_zone(version: &ZoneVersion, zones: &Zones, topology: &Topology) -> Option<ServedZone> {
+    let apex = version.apex();
+    let ns = version.set(apex.key(), RecordType::NS);
+    let names = ns.iter().flat_map(|set| &set.rdatas);
+    let hosts = names
+        .filter_map(|rdata| rdata.target(RecordType::NS)?.to_domain_name())
+        .map(|name| Host {
+            addresses: addresses_of(&name, zones, topology),
+            name,
+        });
+    let empty = version
+        .nodes()
+        .iter()
+        .filter(|node| node.sets.is_empty() && node.kind == zone::NodeKind::Authoritative);
+    Some(ServedZone {
+        apex: apex.to_domain_name()?,
+        serial: version.serial().0,
+        nameservers: hosts.collect(),
+        ns_ttl: ns.map_or(0, |set| set.ttl),
+        negative_ttl: version.negative_ttl(),
+        signed: version.set(apex.key(), RecordType::DNSKEY).is_some(),
+        ds: wanted_ds(version),
+        empty_names: empty
+            .filter_map(|node| node.name.to_domain_name())
+            .collect(),
+        within: zones
+            .zone_above(apex)
+            .and_then(|above| above.apex().to_domain_name()),
+    })
+}
+
+/// The DS records for the keys that CDS names (RFC 7344 §4): a key that is only published, or on its way out, is not
+/// among them, and a zone that asks for no DS any more (RFC 8078 §4) has none.
+fn wanted_ds(version: &ZoneVersion) -> Vec<String> {
+    let apex = version.apex();
+    let rdatas = |rtype| {
+        let set = version.set(apex.key(), rtype);
+        set.into_iter().flat_map(|set| set.rdatas.iter().cloned())
+    };
+    let wanted: Vec<_> = rdatas(RecordType::CDS).collect();
+    rdatas(RecordType::DNSKEY)
+        .filter_map(Dnskey::from_rdata)
+        .filter(|key| key.is_secure_entry_point())
+        .filter(|key| wanted.iter().any(|cds| key.matches_ds(apex, cds)))
+        .map(|key| key.ds(apex).to_text(RecordType::DS))
+        .collect()
+}
+
+/// The addresses of a nameserver: as configured, else as one of our zones has them.
+fn addresses_of(name: &DomainName, zones: &Zones, topology: &Topology) -> Vec<IpAddr> {
+    let configured = &topology.nameservers.servers;
+    let known = configured.iter().find(|server| server.name == *name);
+    match known.map(|server| &server.addresses) {
+        Some(addresses) if !addresses.is_empty() => addresses.clone(),
+        _ => {
+            let name = Name::from(name);
+            let zone = zones.zone_of(name.key());
+            let sets = [RecordType::A, RecordType::AAAA]
+                .map(|rtype| zone.and_then(|zone| zone.set(name.key(), rtype)));
+            let rdatas = sets.into_iter().flatten().flat_map(|set| &set.rdatas);
+            rdatas.filter_map(zone::Rdata::as_address).collect()
+        }
+    }
+}
+
+fn served_domain(route: &Route, domain: &DomainName, zones: &Zones) -> Option<ServedDomain> {
+    let services = route.services.iter().filter_map(|service| {
+        let public = public_name(service.kind, domain)?;
+        let owner = service.owner.for_domain(domain).ok()?;
+        served_name(Some((service.kind, service.port)), public, owner, zones)
+    });
+    let address = route.address.as_ref().and_then(|template| {
+        let owner = template.for_domain(domain).ok()?;
+        served_name(None, owner.clone(), owner, zones)
+    });
+    let names: Vec<ServedName> = services.chain(address).collect();
+    (!names.is_empty()).then(|| ServedDomain {
+        domain: domain.clone(),
+        route: route.name.clone(),
+        names,
+    })
+}
+
+/// The name at which partners look for a service of a domain.
+pub(super) fn public_name(kind: ServiceKind, domain: &DomainName) -> Option<DomainName> {
+    let text = kind.default_owner().replace("{domain}", domain.as_str());
+    text.parse().ok()
+}
+
+fn served_name(
+    service: Option<(ServiceKind, u16)>,
+    public: DomainName,
+    owner: DomainName,
+    zones: &Zones,
+) -> Option<ServedName> {
+    let apex_of = |name: &DomainName| zones.zone_of(Name::from(name).key());
+    let version = apex_of(&owner)?;
+    let types: &[RecordType] = match service {
+        Some(_) => &[RecordType::SRV],
+        None => &[RecordType::A, RecordType::AAAA],
+    };
+    let key = Name::from(&owner);
+    let sets = types
+        .iter()
+        .filter_map(|rtype| version.set(key.key(), *rtype));
+    let records = sets.flat_map(|set| {
+        let record = |rdata: &zone::Rdata| ServedRecord {
+            rtype: type_text(set.rtype),
+            ttl: set.ttl,
+            data: rdata.to_text(set.rtype),
+        };
+        set.rdatas.iter().map(record)
+    });
+    Some(ServedName {
+        service: service.map(|(kind, _)| kind),
+        port: service.map_or(0, |(_, port)| port),
+        zone: version.apex().to_domain_name()?,
+        public_zone: apex_of(&public).and_then(|zone| zone.apex().to_domain_name()),
+        records: records.collect(),
+        public,
+        owner,
+    })
+}
+
+fn targets(topology: &Topology, domains: &[ServedDomain], zones: &Zones) -> Vec<ServedTarget> {
+    let routes: BTreeSet<&RouteName> = domains.iter().map(|domain| &domain.route).collect();
+    let mut targets = BTreeSet::new();
+    for route in routes.iter().filter_map(|name| topology.routes.get(*name)) {
+        let pools = route
+            .pool_names()
+            .filter_map(|name| topology.pools.get(name));
+        for pool in pools {
+            for service in &route.services {
+                let other = service.target_names.get(&pool.name);
+                for (n, target) in pool.targets.iter().enumerate() {
+                    let name = other.and_then(|names| names.get(n)).unwrap_or(&target.name);
+                    let zone = zones.zone_of(Name::from(name).key());
+                    targets.insert(ServedTarget {
+                        name: name.clone(),
+                        pool: pool.name.clone(),
+                        addresses: target.addresses.iter().map(|a| a.publish).collect(),
+                        zone: zone.and_then(|zone| zone.apex().to_domain_name()),
+                    });
+                }
+            }
+        }
+    }
+    targets.into_iter().collect()
+}
