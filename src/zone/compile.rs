@@ -9,16 +9,13 @@ use std::sync::Arc;
 
 use hickory_proto::rr::RecordType;
 
-use super::arrange::{arrange, cut_above};
+use super::arrange::cut_above;
+use super::build::{Build, Overlay};
 use super::challenges::Challenges;
-use super::change::Change;
 use super::layout::{Layout, Steered, ZonePlan};
 use super::name::Name;
-use super::node::Node;
-use super::nodes::Nodes;
 use super::rdata::{Rdata, Rrset};
 use super::serial::Serial;
-use super::version::ZoneVersion;
 use super::zone_keys::ZoneKeys;
 use super::zones::Zones;
 use crate::clock::Wall;
@@ -67,9 +64,6 @@ fn rrset(rtype: RecordType, ttl: u32, rdatas: impl Iterator<Item = Rdata>) -> Op
     (!rdatas.is_empty()).then(|| Arc::new(Rrset { rtype, ttl, rdatas }))
 }
 
-/// How many changes a zone remembers.
-const HISTORY: usize = 256;
-
 /// All that a publication is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct Inputs<'a> {
@@ -79,7 +73,7 @@ pub struct Inputs<'a> {
     /// either, its zones are left out and questions about them refused: a negative answer would be cached, a
     /// refusal is not.
     pub decisions: &'a BTreeMap<RouteName, Decision>,
-    /// The keys in force, by apex: what each signed zone publishes of them.
+    /// The keys in force, by apex. A zone without any is not signed.
     pub keys: &'a BTreeMap<Name, Arc<ZoneKeys>>,
     /// The challenges in force.
     pub challenges: &'a Challenges,
@@ -100,37 +94,62 @@ pub fn compile(inputs: &Inputs<'_>) -> Zones {
         layout,
         previous,
         serial,
+        now,
         ..
     } = *inputs;
     let rendered = render(inputs);
     let mut challenges = challenges_by_zone(layout, inputs.challenges);
     let same_layout = previous.is_some_and(|zones| Arc::ptr_eq(&zones.index, &layout.index));
+    let unchanged = |route: &RouteName| {
+        let before = previous.and_then(|zones| zones.rendered.get(route));
+        matches!((before, rendered.get(route)), (Some(a), Some(b)) if Arc::ptr_eq(a, b))
+    };
     let mut soas: BTreeMap<*const Rrset, Arc<Rrset>> = BTreeMap::new();
     let mut versions = Vec::with_capacity(layout.plans.len());
+    let mut faults = Vec::new();
     for (at, plan) in layout.plans.iter().enumerate() {
         let before = previous.and_then(|zones| match same_layout {
             true => zones.versions.get(at)?.as_ref(),
             false => zones.version_at(&plan.apex),
         });
+        let keys = inputs.keys.get(&plan.apex);
+        let challenges = challenges.remove(&at).unwrap_or_default();
+        if let Some(before) = before
+            && same_layout
+            && challenges.is_empty()
+            && before.stands(keys, now)
+            && plan.slots.iter().all(|slot| unchanged(&slot.route))
+        {
+            versions.push(Some(before.clone()));
+            continue;
+        }
+        let Some(overlay) = overlay(plan, &rendered, &challenges, keys) else {
+            versions.push(None);
+            continue;
+        };
         // Generated zones have one SOA between them, so its copy with the new serial is made once.
         let soa = soas
             .entry(Arc::as_ptr(&plan.soa))
             .or_insert_with(|| with_serial(&plan.soa, serial))
             .clone();
-        let challenges = challenges.remove(&at).unwrap_or_default();
-        let keys = inputs.keys.get(&plan.apex);
-        let version = fill(plan, soa, serial, &rendered, &challenges, keys);
-        versions.push(version.map(|version| match before {
-            Some(before) if before.same_records(&version) => before.clone(),
-            Some(before) => {
-                let mut history = before.history().to_vec();
-                history.push(Arc::new(Change::between(before, &version)));
-                let beyond = history.len().saturating_sub(HISTORY);
-                history.drain(..beyond);
-                Arc::new(version.with_history(history))
+        let build = Build {
+            plan,
+            before,
+            same_plan: same_layout,
+            keys,
+            overlay,
+            challenged: challenges.iter().map(|(name, _)| (*name).clone()).collect(),
+            soa,
+            serial,
+            now,
+        };
+        versions.push(match build.version() {
+            Ok(version) => Some(version),
+            Err(fault) => {
+                faults.push((plan.apex.clone(), fault));
+                before.cloned()
             }
-            None => Arc::new(version),
-        }));
+        });
     }
     Zones {
         generation: inputs.generation,
@@ -138,6 +157,7 @@ pub fn compile(inputs: &Inputs<'_>) -> Zones {
         index: layout.index.clone(),
         versions,
         rendered,
+        faults,
     }
 }
 
@@ -178,64 +198,38 @@ fn challenges_by_zone<'a>(
     zones
 }
 
-/// One zone with its SOA, steered RRsets and challenges; none while a steered name waits for its first decision.
-fn fill(
+/// What decisions, challenges and keys add to a zone; none while a steered name waits for its first decision.
+fn overlay(
     plan: &ZonePlan,
-    soa: Arc<Rrset>,
-    serial: Serial,
     rendered: &BTreeMap<RouteName, Arc<Rendered>>,
     challenges: &[(&Name, &Arc<Rrset>)],
     keys: Option<&Arc<ZoneKeys>>,
-) -> Option<ZoneVersion> {
-    let mut nodes = with_names(
-        &plan.nodes,
-        &plan.apex,
-        challenges.iter().map(|(name, _)| *name),
-    );
-    // A node is replaced, never changed: versions published before share it.
-    let mut put = |name: &Name, set: Arc<Rrset>| {
-        let node = nodes.get(name.key())?;
-        let mut node = Node::clone(node);
-        node.put(set);
-        nodes.replace(Arc::new(node));
-        Some(())
+) -> Option<Overlay> {
+    let mut overlay = Overlay::new();
+    let mut put = |name: &Name, set: Option<Arc<Rrset>>| {
+        overlay.entry(name.clone()).or_default().extend(set);
     };
-    put(&plan.apex, soa.clone())?;
     for slot in &plan.slots {
         let rendering = rendered.get(&slot.route)?;
-        match (rendering.set(slot.what), slot.what) {
-            (Some(set), _) => put(&slot.owner, set.clone())?,
-            // A family may have no address while the other has; a service always has its records.
-            (None, Steered::Address(_)) if !rendering.addresses.is_empty() => {}
-            (None, _) => return None,
+        let set = rendering.set(slot.what);
+        // A family may have no address while the other has; a service always has its records.
+        let may_lack = matches!(slot.what, Steered::Address(_)) && !rendering.addresses.is_empty();
+        if set.is_none() && !may_lack {
+            return None;
         }
+        put(&slot.owner, set.cloned());
     }
     for (name, set) in challenges {
         let written = plan
             .nodes
             .get(name.key())
             .and_then(|node| node.set(RecordType::TXT));
-        put(name, merged(written, set))?;
+        put(name, Some(merged(written, set)));
     }
-    let keys = keys.map(|keys| keys.apex_sets(&plan.apex));
-    for set in keys.into_iter().flatten() {
-        put(&plan.apex, set)?;
+    for set in keys.iter().flat_map(|keys| keys.apex_sets(&plan.apex)) {
+        put(&plan.apex, Some(set));
     }
-    Some(ZoneVersion::new(plan.apex.clone(), serial, nodes, soa))
-}
-
-/// The nodes with these names among them, empty where they were not there.
-fn with_names<'a>(
-    nodes: &Nodes,
-    apex: &Name,
-    names: impl Iterator<Item = &'a Name> + Clone,
-) -> Nodes {
-    if names.clone().all(|name| nodes.get(name.key()).is_some()) {
-        return nodes.clone();
-    }
-    let new = names.filter(|name| nodes.get(name.key()).is_none());
-    let there = nodes.iter().map(|node| Node::clone(node));
-    arrange(apex, there.chain(new.map(|name| Node::empty(name.clone()))))
+    Some(overlay)
 }
 
 /// Values of a challenge beside those that the master file has for the name.

@@ -5,6 +5,7 @@
 //! Never here: I/O, clocks, sockets; nor the choice of what a decision says.
 
 mod arrange;
+mod build;
 mod challenges;
 mod change;
 mod compile;
@@ -12,6 +13,7 @@ mod delta;
 #[cfg(test)]
 mod fixture;
 mod generated;
+mod history;
 mod key;
 mod layout;
 mod layout_problem;
@@ -19,11 +21,17 @@ mod master;
 mod name;
 mod node;
 mod nodes;
+mod nsec;
 mod placement;
 mod rdata;
+mod restore;
+mod rrsig;
 mod serial;
 mod shape;
+mod signing;
 mod static_zone;
+mod tally;
+mod validity;
 mod version;
 mod zone_keys;
 mod zones;
@@ -40,6 +48,7 @@ pub use name::{MAX_WIRE, Name, NameFault, label_count, parent_key};
 pub use node::{Node, NodeKind, Signature};
 pub use nodes::Nodes;
 pub use rdata::{Rdata, Rrset};
+pub use restore::RestoreFault;
 pub use serial::Serial;
 pub use shape::{TypeFault, compresses_names, type_text};
 pub use static_zone::StaticZone;

@@ -9,6 +9,7 @@ use hickory_proto::rr::RecordType;
 
 use super::name::Name;
 use super::rdata::Rrset;
+use super::validity::Window;
 use crate::clock::Wall;
 
 /// What a name is to its zone.
@@ -47,6 +48,15 @@ pub struct Signature {
     pub inception: Wall,
     /// Until when all of them are valid.
     pub expiration: Wall,
+}
+
+impl Signature {
+    pub(super) fn window(&self) -> Window {
+        Window {
+            inception: self.inception,
+            expiration: self.expiration,
+        }
+    }
 }
 
 impl Node {

@@ -1,13 +1,14 @@
 //! The nodes of a zone in canonical order, in chunks that versions share: a version that differs in three nodes
 //! copies three chunks, however large the zone.
 //!
-//! In: nodes in order; replacements. Out: the node of a key, its neighbours, what two sequences do not share.
-//! Never here: what a node means.
+//! In: nodes in order; replacements. Out: the node of a key, its neighbours, what two sequences do not share, sums over
+//! all of them. Never here: what a node means.
 
 use std::fmt;
 use std::sync::Arc;
 
 use super::node::Node;
+use super::tally::Tally;
 
 /// How many nodes share a chunk: small enough to copy in a microsecond, large enough that the list of chunks
 /// of a large zone stays short.
@@ -16,8 +17,21 @@ const CHUNK: usize = 64;
 /// Nodes in canonical order. A clone shares them all.
 #[derive(Clone, Default)]
 pub struct Nodes {
-    chunks: Vec<Arc<Vec<Arc<Node>>>>,
+    chunks: Vec<Arc<Chunk>>,
     len: usize,
+}
+
+#[derive(Clone)]
+struct Chunk {
+    nodes: Vec<Arc<Node>>,
+    tally: Tally,
+}
+
+impl Chunk {
+    fn new(nodes: Vec<Arc<Node>>) -> Chunk {
+        let tally = Tally::of(&nodes);
+        Chunk { nodes, tally }
+    }
 }
 
 impl Nodes {
@@ -29,7 +43,7 @@ impl Nodes {
         while nodes.peek().is_some() {
             let chunk: Vec<Arc<Node>> = nodes.by_ref().take(CHUNK).collect();
             len += chunk.len();
-            chunks.push(Arc::new(chunk));
+            chunks.push(Arc::new(Chunk::new(chunk)));
         }
         Nodes { chunks, len }
     }
@@ -46,18 +60,18 @@ impl Nodes {
 
     /// All nodes, in canonical order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Arc<Node>> + Clone {
-        self.chunks.iter().flat_map(|chunk| chunk.iter())
+        self.chunks.iter().flat_map(|chunk| chunk.nodes.iter())
     }
 
     /// The first node: the apex.
     pub fn first(&self) -> Option<&Arc<Node>> {
-        self.chunks.first()?.first()
+        self.chunks.first()?.nodes.first()
     }
 
     /// The node with this key.
     pub fn get(&self, key: &[u8]) -> Option<&Arc<Node>> {
         let (chunk, at) = self.place(key).ok()?;
-        self.chunks.get(chunk)?.get(at)
+        self.chunks.get(chunk)?.nodes.get(at)
     }
 
     /// The nodes at and before this key, nearest first.
@@ -69,11 +83,11 @@ impl Nodes {
         let here = self
             .chunks
             .get(chunk)
-            .map_or(&[][..], |nodes| &nodes[..end]);
+            .map_or(&[][..], |chunk| &chunk.nodes[..end]);
         let before = self.chunks[..chunk].iter().rev();
         here.iter()
             .rev()
-            .chain(before.flat_map(|nodes| nodes.iter().rev()))
+            .chain(before.flat_map(|chunk| chunk.nodes.iter().rev()))
     }
 
     /// The nodes after this key, nearest first.
@@ -85,18 +99,52 @@ impl Nodes {
         let here = self
             .chunks
             .get(chunk)
-            .map_or(&[][..], |nodes| &nodes[begin..]);
+            .map_or(&[][..], |chunk| &chunk.nodes[begin..]);
         let later = self.chunks.get(chunk + 1..).unwrap_or(&[]);
         here.iter()
-            .chain(later.iter().flat_map(|nodes| nodes.iter()))
+            .chain(later.iter().flat_map(|chunk| chunk.nodes.iter()))
     }
 
-    /// Replaces the node of the same name; without one nothing changes.
-    pub(super) fn replace(&mut self, node: Arc<Node>) {
-        if let Ok((chunk, at)) = self.place(node.name.key()) {
-            // A chunk that an earlier version shares is copied first.
-            Arc::make_mut(&mut self.chunks[chunk])[at] = node;
+    /// Replaces the nodes of the same names; a name that is not there changes nothing.
+    pub(super) fn replace(&mut self, nodes: impl IntoIterator<Item = Arc<Node>>) {
+        let mut touched = Vec::new();
+        for node in nodes {
+            if let Ok((chunk, at)) = self.place(node.name.key()) {
+                // A chunk that an earlier version shares is copied first.
+                Arc::make_mut(&mut self.chunks[chunk]).nodes[at] = node;
+                touched.push(chunk);
+            }
         }
+        touched.dedup();
+        for chunk in touched {
+            let chunk = Arc::make_mut(&mut self.chunks[chunk]);
+            chunk.tally = Tally::of(&chunk.nodes);
+        }
+    }
+
+    /// What all nodes come to.
+    pub(super) fn tally(&self) -> Tally {
+        let tallies = self.chunks.iter().map(|chunk| &chunk.tally);
+        tallies.fold(Tally::default(), |sum, tally| sum.and(tally))
+    }
+
+    /// The nodes of all chunks whose tally is as `wanted`, in canonical order.
+    pub(super) fn in_chunks(
+        &self,
+        wanted: impl Fn(&Tally) -> bool,
+    ) -> impl Iterator<Item = &Arc<Node>> {
+        let chunks = self.chunks.iter().filter(move |chunk| wanted(&chunk.tally));
+        chunks.flat_map(|chunk| chunk.nodes.iter())
+    }
+
+    /// Whether both are the very same nodes.
+    pub(super) fn same(&self, other: &Nodes) -> bool {
+        self.len == other.len
+            && self.chunks.iter().zip(&other.chunks).all(|(one, two)| {
+                let mut nodes = one.nodes.iter().zip(&two.nodes);
+                Arc::ptr_eq(one, two)
+                    || (one.nodes.len() == two.nodes.len() && nodes.all(|(a, b)| Arc::ptr_eq(a, b)))
+            })
     }
 
     /// Walks both in order and gives every pair of nodes that are not the same value; what is missing on a side is
@@ -133,13 +181,18 @@ impl Nodes {
 
     /// Where a key is, or where it would be.
     fn place(&self, key: &[u8]) -> Result<(usize, usize), (usize, usize)> {
-        let after = self
-            .chunks
-            .partition_point(|chunk| chunk.first().is_some_and(|node| node.name.key() <= key));
+        let after = self.chunks.partition_point(|chunk| {
+            chunk
+                .nodes
+                .first()
+                .is_some_and(|node| node.name.key() <= key)
+        });
         let Some(chunk) = after.checked_sub(1) else {
             return Err((0, 0));
         };
-        let found = self.chunks[chunk].binary_search_by(|node| node.name.key().cmp(key));
+        let found = self.chunks[chunk]
+            .nodes
+            .binary_search_by(|node| node.name.key().cmp(key));
         match found {
             Ok(at) => Ok((chunk, at)),
             Err(at) => Err((chunk, at)),
@@ -147,15 +200,18 @@ impl Nodes {
     }
 
     fn at(&self, place: Place) -> Option<&Arc<Node>> {
-        self.chunks.get(place.chunk)?.get(place.node)
+        self.chunks.get(place.chunk)?.nodes.get(place.node)
     }
 
-    fn whole_chunk(&self, place: Place) -> Option<&Arc<Vec<Arc<Node>>>> {
+    fn whole_chunk(&self, place: Place) -> Option<&Arc<Chunk>> {
         self.chunks.get(place.chunk).filter(|_| place.node == 0)
     }
 
     fn step(&self, place: Place) -> Place {
-        let length = self.chunks.get(place.chunk).map_or(0, |chunk| chunk.len());
+        let length = self
+            .chunks
+            .get(place.chunk)
+            .map_or(0, |chunk| chunk.nodes.len());
         if place.node + 1 < length {
             Place {
                 chunk: place.chunk,

@@ -10,7 +10,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use hickory_proto::rr::RecordType;
 
 use super::name::Name;
+use super::nsec::bitmap_types;
 use super::shape::{self, Field};
+use crate::clock::Wall;
 
 /// One record's RDATA, uncompressed.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,6 +32,11 @@ impl Rdata {
             }
         }
         Some(Rdata(wire.into()))
+    }
+
+    /// Takes octets that were made as the type wants them.
+    pub(super) fn of_valid_wire(wire: Vec<u8>) -> Rdata {
+        Rdata(wire.into())
     }
 
     /// The RDATA of an A or AAAA record.
@@ -159,6 +166,20 @@ impl Rdata {
                 Field::Hex | Field::Base64 if octets.is_empty() => return None,
                 Field::Hex => text.push_str(&hex(octets)),
                 Field::Base64 => text.push_str(&base64(octets)),
+                Field::Type => {
+                    let number = u16::from_be_bytes(octets.try_into().ok()?);
+                    text.push_str(&shape::type_text(RecordType::from(number)));
+                }
+                Field::Moment => {
+                    let seconds = u32::from_be_bytes(octets.try_into().ok()?);
+                    let moment = Wall::from_millis(i64::from(seconds) * 1000).to_string();
+                    text.extend(moment.chars().filter(char::is_ascii_digit));
+                }
+                Field::Types => {
+                    let types = bitmap_types(octets)?;
+                    let types: Vec<String> = types.into_iter().map(shape::type_text).collect();
+                    text.push_str(&types.join(" "));
+                }
             }
             rest = after;
         }
@@ -189,8 +210,8 @@ fn skip(field: Field, octets: &[u8]) -> Option<&[u8]> {
     match field {
         Field::Name => octets.get(Name::read_wire(octets).ok()?.1..),
         Field::U8 => octets.get(1..),
-        Field::U16 => octets.get(2..),
-        Field::U32 | Field::Period | Field::Ipv4 => octets.get(4..),
+        Field::U16 | Field::Type => octets.get(2..),
+        Field::U32 | Field::Period | Field::Moment | Field::Ipv4 => octets.get(4..),
         Field::Ipv6 => octets.get(16..),
         Field::Text => octets.get(1 + usize::from(*octets.first()?)..),
         Field::Tag => {
@@ -206,6 +227,7 @@ fn skip(field: Field, octets: &[u8]) -> Option<&[u8]> {
             }
             Some(rest)
         }
+        Field::Types => bitmap_types(octets).map(|_| &[][..]),
         Field::Rest | Field::Hex | Field::Base64 => Some(&[]),
     }
 }

@@ -34,9 +34,18 @@ pub(super) enum Field {
     Hex,
     /// Octets to the end, written in base 64.
     Base64,
+    /// A record type.
+    Type,
+    /// A moment in seconds, written as a date (RFC 4034 §3.2).
+    Moment,
+    /// The types of an NSEC record, to the end.
+    Types,
 }
 
-use Field::{Base64, Hex, Ipv4, Ipv6, Name, Period, Rest, Tag, Text, Texts, U8, U16, U32};
+use Field::{
+    Base64, Hex, Ipv4, Ipv6, Moment, Name, Period, Rest, Tag, Text, Texts, Type, Types, U8, U16,
+    U32,
+};
 
 /// The types that hickory-proto does not name.
 pub(super) const AFSDB: RecordType = RecordType::Unknown(18);
@@ -44,6 +53,10 @@ pub(super) const AFSDB: RecordType = RecordType::Unknown(18);
 pub(super) const RP: RecordType = RecordType::Unknown(17);
 /// See [`AFSDB`].
 pub(super) const KX: RecordType = RecordType::Unknown(36);
+/// See [`AFSDB`].
+pub(super) const RT: RecordType = RecordType::Unknown(21);
+/// See [`AFSDB`].
+pub(super) const PX: RecordType = RecordType::Unknown(26);
 /// See [`AFSDB`].
 pub(super) const SPF: RecordType = RecordType::Unknown(99);
 /// See [`AFSDB`].
@@ -56,13 +69,17 @@ pub(super) fn fields(rtype: RecordType) -> Option<&'static [Field]> {
         RecordType::AAAA => &[Ipv6],
         RecordType::NS | RecordType::CNAME | RecordType::PTR => &[Name],
         RecordType::SOA => &[Name, Name, U32, Period, Period, Period, Period],
-        RecordType::MX | AFSDB | KX => &[U16, Name],
+        RecordType::MX | AFSDB | KX | RT => &[U16, Name],
+        PX => &[U16, Name, Name],
         RecordType::TXT | SPF => &[Texts],
         RecordType::SRV => &[U16, U16, U16, Name],
         RecordType::CAA => &[U8, Tag, Rest],
         RecordType::TLSA | RecordType::SMIMEA => &[U8, U8, U8, Hex],
         RecordType::SSHFP => &[U8, U8, Hex],
-        RecordType::DS => &[U16, U8, U8, Hex],
+        RecordType::DS | RecordType::CDS => &[U16, U8, U8, Hex],
+        RecordType::DNSKEY | RecordType::CDNSKEY => &[U16, U8, U8, Base64],
+        RecordType::RRSIG => &[Type, U8, U8, U32, Moment, Moment, U16, Name, Base64],
+        RecordType::NSEC => &[Name, Types],
         RecordType::NAPTR => &[U16, U16, Text, Text, Text, Name],
         RecordType::HINFO => &[Text, Text],
         RecordType::OPENPGPKEY => &[Base64],
@@ -116,6 +133,8 @@ pub(super) fn parse_type(text: &str) -> Option<RecordType> {
         "AFSDB" => AFSDB,
         "RP" => RP,
         "KX" => KX,
+        "RT" => RT,
+        "PX" => PX,
         "SPF" => SPF,
         "URI" => URI,
         "IXFR" => RecordType::IXFR,
@@ -150,6 +169,8 @@ pub fn type_text(rtype: RecordType) -> String {
         AFSDB => "AFSDB".into(),
         RP => "RP".into(),
         KX => "KX".into(),
+        RT => "RT".into(),
+        PX => "PX".into(),
         SPF => "SPF".into(),
         URI => "URI".into(),
         RecordType::Unknown(_) | RecordType::ANAME | RecordType::ZERO => {

@@ -10,11 +10,16 @@ use hickory_proto::rr::RecordType;
 
 use super::change::Change;
 use super::delta::{ZoneRecord, diff};
+use super::key::Dnskey;
 use super::name::Name;
 use super::node::{Node, NodeKind};
 use super::nodes::Nodes;
 use super::rdata::Rrset;
 use super::serial::Serial;
+use super::tally::Tally;
+use super::validity::{Keep, Window};
+use super::zone_keys::ZoneKeys;
+use crate::clock::Wall;
 
 /// What a zone knows about a name.
 #[derive(Clone, Copy, Debug)]
@@ -37,19 +42,91 @@ pub struct ZoneVersion {
     nodes: Nodes,
     soa: Arc<Rrset>,
     history: Vec<Arc<Change>>,
+    tally: Tally,
+    keys: Option<Arc<ZoneKeys>>,
+    /// Names where challenges are.
+    challenged: Vec<Name>,
+    keeps_serial: bool,
 }
 
 impl ZoneVersion {
     /// Takes nodes in canonical order, the apex first with this SOA among its RRsets. Empty non-terminals
     /// are among them.
     pub(super) fn new(apex: Name, serial: Serial, nodes: Nodes, soa: Arc<Rrset>) -> ZoneVersion {
+        let tally = nodes.tally();
         ZoneVersion {
             apex,
             serial,
             nodes,
             soa,
             history: Vec::new(),
+            tally,
+            keys: None,
+            challenged: Vec::new(),
+            keeps_serial: true,
         }
+    }
+
+    /// The same version, with what it was made of.
+    pub(super) fn made_with(
+        mut self,
+        keys: Option<Arc<ZoneKeys>>,
+        challenged: Vec<Name>,
+    ) -> ZoneVersion {
+        (self.keys, self.challenged) = (keys, challenged);
+        self
+    }
+
+    /// The same version; the next one has another serial even if nothing else differs.
+    pub(super) fn without_its_serial(mut self) -> ZoneVersion {
+        self.keeps_serial = false;
+        self
+    }
+
+    pub(super) fn keeps_serial(&self) -> bool {
+        self.keeps_serial
+    }
+
+    pub(super) fn keys(&self) -> Option<&Arc<ZoneKeys>> {
+        self.keys.as_ref()
+    }
+
+    pub(super) fn challenged(&self) -> &[Name] {
+        &self.challenged
+    }
+
+    /// While every signature is valid; none in an unsigned zone.
+    pub(super) fn signed(&self) -> Option<Window> {
+        self.tally.signed
+    }
+
+    /// Whether this version with these keys and without challenges can stay as it is.
+    pub(super) fn stands(&self, keys: Option<&Arc<ZoneKeys>>, now: Wall) -> bool {
+        let same_keys = match (&self.keys, keys) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other) || one == other,
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        let keep = Keep::not_due(now);
+        same_keys
+            && self.keeps_serial
+            && self.challenged.is_empty()
+            && self.signed().is_none_or(|window| keep.keeps(window))
+    }
+
+    /// The keys whose signatures this version may hold.
+    pub(super) fn dnskeys(&self) -> Vec<Dnskey> {
+        let published = self.apex_node().set(RecordType::DNSKEY);
+        let published = published
+            .into_iter()
+            .flat_map(|set| set.rdatas.iter().cloned());
+        let signers = self.keys.iter().flat_map(|keys| &keys.signers);
+        let mut keys: Vec<Dnskey> = published
+            .filter_map(Dnskey::from_rdata)
+            .chain(signers.map(|signer| signer.key.dnskey().clone()))
+            .collect();
+        keys.sort();
+        keys.dedup();
+        keys
     }
 
     /// The same version, with the changes that led to it, oldest first.
@@ -75,12 +152,27 @@ impl ZoneVersion {
 
     /// The TTL of negative answers: the lesser of the SOA's own and its MINIMUM (RFC 2308 §5).
     pub fn negative_ttl(&self) -> u32 {
-        let minimum = self.soa.rdatas.first().and_then(|soa| {
-            let octets = soa.wire();
-            let last = octets.get(octets.len().checked_sub(4)?..)?;
-            Some(u32::from_be_bytes(last.try_into().ok()?))
-        });
-        self.soa.ttl.min(minimum.unwrap_or(0))
+        negative_ttl(&self.soa)
+    }
+
+    /// How many octets its records have on the wire without compression.
+    pub fn octets(&self) -> usize {
+        self.tally.octets
+    }
+
+    /// How many RRsets it has, RRSIGs not counted.
+    pub fn rrset_count(&self) -> usize {
+        self.tally.sets
+    }
+
+    /// The longest TTL of any of its records, in seconds.
+    pub fn longest_ttl(&self) -> u32 {
+        self.tally.longest_ttl
+    }
+
+    /// When the first of its signatures expires; none in an unsigned zone.
+    pub fn expiration(&self) -> Option<Wall> {
+        Some(self.signed()?.expiration)
     }
 
     /// Whether this version is signed.
@@ -175,4 +267,24 @@ impl fmt::Debug for ZoneVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ZoneVersion({} serial {})", self.apex, self.serial)
     }
+}
+
+/// The lesser of an SOA's TTL and its MINIMUM (RFC 2308 §5).
+pub(super) fn negative_ttl(soa: &Rrset) -> u32 {
+    let minimum = soa.rdatas.first().and_then(|rdata| {
+        let octets = rdata.wire();
+        let last = octets.get(octets.len().checked_sub(4)?..)?;
+        Some(u32::from_be_bytes(last.try_into().ok()?))
+    });
+    soa.ttl.min(minimum.unwrap_or(0))
+}
+
+/// Whether two SOAs differ in their serial at most.
+pub(super) fn same_but_serial(a: &Rrset, b: &Rrset) -> bool {
+    fn without(set: &Rrset) -> Option<(&[u8], &[u8])> {
+        let soa = set.rdatas.first()?.wire();
+        let (names, numbers) = soa.split_at(soa.len().checked_sub(20)?);
+        Some((names, numbers.get(4..)?))
+    }
+    a.ttl == b.ttl && without(a) == without(b)
 }

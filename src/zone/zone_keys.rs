@@ -87,6 +87,14 @@ impl ZoneKeys {
         !self.signers.is_empty()
     }
 
+    /// The public halves of the keys that sign, and their parts.
+    pub(super) fn signing_keys(&self) -> Vec<(&Dnskey, Role)> {
+        let signers = self.signers.iter();
+        signers
+            .map(|signer| (signer.key.dnskey(), signer.role))
+            .collect()
+    }
+
     /// The apex's DNSKEY, CDS and CDNSKEY RRsets; none for an unsigned zone.
     pub(super) fn apex_sets(&self, apex: &Name) -> Vec<Arc<Rrset>> {
         if !self.is_signed() {
@@ -130,14 +138,9 @@ impl ZoneKeys {
 impl PartialEq for ZoneKeys {
     /// Equal when they publish and sign the same; keys are told apart by their public halves.
     fn eq(&self, other: &ZoneKeys) -> bool {
-        let signers = |keys: &ZoneKeys| -> Vec<(Dnskey, Role)> {
-            let each = keys.signers.iter();
-            each.map(|signer| (signer.key.dnskey().clone(), signer.role))
-                .collect()
-        };
         self.ttl == other.ttl
             && self.published == other.published
             && self.child == other.child
-            && signers(self) == signers(other)
+            && self.signing_keys() == other.signing_keys()
     }
 }

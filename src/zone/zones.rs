@@ -7,9 +7,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::compile::Rendered;
+use super::key::KeyFault;
 use super::name::{Name, label_count, parent_key};
 use super::serial::Serial;
+use super::validity;
 use super::version::ZoneVersion;
+use crate::clock::Wall;
 use crate::decide::Generation;
 use crate::topology::{DomainName, RouteName};
 
@@ -59,6 +62,7 @@ pub struct Zones {
     pub(super) index: Arc<ZoneIndex>,
     pub(super) versions: Vec<Option<Arc<ZoneVersion>>>,
     pub(super) rendered: BTreeMap<RouteName, Arc<Rendered>>,
+    pub(super) faults: Vec<(Name, KeyFault)>,
 }
 
 impl Zones {
@@ -75,6 +79,22 @@ impl Zones {
     /// The serial that zones changed by this publication carry; none when there is none.
     pub fn serial(&self) -> Option<Serial> {
         self.serial
+    }
+
+    /// Zones that could not be signed, and why. The version before stays in force; a zone that had none is not served.
+    pub fn faults(&self) -> &[(Name, KeyFault)] {
+        &self.faults
+    }
+
+    /// When signatures must next be renewed, by compiling again; none when no zone is signed.
+    pub fn next_resign(&self) -> Option<Wall> {
+        self.expiration().map(validity::renewal)
+    }
+
+    /// When the first signature of any zone expires; none when no zone is signed. With less than ten days left, a renewal
+    /// is overdue.
+    pub fn expiration(&self) -> Option<Wall> {
+        self.iter().filter_map(|zone| zone.expiration()).min()
     }
 
     /// The zone that a name lies in: the longest apex wins.

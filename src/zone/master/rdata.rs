@@ -128,6 +128,8 @@ impl<'a> Reader<'a> {
                 let octets = unbase64(&self.rest_joined(word)).ok_or_else(wrong)?;
                 self.wire.extend(octets);
             }
+            // Only records that signing makes have these, and those have been refused by their type.
+            Field::Type | Field::Moment | Field::Types => return Err(wrong()),
         }
         Ok(())
     }
@@ -319,6 +321,9 @@ fn wanted_by(rtype: RecordType, place: usize, field: Field) -> &'static str {
             Field::Rest => "a value in quotes",
             Field::Hex => "an even number of hexadecimal digits",
             Field::Base64 => "base 64 text",
+            Field::Type => "a record type",
+            Field::Moment => "a time as YYYYMMDDHHmmSS",
+            Field::Types => "record types",
         },
     }
 }

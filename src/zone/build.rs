@@ -1,0 +1,227 @@
+//! One zone's next version: what was published before, with what is different now.
+//!
+//! In: a zone's plan, the RRsets that decisions, keys and challenges add to it, the version before. Out: the next
+//! version; the very same value as before when nothing but the serial would differ. Never here: where the added RRsets
+//! come from (`compile`), how a node is signed (`signing`).
+//!
+//! There are two ways to the same result. A zone whose plan and keys are as before is *touched*: only nodes that something
+//! is added to and signatures that are due are looked at, whatever its size. Otherwise it is *rebuilt*: every node is looked
+//! at, and what it had before is found by its name.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::arrange::arrange;
+use super::change::Change;
+use super::history;
+use super::key::{Dnskey, KeyFault};
+use super::layout::ZonePlan;
+use super::name::Name;
+use super::node::Node;
+use super::nodes::Nodes;
+use super::nsec::{is_in_chain, next_name};
+use super::rdata::Rrset;
+use super::serial::Serial;
+use super::signing::Signing;
+use super::validity::{self, Keep};
+use super::version::{ZoneVersion, negative_ttl, same_but_serial};
+use super::zone_keys::{Role, ZoneKeys};
+use crate::clock::Wall;
+
+/// The most signatures renewed at once while none is urgent: a failover never waits long behind them.
+const RENEWED_AT_ONCE: usize = 2000;
+
+/// RRsets added to a plan, by name. A name stands here even when nothing is added to it now.
+pub(super) type Overlay = BTreeMap<Name, Vec<Arc<Rrset>>>;
+
+/// All that one zone's next version is made of.
+pub(super) struct Build<'a> {
+    pub(super) plan: &'a ZonePlan,
+    /// The version before.
+    pub(super) before: Option<&'a Arc<ZoneVersion>>,
+    /// Whether the version before was made of this very plan.
+    pub(super) same_plan: bool,
+    pub(super) keys: Option<&'a Arc<ZoneKeys>>,
+    pub(super) overlay: Overlay,
+    /// The names of the overlay that challenges are at.
+    pub(super) challenged: Vec<Name>,
+    /// The SOA with the new serial.
+    pub(super) soa: Arc<Rrset>,
+    pub(super) serial: Serial,
+    pub(super) now: Wall,
+}
+
+impl Build<'_> {
+    /// Makes the version.
+    pub(super) fn version(mut self) -> Result<Arc<ZoneVersion>, KeyFault> {
+        // A serial that is only new would make the version differ from the one before.
+        let same_soa = |before: &&Arc<ZoneVersion>| same_but_serial(before.soa(), &self.soa);
+        let kept_soa = self
+            .before
+            .filter(same_soa)
+            .map(|before| before.soa().clone());
+        let soa = kept_soa.as_ref().unwrap_or(&self.soa).clone();
+        self.overlay
+            .entry(self.plan.apex.clone())
+            .or_default()
+            .push(soa);
+
+        let signing = self.signing();
+        let touched = match self.before {
+            Some(before) if kept_soa.is_some() && self.may_touch(before) => {
+                self.touch(before, &signing)?
+            }
+            _ => None,
+        };
+        let mut nodes = match touched {
+            Some(nodes) => nodes,
+            None => self.rebuild(&signing)?,
+        };
+        if let Some(before) = self.before
+            && kept_soa.is_some()
+            && before.keeps_serial()
+            && before.nodes().same(&nodes)
+        {
+            return Ok(before.clone());
+        }
+        if kept_soa.is_some() {
+            let apex = nodes.get(self.plan.apex.key()).cloned();
+            for apex in apex.iter() {
+                let mut with_serial = Node::clone(apex);
+                with_serial.put(self.soa.clone());
+                nodes.replace([signing.finish(with_serial, None, Some(apex))?]);
+            }
+        }
+        let version =
+            ZoneVersion::new(self.plan.apex.clone(), self.serial, nodes, self.soa.clone())
+                .made_with(self.keys.cloned(), self.challenged);
+        let Some(before) = self.before else {
+            return Ok(Arc::new(version));
+        };
+        let change = Change::between(before, &version);
+        let history = history::with(before.history(), change, version.octets());
+        Ok(Arc::new(version.with_history(history)))
+    }
+
+    fn signing(&self) -> Signing<'_> {
+        let keep = match self.before {
+            Some(before) => keep(before, self.now),
+            None => Keep::not_due(self.now),
+        };
+        Signing::new(
+            &self.plan.apex,
+            self.keys.map(Arc::as_ref),
+            self.before.map(Arc::as_ref),
+            negative_ttl(&self.soa),
+            self.now,
+            keep,
+        )
+    }
+
+    fn may_touch(&self, before: &ZoneVersion) -> bool {
+        fn signers(keys: Option<&Arc<ZoneKeys>>) -> Vec<(&Dnskey, Role)> {
+            keys.map(|keys| keys.signing_keys()).unwrap_or_default()
+        }
+        self.same_plan
+            && before.challenged() == self.challenged
+            && signers(before.keys()) == signers(self.keys)
+    }
+
+    /// The nodes before with those replaced that are different now; none when the chain of names differs.
+    fn touch(
+        &self,
+        before: &ZoneVersion,
+        signing: &Signing<'_>,
+    ) -> Result<Option<Nodes>, KeyFault> {
+        let mut different = Vec::new();
+        for (name, added) in &self.overlay {
+            let Some(there) = before.node(name.key()) else {
+                return Ok(None);
+            };
+            let node = with(self.plan.nodes.get(name.key()), name, added);
+            if is_in_chain(&node) != is_in_chain(there) {
+                return Ok(None);
+            }
+            let next = next_name(there);
+            different.push(signing.finish(node, next.as_ref(), Some(there))?);
+        }
+        for there in signing.due(before.nodes()) {
+            if !self.overlay.contains_key(there.name.key()) {
+                different.push(signing.finish(Node::clone(there), None, Some(there))?);
+            }
+        }
+        different.retain(|node| {
+            let there = before.node(node.name.key());
+            there.is_none_or(|there| !Arc::ptr_eq(there, node))
+        });
+        let mut nodes = before.nodes().clone();
+        nodes.replace(different);
+        Ok(Some(nodes))
+    }
+
+    fn rebuild(&self, signing: &Signing<'_>) -> Result<Nodes, KeyFault> {
+        let plan = with_names(&self.plan.nodes, &self.plan.apex, &self.challenged);
+        let mut nodes = Vec::with_capacity(plan.len());
+        // From the last name to the first: each leads to the one after it, and the last one to the apex.
+        let mut next = self.plan.apex.clone();
+        for planned in plan.iter().rev() {
+            let name = &planned.name;
+            let added = self.overlay.get(name.key()).map_or(&[][..], Vec::as_slice);
+            let before = self.before.and_then(|before| before.node(name.key()));
+            let node = signing.finish(with(Some(planned), name, added), Some(&next), before)?;
+            if is_in_chain(&node) {
+                next = node.name.clone();
+            }
+            nodes.push(node);
+        }
+        nodes.reverse();
+        Ok(Nodes::new(nodes))
+    }
+}
+
+/// Which signatures of a version are kept. While none is due, all are; else those that are due soon are renewed too, the
+/// earliest first and not too many at once.
+fn keep(before: &ZoneVersion, now: Wall) -> Keep {
+    let not_due = Keep::not_due(now);
+    if before.signed().is_none_or(|window| not_due.keeps(window)) {
+        return not_due;
+    }
+    let soon = Keep::not_due_soon(now);
+    let nodes = before
+        .nodes()
+        .in_chunks(|tally| tally.signed.is_some_and(|w| !soon.keeps(w)));
+    let windows = nodes
+        .flat_map(|node| &node.signatures)
+        .map(|signature| signature.window());
+    let mut expirations: Vec<Wall> = windows
+        .filter(|window| !soon.keeps(*window))
+        .map(|window| window.expiration)
+        .collect();
+    if expirations.len() <= RENEWED_AT_ONCE {
+        return soon;
+    }
+    let (_, last, _) = expirations.select_nth_unstable(RENEWED_AT_ONCE - 1);
+    validity::keep_beyond(*last, now)
+}
+
+/// A node of the plan with what is added to it.
+fn with(planned: Option<&Arc<Node>>, name: &Name, added: &[Arc<Rrset>]) -> Node {
+    let mut node = planned.map_or_else(|| Node::empty(name.clone()), |node| Node::clone(node));
+    for set in added {
+        node.put(set.clone());
+    }
+    node
+}
+
+/// The nodes with these names among them, empty where they were not there.
+fn with_names(nodes: &Nodes, apex: &Name, names: &[Name]) -> Nodes {
+    let mut new = names
+        .iter()
+        .filter(|name| nodes.get(name.key()).is_none())
+        .peekable();
+    if new.peek().is_none() {
+        return nodes.clone();
+    }
+    let there = nodes.iter().map(|node| Node::clone(node));
+    arrange(apex, there.chain(new.map(|name| Node::empty(name.clone()))))
+}
