@@ -1,8 +1,9 @@
 //! Answering a question: the one function every transport uses.
 //!
 //! In: the zones as published, a question. Out: an [`Answer`]: RRsets by section, and which of them the answer is
-//! not whole without. RFC 1034 §4.3.2 in its order, with the wildcards of RFC 4592 and the negatives of RFC 2308.
-//! Never here: octets and size limits (`message`), sockets, locks, clocks.
+//! not whole without. RFC 1034 §4.3.2 in its order, with the wildcards of RFC 4592, the negatives of RFC 2308 and, where
+//! DNSSEC was asked for, the signatures of RFC 4035 §3.1.
+//! Never here: what proves that something is not there (`denial`), octets and size limits (`message`), sockets, clocks.
 
 use std::sync::Arc;
 
@@ -55,7 +56,8 @@ impl Answer {
     }
 }
 
-/// Answers a question of class IN and an ordinary type (or ANY) from the zones. `dnssec_ok` adds DS to referrals.
+/// Answers a question of class IN and an ordinary type (or ANY) from the zones. `dnssec_ok` (RFC 3225) adds
+/// signatures and proofs in signed zones.
 pub fn answer(zones: &Zones, question: &Question, dnssec_ok: bool) -> Answer {
     let mut reply = Reply {
         zones,
@@ -68,11 +70,11 @@ pub fn answer(zones: &Zones, question: &Question, dnssec_ok: bool) -> Answer {
     reply.answer
 }
 
-struct Reply<'a> {
+pub(super) struct Reply<'a> {
     zones: &'a Zones,
     rtype: RecordType,
     dnssec_ok: bool,
-    answer: Answer,
+    pub(super) answer: Answer,
 }
 
 enum Step {
@@ -121,7 +123,7 @@ impl Reply<'_> {
         Some(zone)
     }
 
-    fn step(&mut self, zone: &Arc<ZoneVersion>, name: &Name) -> Step {
+    fn step(&mut self, zone: &ZoneVersion, name: &Name) -> Step {
         match zone.find(name.key()) {
             Found::Cut(cut) if self.rtype == RecordType::DS && cut.name == *name => {
                 self.claim_authority();
@@ -140,6 +142,7 @@ impl Reply<'_> {
                 // RFC 6604 §2.1: the code is that of the last name of a chain.
                 self.answer.rcode = ResponseCode::NXDomain;
                 self.negative(zone);
+                self.deny_name(zone, name);
                 Step::Done
             }
         }
@@ -161,32 +164,75 @@ impl Reply<'_> {
             && let Some(set) = node.set(RecordType::CNAME)
             && node.kind == NodeKind::Authoritative
         {
-            self.put_answer(name, set);
+            self.put_answer(zone, name, node, set);
             let target = set.rdatas.first().and_then(|rdata| rdata.target(set.rtype));
             return target.map_or(Step::Done, Step::Alias);
         }
         let found = match self.rtype {
             // RFC 8482 §4.1: one RRset of those there is a fair answer to ANY.
             RecordType::ANY => node.sets.first(),
+            RecordType::RRSIG => return self.signatures(zone, name, node),
             rtype => node.set(rtype),
         };
         match found {
-            Some(set) => self.put_answer(name, set),
-            None => self.negative(zone),
+            Some(set) => self.put_answer(zone, name, node, set),
+            None => self.no_data(zone, name, node),
         }
         Step::Done
     }
 
-    fn put_answer(&mut self, owner: &Name, set: &Arc<Rrset>) {
-        self.answer.answers.push(required(owner, set));
+    /// All RRSIGs of a name: the RRset of that type is none that anything else could be signed with (RFC 4035 §2.2).
+    fn signatures(&mut self, zone: &ZoneVersion, name: &Name, node: &Node) -> Step {
+        if node.signatures.is_empty() {
+            self.no_data(zone, name, node);
+            return Step::Done;
+        }
+        for signature in &node.signatures {
+            self.answer.answers.push(required(name, &signature.set));
+        }
+        if node.name != *name {
+            self.deny_closer(zone, name);
+        }
+        Step::Done
     }
 
-    /// RFC 2308 §3 and §5: the SOA, with the TTL the negative answer may be kept for.
+    fn put_answer(&mut self, zone: &ZoneVersion, name: &Name, node: &Node, set: &Arc<Rrset>) {
+        self.answer.answers.push(required(name, set));
+        if let Some(signature) = self.signature(node, set.rtype) {
+            self.answer.answers.push(required(name, signature));
+        }
+        if node.name != *name {
+            self.deny_closer(zone, name);
+        }
+    }
+
+    fn no_data(&mut self, zone: &ZoneVersion, name: &Name, node: &Node) {
+        self.negative(zone);
+        self.deny_type(zone, name, node);
+    }
+
+    /// RFC 2308 §3 and §5: the SOA, with the TTL the negative answer may be kept for; its RRSIG goes with it.
     fn negative(&mut self, zone: &ZoneVersion) {
-        self.answer.authorities.push(Placed {
-            ttl: zone.negative_ttl(),
-            ..required(zone.apex(), zone.soa())
-        });
+        let ttl = zone.negative_ttl();
+        let signature = self.signature(zone.apex_node(), RecordType::SOA);
+        for set in std::iter::once(zone.soa()).chain(signature) {
+            let placed = required(zone.apex(), set);
+            self.answer.authorities.push(Placed { ttl, ..placed });
+        }
+    }
+
+    /// The RRSIGs over an RRset, if they were asked for and there are any.
+    pub(super) fn signature<'n>(
+        &self,
+        node: &'n Node,
+        covered: RecordType,
+    ) -> Option<&'n Arc<Rrset>> {
+        self.dnssec_ok.then(|| node.signature(covered)).flatten()
+    }
+
+    /// Whether an answer from this zone needs proofs.
+    pub(super) fn proves(&self, zone: &ZoneVersion) -> bool {
+        self.dnssec_ok && zone.is_signed()
     }
 
     /// RFC 1034 §4.3.2 step 3b: the delegation and its glue, not authoritative.
@@ -195,10 +241,17 @@ impl Reply<'_> {
             return;
         };
         self.answer.authorities.push(required(&cut.name, ns));
-        if self.dnssec_ok
-            && let Some(ds) = cut.set(RecordType::DS)
-        {
-            self.answer.authorities.push(required(&cut.name, ds));
+        // RFC 4035 §3.1.4: the DS RRset, or the proof that there is none. An unsigned DS would prove nothing.
+        if self.proves(zone) {
+            match cut.set(RecordType::DS) {
+                Some(ds) => {
+                    self.answer.authorities.push(required(&cut.name, ds));
+                    let signature = self.signature(cut, RecordType::DS);
+                    let signature = signature.map(|set| required(&cut.name, set));
+                    self.answer.authorities.extend(signature);
+                }
+                None => self.deny_type(zone, &cut.name, cut),
+            }
         }
         for target in targets(ns) {
             // RFC 9471 §3: without the addresses of name servers in the delegated zone nobody gets there.
@@ -216,6 +269,7 @@ impl Reply<'_> {
     fn add_addresses(&mut self) {
         let shown = self.answer.answers.iter().chain(&self.answer.authorities);
         let targets: Vec<Name> = shown.flat_map(|placed| targets(&placed.set)).collect();
+        let mut signatures = Vec::new();
         for (n, target) in targets.iter().enumerate() {
             let there = |placed: &Placed| {
                 placed.owner == *target
@@ -237,12 +291,13 @@ impl Reply<'_> {
                 Found::Cut(_) | Found::Nothing => None,
             };
             for set in node.into_iter().flat_map(|node| addresses(node)) {
-                self.answer.additionals.push(Placed {
-                    required: false,
-                    ..required(target, set)
-                });
+                self.answer.additionals.push(optional(target, set));
+                let signature = node.and_then(|node| self.signature(node, set.rtype));
+                signatures.extend(signature.map(|set| optional(target, set)));
             }
         }
+        // RFC 4035 §3.1.1: they go with their RRsets, and are the first to be dropped.
+        self.answer.additionals.append(&mut signatures);
     }
 
     fn is_referral(&self) -> bool {
@@ -253,12 +308,19 @@ impl Reply<'_> {
     }
 }
 
-fn required(owner: &Name, set: &Arc<Rrset>) -> Placed {
+pub(super) fn required(owner: &Name, set: &Arc<Rrset>) -> Placed {
     Placed {
         owner: owner.clone(),
         set: set.clone(),
         ttl: set.ttl,
         required: true,
+    }
+}
+
+fn optional(owner: &Name, set: &Arc<Rrset>) -> Placed {
+    Placed {
+        required: false,
+        ..required(owner, set)
     }
 }
 

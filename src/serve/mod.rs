@@ -6,6 +6,7 @@
 mod answer;
 mod authority;
 mod counters;
+mod denial;
 mod hall;
 mod listen;
 mod message;

@@ -26,7 +26,7 @@ const ANY: u16 = 255;
 /// Transfers are tested elsewhere.
 const META: [u16; 9] = [0, 41, 128, 200, 249, 250, 253, 254, 65535];
 /// Questions that are asked with all flags, sizes and transports: one of each kind of answer, small and large.
-const IN_EVERY_WAY: [(&str, u16); 14] = [
+const IN_EVERY_WAY: [(&str, u16); 18] = [
     ("_xmpp-server._tcp.fed.contoso.com.", 33),
     ("_xmpp-server._tcp.contoso.com.", 33),
     ("host.chain.example.", 28),
@@ -36,6 +36,10 @@ const IN_EVERY_WAY: [(&str, u16); 14] = [
     ("longer.types.example.", 16),
     ("many.types.example.", 1),
     ("_pool._tcp.types.example.", 33),
+    ("c.types.example.", 15),
+    ("k.types.example.", 35),
+    ("r.types.example.", 36),
+    ("_srv._tcp.types.example.", 33),
     ("nothing.types.example.", 1),
     ("a.types.example.", 99),
     ("www.in-domain.cuts.example.", 1),
