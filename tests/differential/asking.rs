@@ -19,7 +19,7 @@ const LOST: Duration = Duration::from_secs(2);
 const TRIES: u32 = 3;
 
 /// Asks over UDP. Identifiers are replaced by ours and put back in what is returned.
-pub(crate) fn udp(address: Ipv4Addr, messages: &[Vec<u8>]) -> Vec<Option<Vec<u8>>> {
+pub(crate) fn udp(address: Ipv4Addr, messages: &[&[u8]]) -> Vec<Option<Vec<u8>>> {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect((address, 53)).unwrap();
     socket
@@ -31,7 +31,7 @@ pub(crate) fn udp(address: Ipv4Addr, messages: &[Vec<u8>]) -> Vec<Option<Vec<u8>
     let mut buffer = vec![0; 65536];
     while next < messages.len() || !under_way.is_empty() {
         while next < messages.len() && under_way.len() < WINDOW {
-            send(&socket, next, &messages[next]);
+            send(&socket, next, messages[next]);
             under_way.push((next, Instant::now(), 1));
             next += 1;
         }
@@ -53,7 +53,7 @@ pub(crate) fn udp(address: Ipv4Addr, messages: &[Vec<u8>]) -> Vec<Option<Vec<u8>
             if *tries == TRIES {
                 return false;
             }
-            send(&socket, *n, &messages[*n]);
+            send(&socket, *n, messages[*n]);
             (*sent, *tries) = (Instant::now(), *tries + 1);
             true
         });
@@ -68,7 +68,7 @@ fn send(socket: &UdpSocket, n: usize, message: &[u8]) {
 }
 
 /// Asks over TCP; a connection that the server closes is made anew for the next message.
-pub(crate) fn tcp(address: Ipv4Addr, messages: &[&Vec<u8>]) -> Vec<Option<Vec<u8>>> {
+pub(crate) fn tcp(address: Ipv4Addr, messages: &[&[u8]]) -> Vec<Option<Vec<u8>>> {
     let mut stream: Option<TcpStream> = None;
     let mut replies = Vec::new();
     for message in messages {

@@ -78,6 +78,22 @@ impl Difference<'_> {
     }
 }
 
+/// A question and what repoint says to it.
+pub(crate) struct Question {
+    asked: Asked,
+    ours: Option<Result<Said, String>>,
+}
+
+impl Question {
+    pub(crate) fn new(corpus: &Corpus, asked: Asked) -> Question {
+        let ours = asking::repoint(&corpus.zones, &asked.octets, asked.transport);
+        Question {
+            ours: ours.map(|octets| said::read(&octets)),
+            asked,
+        }
+    }
+}
+
 /// One run: what was compared and what was found.
 pub(crate) struct Comparison {
     seed: u64,
@@ -101,46 +117,49 @@ impl Comparison {
         &mut self,
         corpus: &Corpus,
         peer: &Peer,
-        questions: &[Asked],
+        questions: &[Question],
         rules: &[Rule],
     ) {
-        let (udp, tcp): (Vec<&Asked>, Vec<&Asked>) = questions
+        let (udp, tcp): (Vec<&Question>, Vec<&Question>) = questions
             .iter()
-            .partition(|asked| asked.transport == Transport::Udp);
-        let messages: Vec<Vec<u8>> = udp.iter().map(|asked| asked.octets.clone()).collect();
+            .partition(|question| question.asked.transport == Transport::Udp);
+        let messages: Vec<&[u8]> = udp.iter().map(|q| q.asked.octets.as_slice()).collect();
         let replies = asking::udp(peer.address, &messages);
-        let mut whole: Vec<&Asked> = Vec::new();
-        for (asked, reply) in udp.iter().zip(&replies) {
-            let ours = asking::repoint(&corpus.zones, &asked.octets, Transport::Udp);
-            let truncated =
-                |reply: &Option<Vec<u8>>| reply.as_ref().is_some_and(|octets| octets[2] & 2 != 0);
-            if truncated(&ours) || truncated(reply) {
-                whole.push(asked);
+        // What either of them truncates is asked again, and compared both ways.
+        let mut again: Vec<(Question, usize)> = Vec::new();
+        for (at, (question, reply)) in udp.iter().zip(&replies).enumerate() {
+            let ours = matches!(&question.ours, Some(Ok(said)) if said.flags.tc);
+            let theirs = reply.as_ref().is_some_and(|octets| octets[2] & 2 != 0);
+            if ours || theirs {
+                let asked = Asked {
+                    transport: Transport::Tcp,
+                    ..question.asked.clone()
+                };
+                again.push((Question::new(corpus, asked), at));
             } else {
-                self.compare(corpus, peer.server, asked, reply.as_deref(), None, rules);
+                self.compare(corpus, peer.server, question, reply.as_deref(), None, rules);
             }
         }
-        let streamed: Vec<&Asked> = tcp.into_iter().chain(whole.iter().copied()).collect();
-        let messages: Vec<&Vec<u8>> = streamed.iter().map(|asked| &asked.octets).collect();
+        let streamed: Vec<&Question> = tcp
+            .into_iter()
+            .chain(again.iter().map(|(question, _)| question))
+            .collect();
+        let messages: Vec<&[u8]> = streamed.iter().map(|q| q.asked.octets.as_slice()).collect();
         let wholes = asking::tcp(peer.address, &messages);
-        for (asked, whole) in streamed.iter().zip(&wholes) {
-            let over_tcp = Asked {
-                transport: Transport::Tcp,
-                ..(*asked).clone()
-            };
+        for (question, whole) in streamed.iter().zip(&wholes) {
+            self.compare(corpus, peer.server, question, whole.as_deref(), None, rules);
+        }
+        let wholes = &wholes[wholes.len() - again.len()..];
+        for ((_, at), whole) in again.iter().zip(wholes) {
+            let reply = replies[*at].as_deref();
             self.compare(
                 corpus,
                 peer.server,
-                &over_tcp,
+                udp[*at],
+                reply,
                 whole.as_deref(),
-                None,
                 rules,
             );
-            if asked.transport == Transport::Udp {
-                let at = udp.iter().position(|other| std::ptr::eq(*other, *asked));
-                let reply = replies[at.unwrap()].as_deref();
-                self.compare(corpus, peer.server, asked, reply, whole.as_deref(), rules);
-            }
         }
     }
 
@@ -148,20 +167,19 @@ impl Comparison {
         &mut self,
         corpus: &Corpus,
         server: Server,
-        asked: &Asked,
+        question: &Question,
         theirs: Option<&[u8]>,
         theirs_whole: Option<&[u8]>,
         rules: &[Rule],
     ) {
         self.messages += 1;
-        let ours = asking::repoint(&corpus.zones, &asked.octets, asked.transport);
-        let ours = ours.map(|octets| said::read(&octets));
+        let asked = &question.asked;
         let theirs = theirs.map(said::read);
-        let (ours, theirs) = match (ours, theirs) {
+        let (ours, theirs) = match (&question.ours, &theirs) {
             (None, None) => return,
             (Some(Ok(ours)), Some(Ok(theirs))) => (ours, theirs),
             (ours, theirs) => {
-                let text = |said: Option<Result<Said, String>>| match said {
+                let text = |said: &Option<Result<Said, String>>| match said {
                     None => "  nothing\n".to_owned(),
                     Some(Err(fault)) => format!("  unreadable: {fault}\n"),
                     Some(Ok(said)) => said.to_string(),
@@ -173,17 +191,17 @@ impl Comparison {
             }
         };
         let whole = theirs_whole.and_then(|octets| said::read(octets).ok());
-        let theirs_whole = whole.as_ref().unwrap_or(&theirs);
+        let theirs_whole = whole.as_ref().unwrap_or(theirs);
         let mut wanting = BTreeSet::new();
-        for (part, record) in differing(&ours, &theirs) {
+        for (part, record) in differing(ours, theirs) {
             let difference = Difference {
                 corpus,
                 asked,
                 server,
                 part,
                 record,
-                ours: &ours,
-                theirs: &theirs,
+                ours,
+                theirs,
                 theirs_whole,
             };
             let rule = rules.iter().position(|rule| {

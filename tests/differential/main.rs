@@ -21,7 +21,7 @@ mod world;
 
 use std::time::Duration;
 
-use comparing::Comparison;
+use comparing::{Comparison, Question};
 use world::private_network;
 
 /// What the tests start.
@@ -35,7 +35,10 @@ fn repoint_answers_as_knot_nsd_and_bind_do() {
         let corpus = corpus::unsigned();
         let peers = peers::start(&corpus, dir);
         let seed = questions::seed();
-        let questions = questions::of(&corpus, seed);
+        let questions: Vec<Question> = questions::of(&corpus, seed)
+            .into_iter()
+            .map(|asked| Question::new(&corpus, asked))
+            .collect();
         let mut comparison = Comparison::new(seed);
         for peer in &peers {
             comparison.run(&corpus, peer, &questions, reviewed::RULES);
