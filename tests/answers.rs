@@ -495,9 +495,11 @@ fn less_than_a_header_is_never_answered() {
     }
 }
 
+const UPDATE: u16 = 5;
+
 #[test]
 fn other_operations_are_not_implemented() {
-    for opcode in 1..16_u16 {
+    for opcode in (1..16_u16).filter(|opcode| *opcode != UPDATE) {
         let response = query("host1.example.", "A")
             .edns(1232)
             .flags(opcode << 11)
@@ -505,6 +507,28 @@ fn other_operations_are_not_implemented() {
         assert_eq!(response.rcode, 4, "opcode {opcode}");
         assert_eq!(u16::from(response.opcode), opcode);
         assert!(response.opt.is_some());
+    }
+}
+
+#[test]
+fn an_update_is_refused_for_zones_of_ours_and_not_ours_to_make_elsewhere() {
+    // RFC 2136 §3.1.1, §3.1.2, §3.3
+    let update = |zone: &str, rtype: &str| {
+        query(zone, rtype)
+            .edns(1232)
+            .flags(UPDATE << 11)
+            .ask(&example())
+    };
+    for (zone, rtype, rcode) in [
+        ("example.", "SOA", 5),
+        ("host1.example.", "SOA", 9),
+        ("example.org.", "SOA", 9),
+        ("example.", "A", 1),
+    ] {
+        let response = update(zone, rtype);
+        assert_eq!(response.rcode, rcode, "{zone} {rtype}");
+        assert_eq!(u16::from(response.opcode), UPDATE);
+        assert!(response.opt.is_some() && response.records.is_empty());
     }
 }
 
@@ -599,7 +623,8 @@ fn an_opt_comes_back_whenever_one_was_sent_and_never_otherwise() {
         let with = query(name, "A").edns(4096).ask(&zones);
         let opt = with.opt.as_ref().expect(name);
         assert_eq!((opt.udp_size, opt.version, opt.dnssec_ok), (1232, 0, false));
-        assert!(opt.options.is_empty());
+        // A name of others comes with the reason (RFC 8914).
+        assert_eq!(opt.options.is_empty(), with.rcode != 5);
         assert!(query(name, "A").ask(&zones).opt.is_none());
     }
 }

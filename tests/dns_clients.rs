@@ -155,8 +155,10 @@ fn dig_finds_nothing_to_warn_about() {
     assert!(said.contains("status: BADVERS"), "{said}");
     let said = dig(server.v4, &["+header-only"]);
     assert!(said.contains("status: FORMERR"), "{said}");
-    let said = dig(server.v4, &["+opcode=5", "contoso.example"]);
+    let said = dig(server.v4, &["+opcode=2", "contoso.example"]);
     assert!(said.contains("status: NOTIMP"), "{said}");
+    let said = dig(server.v4, &["+opcode=5", "contoso.example", "SOA"]);
+    assert!(said.contains("status: REFUSED"), "{said}");
     let said = dig(server.v4, &["contoso.example", "AXFR"]);
     assert!(said.contains("Transfer failed"), "{said}");
     let said = dig(

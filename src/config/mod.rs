@@ -8,6 +8,7 @@
 mod compare;
 mod draft;
 mod files;
+mod network;
 mod problem;
 mod render;
 mod secondary;
@@ -38,6 +39,7 @@ use crate::zone::{Layout, Name, StaticZone};
 pub use compare::{Changes, Removal, RestartChange, ZONES_REMOVED_UNASKED, compare};
 use draft::Draft;
 use files::Files;
+pub use network::Network;
 use problem::{At, Place};
 pub use problem::{ConfigProblems, Problem, Rule, Severity};
 pub use secondary::Secondary;

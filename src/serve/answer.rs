@@ -45,7 +45,8 @@ pub struct Placed {
 }
 
 impl Answer {
-    fn empty(rcode: ResponseCode) -> Answer {
+    /// Says nothing but its code.
+    pub(super) fn empty(rcode: ResponseCode) -> Answer {
         Answer {
             rcode,
             authoritative: false,

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use super::cookie::Secrets;
+use super::rate::RateLimit;
 use crate::clock::ReadNow;
 use crate::zone::Zones;
 
@@ -31,6 +33,16 @@ impl Authority {
     }
 }
 
-/// How requests are answered, whatever they ask. Changes by a reload, as a whole.
+/// How requests are answered, whatever they ask. Changes by a reload, as a whole. The default is plain: nothing is told
+/// that was not asked of the zones, and nobody is limited.
 #[derive(Clone, Debug, Default)]
-pub struct Manners {}
+pub struct Manners {
+    /// Who this server is, for NSID (RFC 5001), `hostname.bind` and `id.server`. At most 128 octets.
+    pub nsid: Option<String>,
+    /// What it says it runs, for `version.bind` and `version.server`. At most 255 octets.
+    pub version: Option<String>,
+    /// The secrets of DNS cookies; without, cookies are ignored.
+    pub cookies: Option<Secrets>,
+    /// How many responses a network gets over UDP; no limit without.
+    pub rate_limit: Option<RateLimit>,
+}

@@ -64,6 +64,10 @@ counters! {
     other,
     /// Responses that were truncated.
     truncated,
+    /// Answers over UDP held back by the rate limit.
+    rate_limited,
+    /// Of those, the ones for which something short was sent: truncated, or with a cookie.
+    rate_slipped,
     /// Messages that were no requests and got no response.
     silent,
     /// Responses the system would not send.
@@ -92,6 +96,12 @@ impl Counters {
         }
         match outcome {
             Outcome::Silent => self.silent(),
+            Outcome::Limited { slipped } => {
+                self.rate_limited();
+                if *slipped {
+                    self.rate_slipped();
+                }
+            }
             Outcome::Response { rcode, truncated } => {
                 match rcode {
                     ResponseCode::NoError => self.noerror(),

@@ -8,7 +8,8 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
 use super::answer::{Answer, Placed};
-use super::question::{Edns, Envelope};
+use super::options::Courtesies;
+use super::question::{CLASS_IN, Edns, Envelope};
 use crate::zone::{Name, Rrset, compresses_names};
 
 /// The largest datagram we send or announce: it passes every path in use without fragments.
@@ -32,14 +33,34 @@ pub fn udp_limit(edns: Option<Edns>) -> usize {
 
 /// Writes a response of at most `limit` octets into `out`, replacing what is there. Says whether it had to be
 /// truncated (TC).
-pub fn write(envelope: &Envelope, answer: &Answer, limit: usize, out: &mut Vec<u8>) -> bool {
-    let reserve = if envelope.edns.is_some() { OPT } else { 0 };
-    let mut writer = Writer {
-        out,
-        names: Vec::new(),
-        limit: limit.saturating_sub(reserve),
+pub fn write(
+    envelope: &Envelope,
+    answer: &Answer,
+    courtesies: &Courtesies<'_>,
+    limit: usize,
+    out: &mut Vec<u8>,
+) -> bool {
+    let truncated = attempt(envelope, answer, courtesies, limit, out);
+    let needed = courtesies.needed();
+    if !truncated || envelope.edns.is_none() || needed.length() == courtesies.length() {
+        return truncated;
+    }
+    // The answer is worth more than what is said besides it.
+    attempt(envelope, answer, &needed, limit, out)
+}
+
+fn attempt(
+    envelope: &Envelope,
+    answer: &Answer,
+    courtesies: &Courtesies<'_>,
+    limit: usize,
+    out: &mut Vec<u8>,
+) -> bool {
+    let reserve = match envelope.edns {
+        Some(_) => OPT + courtesies.length(),
+        None => 0,
     };
-    writer.begin(envelope);
+    let mut writer = Writer::new(envelope, limit.saturating_sub(reserve), out);
     let body = writer.out.len();
     let mut counts = [0_u16; 3];
     let mut truncated = !writer.required(&answer.answers, &mut counts[0])
@@ -62,28 +83,31 @@ pub fn write(envelope: &Envelope, answer: &Answer, limit: usize, out: &mut Vec<u
     };
     let counts = [question, counts[0], counts[1], additional];
     if let Some(edns) = &envelope.edns {
-        push_opt(out, edns, answer.rcode);
+        push_opt(out, edns, answer.rcode, courtesies, limit);
     }
     put_header(out, envelope, flags, answer.rcode, counts);
     truncated
 }
 
-/// Writes a response that says nothing but its code.
-pub fn write_error(envelope: &Envelope, rcode: ResponseCode, out: &mut Vec<u8>) {
-    let mut writer = Writer {
-        out,
-        names: Vec::new(),
-        limit: usize::from(PLAIN_UDP_LIMIT),
-    };
-    writer.begin(envelope);
+/// Writes a response that says nothing but its code, and that there would be more when `truncated` (TC). It has at most
+/// 512 octets, or one block of padding, whatever is said besides.
+pub fn write_code(
+    envelope: &Envelope,
+    rcode: ResponseCode,
+    truncated: bool,
+    courtesies: &Courtesies<'_>,
+    out: &mut Vec<u8>,
+) {
+    let limit = usize::from(u16::MAX);
+    Writer::new(envelope, limit, out);
     let flags = Flags {
         authoritative: false,
-        truncated: false,
+        truncated,
     };
     let question = u16::from(envelope.question.is_some());
     let counts = [question, 0, 0, u16::from(envelope.edns.is_some())];
     if let Some(edns) = &envelope.edns {
-        push_opt(out, edns, rcode);
+        push_opt(out, edns, rcode, courtesies, limit);
     }
     put_header(out, envelope, flags, rcode, counts);
 }
@@ -114,13 +138,19 @@ fn put_header(
     }
 }
 
-fn push_opt(out: &mut Vec<u8>, edns: &Edns, rcode: ResponseCode) {
+fn push_opt(
+    out: &mut Vec<u8>,
+    edns: &Edns,
+    rcode: ResponseCode,
+    courtesies: &Courtesies<'_>,
+    limit: usize,
+) {
     out.push(0);
     out.extend(u16::from(RecordType::OPT).to_be_bytes());
     out.extend(UDP_LIMIT.to_be_bytes());
-    // Extended code, version 0, DO as asked (RFC 6891 §6.1.3, §6.1.4), no options.
+    // Extended code, version 0, DO as asked (RFC 6891 §6.1.3, §6.1.4).
     out.extend([rcode.high(), 0, u8::from(edns.dnssec_ok) << 7, 0]);
-    out.extend([0, 0]);
+    courtesies.push(limit, out);
 }
 
 struct Writer<'a> {
@@ -128,18 +158,28 @@ struct Writer<'a> {
     /// Where names, and the ends of names, begin in the message.
     names: Vec<u16>,
     limit: usize,
+    /// The question's, and its answer's.
+    class: u16,
 }
 
 impl Writer<'_> {
     /// Leaves room for the header and writes the question.
-    fn begin(&mut self, envelope: &Envelope) {
-        self.out.clear();
-        self.out.resize(HEADER, 0);
+    fn new<'a>(envelope: &Envelope, limit: usize, out: &'a mut Vec<u8>) -> Writer<'a> {
+        out.clear();
+        out.resize(HEADER, 0);
+        let mut writer = Writer {
+            out,
+            names: Vec::new(),
+            limit,
+            class: CLASS_IN,
+        };
         if let Some(question) = &envelope.question {
-            self.name(question.name.wire());
-            self.out.extend(u16::from(question.rtype).to_be_bytes());
-            self.out.extend(question.class.to_be_bytes());
+            writer.name(question.name.wire());
+            writer.out.extend(u16::from(question.rtype).to_be_bytes());
+            writer.out.extend(question.class.to_be_bytes());
+            writer.class = question.class;
         }
+        writer
     }
 
     /// Writes RRsets that must all be there; says whether they fit.
@@ -164,7 +204,7 @@ impl Writer<'_> {
     fn record(&mut self, owner: &Name, set: &Rrset, n: usize, ttl: u32) {
         self.name(owner.wire());
         self.out.extend(u16::from(set.rtype).to_be_bytes());
-        self.out.extend([0, 1]);
+        self.out.extend(self.class.to_be_bytes());
         self.out.extend(ttl.to_be_bytes());
         let length_at = self.out.len();
         self.out.extend([0, 0]);

@@ -7,11 +7,13 @@
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
+use super::chaos::CLASS_CH;
+use super::options::{BadOptions, Options};
 use crate::zone::Name;
 
 /// The least a message has: its header.
 const HEADER: usize = 12;
-const CLASS_IN: u16 = 1;
+pub(super) const CLASS_IN: u16 = 1;
 /// Operations (RFC 6895 §2.2) that are told apart.
 const QUERY: u8 = 0;
 const NOTIFY: u8 = 4;
@@ -52,6 +54,8 @@ pub struct Edns {
     pub udp_size: u16,
     /// DNSSEC OK (RFC 3225): echoed.
     pub dnssec_ok: bool,
+    /// What its options say; nothing in another version than 0.
+    pub options: Options,
 }
 
 /// What a request wants done.
@@ -143,7 +147,9 @@ fn operation(opcode: u8, question: &Question) -> Result<Operation, ResponseCode>
     let number = u16::from(question.rtype);
     let operation = match (opcode, number) {
         (NOTIFY, _) => Operation::Notify,
-        (UPDATE, _) => Operation::Update,
+        // RFC 2136 §3.1.1: a zone is named by its SOA.
+        (UPDATE, 6) => Operation::Update,
+        (UPDATE, _) => return Err(ResponseCode::FormErr),
         // SIG(0)'s 0, OPT, TKEY and TSIG are never asked for; nor is NXNAME (RFC 9824 §3.5).
         (_, 0 | 41 | 128 | 249 | 250) => return Err(ResponseCode::FormErr),
         (_, 251 | 252) => Operation::Transfer,
@@ -151,10 +157,11 @@ fn operation(opcode: u8, question: &Question) -> Result<Operation, ResponseCode>
         (_, 129..=248 | 253 | 254) => return Err(ResponseCode::NotImp),
         _ => Operation::Query,
     };
-    if question.class != CLASS_IN {
-        return Err(ResponseCode::Refused);
+    match question.class {
+        CLASS_IN => Ok(operation),
+        CLASS_CH if operation == Operation::Query => Ok(operation),
+        _ => Err(ResponseCode::Refused),
     }
-    Ok(operation)
 }
 
 struct Malformed;
@@ -175,15 +182,23 @@ fn sections(body: &[u8], counts: [u16; 4], envelope: &mut Envelope) -> Result<()
                 continue;
             }
             // RFC 6891 §6.1.1: one OPT, owned by the root.
-            if !record.owned_by_root || envelope.edns.is_some() || !options_whole(record.rdata) {
+            if !record.owned_by_root || envelope.edns.is_some() {
                 return Err(Malformed);
             }
             let ttl = record.ttl.to_be_bytes();
+            let version = ttl[1];
+            let options = match version {
+                0 => Options::read(record.rdata),
+                _ if Options::are_whole(record.rdata) => Ok(Options::default()),
+                _ => Err(BadOptions),
+            };
             envelope.edns = Some(Edns {
-                version: ttl[1],
+                version,
                 udp_size: record.class,
                 dnssec_ok: ttl[2] & 0x80 != 0,
+                options: options.unwrap_or_default(),
             });
+            options.map_err(|BadOptions| Malformed)?;
         }
     }
     if rest.is_empty() {
@@ -241,21 +256,4 @@ fn skip_name(octets: &[u8]) -> Result<&[u8], Malformed> {
             _ => return Err(Malformed),
         }
     }
-}
-
-/// Whether the options fill the OPT's data exactly; which ones they are does not matter (RFC 6891 §6.1.2:
-/// unknown options are ignored).
-fn options_whole(rdata: &[u8]) -> bool {
-    let mut rest = rdata;
-    while !rest.is_empty() {
-        let Some((fixed, after)) = rest.split_at_checked(4) else {
-            return false;
-        };
-        let length = usize::from(u16::from_be_bytes([fixed[2], fixed[3]]));
-        match after.get(length..) {
-            Some(next) => rest = next,
-            None => return false,
-        }
-    }
-    true
 }

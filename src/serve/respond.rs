@@ -9,12 +9,18 @@ use std::time::Duration;
 
 use hickory_proto::op::ResponseCode;
 
-use super::answer::answer;
+use super::answer::{Answer, answer};
 use super::authority::Manners;
-use super::message::{udp_limit, write, write_error};
-use super::question::{Envelope, Operation, Request, Unasked, read};
+use super::chaos::{self, CLASS_CH};
+use super::message::{udp_limit, write, write_code};
+use super::options::{Courtesies, ExtendedError};
+use super::question::{Envelope, Operation, Rejection, Request, Unasked, read};
+use super::rate::{Passage, Said};
 use crate::clock::Now;
 use crate::zone::Zones;
+
+/// Responses on encrypted transports have a multiple of this many octets (RFC 8467 §4.1).
+const BLOCK: usize = 468;
 
 /// How a request came, which decides how large its response may be and what its OPT may say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -79,54 +85,143 @@ pub enum Outcome {
         /// Whether it is truncated.
         truncated: bool,
     },
+    /// There is an answer, and the rate limit holds it back. When `slipped`, something short is in the buffer that lets
+    /// an honest client help itself; else nothing is.
+    Limited {
+        /// Whether a response is in the buffer.
+        slipped: bool,
+    },
 }
 
-/// Answers one message from the zones into `out`, replacing what is there.
+/// Answers one message from the zones into `out`, replacing what is there. What is left empty is not sent.
 pub fn respond(
     zones: &Zones,
-    _manners: &Manners,
+    manners: &Manners,
     octets: &[u8],
     peer: Peer,
-    _now: Now,
+    now: Now,
     out: &mut Vec<u8>,
 ) -> Outcome {
     out.clear();
-    let request = match read(octets) {
-        Ok(request) => request,
+    let (envelope, answer, extended_error) = match read(octets) {
         Err(Unasked::Silent) => return Outcome::Silent,
         Err(Unasked::Rejected(rejection)) => {
-            return reject(&rejection.envelope, rejection.rcode, out);
+            let Rejection { envelope, rcode } = rejection;
+            (envelope, Answer::empty(rcode), of_rejection(rcode))
+        }
+        Ok(request) => {
+            let (answer, extended_error) = answer_to(zones, manners, &request);
+            (request.envelope, answer, extended_error)
         }
     };
-    match request.operation {
-        Operation::Query => query(zones, &request, peer, out),
-        Operation::Transfer => reject(&request.envelope, ResponseCode::Refused, out),
-        Operation::Notify | Operation::Update => {
-            reject(&request.envelope, ResponseCode::NotImp, out)
+    let cookie = envelope.edns.and_then(|edns| edns.options.cookie);
+    let recognition = match (&manners.cookies, cookie) {
+        (Some(secrets), Some(cookie)) => {
+            Some(secrets.recognise(cookie, peer.address.ip(), now.wall))
+        }
+        _ => None,
+    };
+    let courtesies = Courtesies {
+        extended_error,
+        cookie: recognition.map(|recognition| recognition.option),
+        ..courtesies(manners, &envelope, peer)
+    };
+    let known = recognition.is_some_and(|recognition| recognition.known);
+    match passage(manners, &answer, known, peer, now) {
+        Passage::Goes => {}
+        Passage::Withheld => return Outcome::Limited { slipped: false },
+        Passage::Slips => {
+            // RFC 7873 §5.2.3: a client that takes cookies comes back with a good one, and then has no limit. Others are
+            // told to come over TCP.
+            let (rcode, truncated) = match recognition {
+                Some(_) => (ResponseCode::BADCOOKIE, false),
+                None => (ResponseCode::NoError, true),
+            };
+            let courtesies = courtesies.needed();
+            write_code(&envelope, rcode, truncated, &courtesies, out);
+            return Outcome::Limited { slipped: true };
         }
     }
-}
-
-fn query(zones: &Zones, request: &Request, peer: Peer, out: &mut Vec<u8>) -> Outcome {
-    let edns = request.envelope.edns;
     let limit = match peer.transport {
-        Transport::Udp => udp_limit(edns),
+        Transport::Udp => udp_limit(envelope.edns),
         _ => usize::from(u16::MAX),
     };
-    let dnssec_ok = edns.is_some_and(|edns| edns.dnssec_ok);
-    let answer = answer(zones, &request.question, dnssec_ok);
-    let truncated = write(&request.envelope, &answer, limit, out);
+    let truncated = write(&envelope, &answer, &courtesies, limit, out);
     Outcome::Response {
         rcode: answer.rcode,
         truncated,
     }
 }
 
-/// A response that says nothing but its code.
-fn reject(envelope: &Envelope, rcode: ResponseCode, out: &mut Vec<u8>) -> Outcome {
-    write_error(envelope, rcode, out);
-    Outcome::Response {
-        rcode,
-        truncated: false,
+/// What a request gets, and why it gets no more.
+fn answer_to(
+    zones: &Zones,
+    manners: &Manners,
+    request: &Request,
+) -> (Answer, Option<ExtendedError>) {
+    let question = &request.question;
+    let (rcode, why) = match request.operation {
+        Operation::Query if question.class == CLASS_CH => match chaos::answer(manners, question) {
+            Some(answer) => return (answer, None),
+            None => (ResponseCode::Refused, ExtendedError::NotAuthoritative),
+        },
+        Operation::Query => {
+            let edns = &request.envelope.edns;
+            let dnssec_ok = edns.is_some_and(|edns| edns.dnssec_ok);
+            let answer = answer(zones, question, dnssec_ok);
+            let why = match answer.rcode {
+                ResponseCode::Refused if zones.is_waiting(&question.name) => {
+                    Some(ExtendedError::NotReady)
+                }
+                ResponseCode::Refused => Some(ExtendedError::NotAuthoritative),
+                _ => None,
+            };
+            return (answer, why);
+        }
+        Operation::Transfer => (ResponseCode::Refused, ExtendedError::Prohibited),
+        Operation::Notify => (ResponseCode::NotImp, ExtendedError::NotSupported),
+        // RFC 2136 §3.1.2: whose zone it is comes before who may change it.
+        Operation::Update => match zones.version_at(&question.name) {
+            Some(_) => (ResponseCode::Refused, ExtendedError::Prohibited),
+            None => (ResponseCode::NotAuth, ExtendedError::NotAuthoritative),
+        },
+    };
+    (Answer::empty(rcode), Some(why))
+}
+
+fn of_rejection(rcode: ResponseCode) -> Option<ExtendedError> {
+    match rcode {
+        ResponseCode::NotImp => Some(ExtendedError::NotSupported),
+        ResponseCode::Refused => Some(ExtendedError::NotAuthoritative),
+        _ => None,
+    }
+}
+
+/// What is said to everybody who asks for it.
+fn courtesies<'a>(manners: &'a Manners, envelope: &Envelope, peer: Peer) -> Courtesies<'a> {
+    let Some(edns) = &envelope.edns else {
+        return Courtesies::default();
+    };
+    let nsid = manners.nsid.as_ref().filter(|_| edns.options.nsid);
+    // RFC 7828 §3.2.1: never over UDP, where such an option is ignored.
+    let idle = peer
+        .idle
+        .filter(|_| edns.options.keepalive && peer.transport.keeps_connection());
+    Courtesies {
+        nsid: nsid.map(String::as_bytes),
+        keepalive: idle.map(|idle| u16::try_from(idle.as_millis() / 100).unwrap_or(u16::MAX)),
+        // RFC 7830 §4 lets whatever has an OPT be padded, and never where everybody reads it (§6).
+        block: peer.transport.is_encrypted().then_some(BLOCK),
+        ..Courtesies::default()
+    }
+}
+
+/// Only forged addresses are worth limiting: over a stream, or with a cookie of ours, the client is where it says.
+fn passage(manners: &Manners, answer: &Answer, known: bool, peer: Peer, now: Now) -> Passage {
+    match &manners.rate_limit {
+        Some(limit) if peer.transport == Transport::Udp && !known => {
+            limit.passage(peer.address.ip(), Said::of(answer), now.mono)
+        }
+        _ => Passage::Goes,
     }
 }

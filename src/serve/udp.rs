@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 use super::authority::Authority;
 use super::counters::Counters;
-use super::respond::{Outcome, Peer, Transport, respond};
+use super::respond::{Peer, Transport, respond};
 
 /// No request we understand is longer; what is gets cut and is malformed then.
 const LONGEST_REQUEST: usize = 4096;
@@ -79,7 +79,7 @@ pub(super) async fn serve(
                 );
                 drop((zones, manners));
                 counters.count(Transport::Udp, &outcome);
-                if outcome != Outcome::Silent {
+                if !response.is_empty() {
                     let sent = socket
                         .async_io(Interest::WRITABLE, || send(&socket, &response, &datagram))
                         .await;

@@ -102,6 +102,12 @@ impl Zones {
         self.versions.get(self.index.longest(key)?)?.as_ref()
     }
 
+    /// Whether a name lies in a zone that has no version yet: nothing was decided of it.
+    pub fn is_waiting(&self, name: &Name) -> bool {
+        let at = self.index.longest(name.key());
+        at.is_some_and(|at| self.versions.get(at).is_none_or(Option::is_none))
+    }
+
     /// The zone that holds the parent's side of an apex: the one above it (RFC 4035 §3.1.4.1, for DS).
     pub fn zone_above(&self, apex: &Name) -> Option<&Arc<ZoneVersion>> {
         self.zone_of(parent_key(apex.key())?)

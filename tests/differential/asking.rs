@@ -117,6 +117,6 @@ pub(crate) fn repoint(zones: &Zones, message: &[u8], transport: Transport) -> Op
     let now = Now::default();
     match respond(zones, &Manners::default(), message, peer, now, &mut out) {
         Outcome::Silent => None,
-        Outcome::Response { .. } => Some(out),
+        Outcome::Response { .. } | Outcome::Limited { .. } => Some(out),
     }
 }

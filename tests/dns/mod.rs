@@ -148,16 +148,29 @@ pub fn read_now() -> ReadNow {
 
 /// Asks with these octets; none when nothing is said.
 pub fn ask(zones: &Zones, octets: &[u8], transport: Transport) -> Option<Response> {
-    let mut out = Vec::new();
     let peer = Peer {
         address: ([127, 0, 0, 1], 53530).into(),
         transport,
         idle: None,
     };
-    let now = Now::default();
-    match respond(zones, &Manners::default(), octets, peer, now, &mut out) {
-        Outcome::Silent => None,
-        Outcome::Response { .. } => Some(Response::read(&out)),
+    ask_as(peer, zones, &Manners::default(), Now::default(), octets)
+}
+
+/// The same from anybody, at any time, with any manners.
+pub fn ask_as(
+    peer: Peer,
+    zones: &Zones,
+    manners: &Manners,
+    now: Now,
+    octets: &[u8],
+) -> Option<Response> {
+    let mut out = Vec::new();
+    match respond(zones, manners, octets, peer, now, &mut out) {
+        Outcome::Silent | Outcome::Limited { slipped: false } => {
+            assert!(out.is_empty());
+            None
+        }
+        Outcome::Response { .. } | Outcome::Limited { slipped: true } => Some(Response::read(&out)),
     }
 }
 
@@ -208,6 +221,29 @@ pub struct Opt {
     pub version: u8,
     pub dnssec_ok: bool,
     pub options: Vec<u8>,
+}
+
+impl Opt {
+    /// The options one by one: code and data.
+    pub fn each(&self) -> Vec<(u16, Vec<u8>)> {
+        let mut rest = self.options.as_slice();
+        let mut each = Vec::new();
+        while !rest.is_empty() {
+            let length = usize::from(u16::from_be_bytes([rest[2], rest[3]]));
+            each.push((
+                u16::from_be_bytes([rest[0], rest[1]]),
+                rest[4..4 + length].to_vec(),
+            ));
+            rest = &rest[4 + length..];
+        }
+        each
+    }
+
+    /// The data of the first option with this code.
+    pub fn option(&self, code: u16) -> Option<Vec<u8>> {
+        let mut each = self.each().into_iter();
+        each.find(|(found, _)| *found == code).map(|(_, data)| data)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -264,7 +300,7 @@ impl Response {
                         options: rdata.to_vec(),
                     });
                 } else {
-                    assert_eq!(class, 1);
+                    assert_eq!(class, response.question.as_ref().map_or(1, |q| q.2));
                     let plain = decompress(octets, rtype, at, end);
                     let rdata = Rdata::new(RecordType::from(rtype), &plain).unwrap();
                     response.records.push(Record {
