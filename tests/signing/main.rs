@@ -3,5 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod ground;
+mod renewal;
 mod tools;
+mod versions;
 mod whole_zones;

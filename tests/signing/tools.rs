@@ -5,6 +5,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use repoint::clock::Wall;
 use repoint::zone::ZoneVersion;
 
 /// Which keys there are.
@@ -42,6 +43,25 @@ pub(crate) fn accept(what: &str, zone: &ZoneVersion, keys: Keys) {
             verdict(what, program, &arguments, &file, zone);
         }
     }
+}
+
+/// ldns accepts the zone at this moment.
+pub(crate) fn ldns_at(zone: &ZoneVersion, now: Wall) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("zone");
+    std::fs::write(&file, zone.to_master_text()).unwrap();
+    let moment: String = now
+        .to_string()
+        .chars()
+        .filter(char::is_ascii_digit)
+        .collect();
+    verdict(
+        &moment,
+        "ldns-verify-zone",
+        &["-V2", "-t", &moment],
+        &file,
+        zone,
+    );
 }
 
 fn verdict(what: &str, program: &str, arguments: &[&str], file: &Path, zone: &ZoneVersion) {
