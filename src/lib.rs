@@ -15,6 +15,7 @@ pub mod probe;
 pub mod health;
 pub mod decide;
 pub mod zone;
+pub mod keys;
 pub mod tsig;
 pub mod config;
 pub mod serve;

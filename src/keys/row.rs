@@ -1,0 +1,332 @@
+//! A zone's keys as they are remembered: all that a procedure knows.
+//!
+//! In: keys, what was published when, what the parent said. Out: rows, the same after a restart. Never here: which
+//! step comes next (`step`), private keys.
+
+use std::time::Duration;
+
+use hickory_proto::rr::RecordType;
+use serde::{Deserialize, Serialize};
+
+use super::parent::ParentDs;
+use crate::clock::Wall;
+use crate::topology::DomainName;
+use crate::zone::{Dnskey, KeyAlgorithm, Name, Rdata};
+
+/// The TTL of a DS that was never seen, in seconds: what most parents have, or less.
+const DS_TTL_UNSEEN: u32 = 86_400;
+
+/// One zone's keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZoneRow {
+    /// The zone.
+    pub apex: DomainName,
+    /// Its keys, oldest first; none when it is not signed.
+    pub keys: Vec<KeyRow>,
+    /// What the parent said last.
+    pub parent: Option<ParentDs>,
+    /// The largest TTL that a DS of the zone was seen with since it has keys, in seconds.
+    pub ds_ttl: Option<u32>,
+    /// The longest TTL in the version served, in seconds.
+    pub longest_ttl: u32,
+    /// Versions before it that had a longer TTL: how long, in seconds, and until when they were served.
+    pub older: Option<(u32, Wall)>,
+    /// Signing is being ended.
+    pub withdrawal: Option<Withdrawal>,
+}
+
+/// One key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRow {
+    /// Its public half.
+    pub public: PublicKey,
+    /// Where it is on its way.
+    pub stage: Stage,
+    /// Since when, or since when a running server serves it so.
+    pub since: Wall,
+    /// When every nameserver had the version that began the stage; none while that is not certain.
+    pub spread: Option<Wall>,
+}
+
+/// The stages of a key, in the order they come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// It signs the zone and is not in the DNSKEY RRset yet: a new algorithm begins so (RFC 6781 §4.1.4).
+    Presigning,
+    /// In the DNSKEY RRset; signs. Caches may still hold answers from before.
+    Published,
+    /// CDS and CDNSKEY ask the parent for its DS.
+    Offered,
+    /// Every server of the parent has its DS.
+    Active,
+    /// Another key has taken its place, and the parent is to drop its DS.
+    Leaving,
+    /// No server of the parent has its DS; caches may still.
+    Expiring,
+    /// Out of the DNSKEY RRset; its signatures stay while caches may hold it (RFC 6781 §4.1.4).
+    Unpublished,
+}
+
+impl Stage {
+    /// The word of `key list`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Stage::Presigning => "presigning",
+            Stage::Published => "published",
+            Stage::Offered => "offered",
+            Stage::Active => "active",
+            Stage::Leaving => "leaving",
+            Stage::Expiring => "expiring",
+            Stage::Unpublished => "unpublished",
+        }
+    }
+
+    /// Whether the key is in the DNSKEY RRset.
+    pub fn is_published(self) -> bool {
+        !matches!(self, Stage::Presigning | Stage::Unpublished)
+    }
+
+    /// Whether a DS of the key makes a chain that every cache can follow.
+    pub fn carries(self) -> bool {
+        matches!(self, Stage::Offered | Stage::Active)
+    }
+}
+
+impl std::fmt::Display for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Signing is being ended: the parent is to drop every DS first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withdrawal {
+    /// Since when.
+    pub since: Wall,
+    /// Since when no server of the parent has a DS.
+    pub ds_gone: Option<Wall>,
+}
+
+impl ZoneRow {
+    /// A zone without keys.
+    pub fn new(apex: DomainName) -> ZoneRow {
+        ZoneRow {
+            apex,
+            keys: Vec::new(),
+            parent: None,
+            ds_ttl: None,
+            longest_ttl: 0,
+            older: None,
+            withdrawal: None,
+        }
+    }
+
+    /// The zone's name as records have it.
+    pub fn name(&self) -> Name {
+        Name::from(&self.apex)
+    }
+
+    /// The key with this tag.
+    pub fn key(&self, tag: u16) -> Option<&KeyRow> {
+        self.keys.iter().find(|key| key.tag() == tag)
+    }
+
+    /// Whether there is nothing in it to remember.
+    pub fn is_blank(&self) -> bool {
+        self.keys.is_empty() && self.withdrawal.is_none()
+    }
+
+    /// Takes over what the parent says. True when it says something else than before.
+    pub fn heard(&mut self, parent: ParentDs) -> bool {
+        let news = self
+            .parent
+            .as_ref()
+            .is_none_or(|before| !before.says_the_same(&parent));
+        // The least TTL is of no use: a cache may have filled just before it was lowered.
+        let ttl = self.ds_ttl;
+        self.ds_ttl = self.ds_ttl.max(parent.ttl);
+        self.parent = Some(parent);
+        news || ttl != self.ds_ttl
+    }
+
+    /// Takes over the longest TTL of the version that is served from now on. True when it is another.
+    pub fn serves(&mut self, longest_ttl: u32, now: Wall) -> bool {
+        if longest_ttl == self.longest_ttl {
+            return false;
+        }
+        if longest_ttl < self.longest_ttl {
+            let last = (self.longest_ttl, now);
+            let gone = |(ttl, until): (u32, Wall)| until + seconds(ttl);
+            self.older = self
+                .older
+                .filter(|older| gone(*older) > gone(last))
+                .or(Some(last));
+        }
+        self.longest_ttl = longest_ttl;
+        true
+    }
+
+    /// A process begins: what no nameserver may have got from the one before is served from now on. True when the row
+    /// is another.
+    pub fn begun_again(&mut self, now: Wall) -> bool {
+        let before = self.clone();
+        for key in &mut self.keys {
+            // A moment in the future is of a clock that has been set back.
+            key.since = key.since.min(now);
+            key.spread = key.spread.map(|at| at.min(now));
+            if key.spread.is_none() && key.stage.waits_for_copies() {
+                key.since = now;
+            }
+        }
+        if let Some(withdrawal) = &mut self.withdrawal {
+            withdrawal.since = withdrawal.since.min(now);
+            withdrawal.ds_gone = withdrawal.ds_gone.map(|at| at.min(now));
+        }
+        // A secondary may have them still.
+        self.older = self.older.map(|(ttl, _)| (ttl, now));
+        // What was heard before counts as old: it is asked for again.
+        self.parent = self.parent.take().map(|parent| ParentDs {
+            at: parent.at.min(now),
+            ..parent
+        });
+        *self != before
+    }
+
+    /// Forgets versions whose every copy is gone.
+    pub(super) fn forget_older(&mut self, propagation: Duration, now: Wall) {
+        let gone = |(ttl, until): (u32, Wall)| until + propagation + seconds(ttl) <= now;
+        self.older = self.older.filter(|older| !gone(*older));
+    }
+
+    /// The wall clock was set: every moment moves with it, so no wait becomes shorter or longer.
+    pub fn clock_set(&mut self, by_millis: i64) {
+        let moved = |at: Wall| Wall::from_millis(at.as_millis().saturating_add(by_millis));
+        for key in &mut self.keys {
+            key.since = moved(key.since);
+            key.spread = key.spread.map(moved);
+        }
+        if let Some(parent) = &mut self.parent {
+            parent.at = moved(parent.at);
+        }
+        if let Some(withdrawal) = &mut self.withdrawal {
+            withdrawal.since = moved(withdrawal.since);
+            withdrawal.ds_gone = withdrawal.ds_gone.map(moved);
+        }
+        self.older = self.older.map(|(ttl, until)| (ttl, moved(until)));
+    }
+
+    /// How long caches may hold a DS.
+    pub(super) fn ds_time(&self) -> Duration {
+        let offered = self.keys.iter().any(|key| key.stage > Stage::Published);
+        let unseen = if offered { DS_TTL_UNSEEN } else { 0 };
+        seconds(self.ds_ttl.unwrap_or(unseen).max(self.longest_ttl))
+    }
+
+    /// When every copy from before a key's stage is gone at the earliest, if its version spreads no faster than it may.
+    pub(super) fn copies_gone(&self, key: &KeyRow, propagation: Duration) -> Wall {
+        let spread = key.spread.unwrap_or(key.since + propagation);
+        let current = spread + seconds(self.longest_ttl);
+        let older = self
+            .older
+            .map(|(ttl, until)| until + propagation + seconds(ttl));
+        current.max(older.unwrap_or(current))
+    }
+}
+
+impl Stage {
+    /// Whether the stage ends when caches have forgotten what was before it.
+    pub(super) fn waits_for_copies(self) -> bool {
+        matches!(
+            self,
+            Stage::Presigning | Stage::Published | Stage::Unpublished
+        )
+    }
+}
+
+impl KeyRow {
+    /// A key that enters a stage.
+    pub fn new(public: PublicKey, stage: Stage, since: Wall) -> KeyRow {
+        KeyRow {
+            public,
+            stage,
+            since,
+            spread: None,
+        }
+    }
+
+    /// Its DNSKEY.
+    pub fn dnskey(&self) -> &Dnskey {
+        &self.public.0
+    }
+
+    /// Its key tag.
+    pub fn tag(&self) -> u16 {
+        self.dnskey().tag()
+    }
+
+    /// Its algorithm; none for one we do not sign with.
+    pub fn algorithm(&self) -> Option<KeyAlgorithm> {
+        KeyAlgorithm::from_number(self.dnskey().algorithm())
+    }
+
+    pub(super) fn enter(&mut self, stage: Stage, now: Wall) {
+        self.stage = stage;
+        self.since = now;
+        self.spread = None;
+    }
+}
+
+/// A public key, stored as the RDATA of its DNSKEY.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicKey(pub Dnskey);
+
+impl Serialize for PublicKey {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        octets::serialize(self.0.rdata().wire(), to)
+    }
+}
+
+impl<'de> Deserialize<'de> for PublicKey {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<PublicKey, D::Error> {
+        let wire = octets::deserialize(from)?;
+        let key = Rdata::new(RecordType::DNSKEY, &wire).and_then(Dnskey::from_rdata);
+        let fault = || serde::de::Error::custom("these octets are no DNSKEY");
+        key.map(PublicKey).ok_or_else(fault)
+    }
+}
+
+pub(super) fn seconds(ttl: u32) -> Duration {
+    Duration::from_secs(ttl.into())
+}
+
+pub(super) mod octets {
+    //! Octets as hexadecimal digits.
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(in super::super) fn serialize<S: Serializer>(
+        wire: &[u8],
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        let digits: String = wire.iter().map(|octet| format!("{octet:02x}")).collect();
+        to.serialize_str(&digits)
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<u8>, D::Error> {
+        let digits = String::deserialize(from)?;
+        let pairs = digits.as_bytes().chunks(2);
+        let octet = |pair: &[u8]| {
+            let text = std::str::from_utf8(pair)
+                .ok()
+                .filter(|text| text.len() == 2)?;
+            u8::from_str_radix(text, 16).ok()
+        };
+        pairs
+            .map(octet)
+            .collect::<Option<Vec<u8>>>()
+            .ok_or_else(|| D::Error::custom("these are not pairs of hexadecimal digits"))
+    }
+}
