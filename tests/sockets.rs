@@ -164,7 +164,7 @@ fn both_wildcards_can_share_a_port() {
     let first = Listeners::bind(&["0.0.0.0:0".parse().unwrap()]).unwrap();
     let port = first.tcp_addresses().first().unwrap().port();
     let both = first
-        .with(&[SocketAddr::new("::".parse().unwrap(), port)])
+        .with(&vec![SocketAddr::new("::".parse().unwrap(), port)].into())
         .unwrap();
     assert_eq!(both.tcp_addresses().len(), 2);
     assert_eq!(both.udp_addresses(), both.tcp_addresses());
@@ -645,7 +645,9 @@ impl Drop for Child {
 fn the_server_of_other_tests() {
     let inherited = Listeners::from_inherited().unwrap();
     let listeners = if inherited.is_empty() {
-        inherited.with(&["127.0.0.1:0".parse().unwrap()]).unwrap()
+        inherited
+            .with(&vec!["127.0.0.1:0".parse().unwrap()].into())
+            .unwrap()
     } else {
         let (udp, tcp) = (inherited.udp_addresses(), inherited.tcp_addresses());
         assert_eq!((udp.len(), tcp.len()), (1, 1));

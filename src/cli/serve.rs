@@ -63,20 +63,24 @@ impl Serve {
     }
 }
 
-/// Two runtimes: one for partners alone, one for everything else.
+/// Three runtimes: one for plain answers alone, one for the encrypted transports, one for everything else.
 fn serve(chosen: Chosen, inherited: Listeners) -> io::Result<()> {
-    let mut answers = Builder::new_multi_thread();
-    if let Some(workers) = chosen.configuration.server.workers {
-        answers.worker_threads(usize::try_from(workers).unwrap_or(1).max(1));
-    }
-    let answers = answers.thread_name("answers").enable_all().build()?;
+    let workers = chosen.configuration.server.workers;
+    let answering = |name| {
+        let mut threads = Builder::new_multi_thread();
+        if let Some(workers) = workers {
+            threads.worker_threads(usize::try_from(workers).unwrap_or(1).max(1));
+        }
+        threads.thread_name(name).enable_all().build()
+    };
+    let (answers, encrypted) = (answering("answers")?, answering("encrypted")?);
     let rest = Builder::new_multi_thread()
         .thread_name("repoint")
         .enable_all()
         .build()?;
     let result = rest.block_on(async {
         let signals = Signals::listen()?;
-        let daemon = Daemon::start(chosen, inherited, answers.handle())
+        let daemon = Daemon::start(chosen, inherited, answers.handle(), encrypted.handle())
             .await
             .map_err(io::Error::other)?;
         daemon::supervise(daemon, signals).await;
@@ -85,5 +89,6 @@ fn serve(chosen: Chosen, inherited: Listeners) -> io::Result<()> {
     // A disk that hangs must not keep the process from ending.
     rest.shutdown_background();
     answers.shutdown_background();
+    encrypted.shutdown_background();
     result
 }

@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Debug};
+use std::net::SocketAddr;
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -151,6 +153,7 @@ pub fn compare(old: &Configuration, new: &Configuration) -> Changes {
         ("dns", was.nameservers != will.nameservers),
         ("dns.resolvers", old.resolvers != new.resolvers),
         ("alarm", old.alarm != new.alarm),
+        ("server.certificate", certificate(old) != certificate(new)),
         ("static records", statics_differ(old, new)),
         ("tsig", old.tsig != new.tsig),
         ("secondary", old.secondaries != new.secondaries),
@@ -207,6 +210,14 @@ fn difference<K: Ord + Clone, V: PartialEq>(
     )
 }
 
+fn certificate(configuration: &Configuration) -> [Option<&Path>; 2] {
+    let server = &configuration.server;
+    [
+        server.certificate.as_deref(),
+        server.certificate_key.as_deref(),
+    ]
+}
+
 fn at_restart(old: &Configuration, new: &Configuration) -> Vec<RestartChange> {
     let were = restart_values(old);
     let will = restart_values(new);
@@ -225,10 +236,16 @@ fn at_restart(old: &Configuration, new: &Configuration) -> Vec<RestartChange> {
 fn restart_values(configuration: &Configuration) -> Vec<(&'static str, String)> {
     let (server, log) = (&configuration.server, &configuration.log);
     let text = |value: &dyn Debug| format!("{value:?}");
-    let listen: Vec<String> = server.listen.iter().map(ToString::to_string).collect();
+    let addresses = |list: &[SocketAddr]| {
+        let list: Vec<String> = list.iter().map(ToString::to_string).collect();
+        format!("{list:?}")
+    };
     let absent = || "absent".to_owned();
     vec![
-        ("server.listen", text(&listen)),
+        ("server.listen", addresses(&server.listen)),
+        ("server.listen_tls", addresses(&server.listen_tls)),
+        ("server.listen_https", addresses(&server.listen_https)),
+        ("server.listen_quic", addresses(&server.listen_quic)),
         ("server.state", text(&server.state)),
         ("server.control", text(&server.control)),
         (

@@ -8,11 +8,21 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-/// Where the server listens and keeps its state. All of it takes effect at the next start.
+/// Where the server listens and keeps its state. All of it but the certificate takes effect at the next start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ServerSettings {
     /// Addresses DNS is served on, by UDP and TCP.
     pub listen: Vec<SocketAddr>,
+    /// Addresses DNS over TLS is served on (RFC 7858).
+    pub listen_tls: Vec<SocketAddr>,
+    /// Addresses DNS over HTTPS is served on (RFC 8484).
+    pub listen_https: Vec<SocketAddr>,
+    /// Addresses DNS over QUIC is served on (RFC 9250).
+    pub listen_quic: Vec<SocketAddr>,
+    /// PEM file of the certificate chain for these three. Read anew while the server runs.
+    pub certificate: Option<PathBuf>,
+    /// PEM file of its private key.
+    pub certificate_key: Option<PathBuf>,
     /// Directory of the state file.
     pub state: PathBuf,
     /// Path of the control socket.
@@ -21,7 +31,7 @@ pub struct ServerSettings {
     pub control_mode: u32,
     /// Group of the control socket; the process's own when absent.
     pub control_group: Option<String>,
-    /// Threads that answer UDP queries; one per processor when absent.
+    /// Threads that answer, and UDP sockets of each address; one per processor when absent.
     pub workers: Option<u32>,
 }
 
@@ -32,6 +42,11 @@ impl Default for ServerSettings {
                 SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 53),
                 SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 53),
             ],
+            listen_tls: Vec::new(),
+            listen_https: Vec::new(),
+            listen_quic: Vec::new(),
+            certificate: None,
+            certificate_key: None,
             state: PathBuf::from("/var/lib/repoint"),
             control: PathBuf::from("/run/repoint/control.sock"),
             control_mode: 0o660,

@@ -29,6 +29,12 @@ pub struct Summary {
     pub file: String,
     /// Where DNS would be served.
     pub listen: Vec<SocketAddr>,
+    /// Where it would be served over TLS.
+    pub listen_tls: Vec<SocketAddr>,
+    /// Where it would be served over HTTPS.
+    pub listen_https: Vec<SocketAddr>,
+    /// Where it would be served over QUIC.
+    pub listen_quic: Vec<SocketAddr>,
     /// Its routes.
     pub routes: Vec<RouteSummary>,
     /// How many pools it has.
@@ -95,6 +101,9 @@ pub fn summary(configuration: &Configuration) -> Summary {
     Summary {
         file: configuration.sources.name().to_owned(),
         listen: configuration.server.listen.clone(),
+        listen_tls: configuration.server.listen_tls.clone(),
+        listen_https: configuration.server.listen_https.clone(),
+        listen_quic: configuration.server.listen_quic.clone(),
         routes: topology.routes.values().map(route).collect(),
         pools: topology.pools.len(),
         checks: topology.checks.iter().count(),
@@ -155,8 +164,17 @@ impl fmt::Display for Summary {
         )?;
         let zones = counted(self.zones.len(), "zone", "zones");
         writeln!(f, "{zones}: {}", listed(&self.zones))?;
-        let listen: Vec<String> = self.listen.iter().map(ToString::to_string).collect();
-        writeln!(f, "served on {}", listen.join(", "))?;
+        for (over, addresses) in [
+            ("", &self.listen),
+            ("over TLS ", &self.listen_tls),
+            ("over HTTPS ", &self.listen_https),
+            ("over QUIC ", &self.listen_quic),
+        ] {
+            if !addresses.is_empty() {
+                let list: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+                writeln!(f, "served {over}on {}", list.join(", "))?;
+            }
+        }
         if self.canaries.is_empty() {
             writeln!(f, "no canaries: the blind rule is off")?;
         } else {

@@ -5,12 +5,14 @@
 //!
 //! The order of the start is the order of what partners need: state, first zones, answers; then operators' needs.
 
+mod certificate;
 mod control;
 mod log;
 mod manager;
 mod node;
 mod start;
 
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,11 +24,15 @@ pub use manager::{Signals, supervise};
 pub use node::ServedNode;
 pub use start::{Chosen, Paths, StartError, choose};
 
+use crate::config::ServerSettings;
 use crate::engine::{Batch, Engine, Event};
 use crate::probe::{Prober, TrustError};
-use crate::serve::{self, Authority, ListenError, Listeners, Serving, TcpLimits};
+use crate::serve::{
+    self, Addresses, Authority, Encryption, ListenError, Listeners, Serving, TcpLimits, Transport,
+};
 use crate::shell::{Clock, Handle, Shell};
 use crate::topology::CheckSettings;
+use certificate::{PairFiles, ShownCertificate};
 use control::Control;
 
 /// The store gets this long to put on disk what was journalled before the end.
@@ -43,6 +49,8 @@ pub struct Daemon {
     serving: Serving,
     control: Control,
     engine: Option<JoinHandle<()>>,
+    /// Looks after the certificate, where there is one.
+    keeping: Option<JoinHandle<()>>,
     chosen: Chosen,
 }
 
@@ -66,11 +74,13 @@ pub enum DaemonError {
 impl Daemon {
     /// Starts everything. Answers are given when this returns; commands are taken too, or the log says why not.
     /// `inherited` are sockets that the service manager handed over. Partners are answered on the runtime `answers`, so
-    /// that no handshake, reload or request of an operator keeps a query waiting for a thread.
+    /// that no handshake, reload or request of an operator keeps a query waiting for a thread; `encrypted` is for the
+    /// handshakes of TLS, HTTPS and QUIC, which no probe is to wait for either.
     pub async fn start(
         chosen: Chosen,
         inherited: Listeners,
         answers: &runtime::Handle,
+        encrypted: &runtime::Handle,
     ) -> Result<Daemon, DaemonError> {
         let configuration = Arc::clone(&chosen.configuration);
         let clock = Clock::new();
@@ -86,27 +96,35 @@ impl Daemon {
         handle.first_zones().await;
 
         let listeners = inherited
-            .with(&configuration.server.listen)
+            .with(&addresses(&configuration.server))
             .map_err(DaemonError::Listen)?;
-        let addresses = listeners.udp_addresses();
-        let serving = {
-            let _inside = answers.enter();
-            serve::start(
-                listeners,
-                Authority::new(handle.zones(), Arc::new(move || clock.now())),
-                TcpLimits::default(),
-            )
-            .map_err(DaemonError::Sockets)?
-        };
-        for address in addresses {
-            tracing::info!("answering on {address}");
+        let certificate = listeners
+            .is_encrypted()
+            .then(|| Arc::new(ShownCertificate::default()));
+        if let Some(certificate) = &certificate {
+            let files = PairFiles::of(&configuration.server);
+            let concern = certificate.look(files, clock.now().wall);
+            certificate::tell(&handle, concern).await;
         }
+        let serving = answer(
+            listeners,
+            &handle,
+            clock,
+            certificate.as_deref(),
+            answers,
+            encrypted,
+        )
+        .map_err(DaemonError::Sockets)?;
+        let keeping = certificate
+            .clone()
+            .map(|certificate| tokio::spawn(certificate::keep(certificate, clock, handle.clone())));
 
         remember_configuration(&chosen, &handle).await;
         let node = Arc::new(ServedNode::new(
             handle.clone(),
             prober,
             chosen.store.clone(),
+            certificate,
             chosen.paths.clone(),
         ));
         let control = Control::start(&configuration.server, Arc::clone(&node)).await;
@@ -116,6 +134,7 @@ impl Daemon {
             serving,
             control,
             engine: Some(engine),
+            keeping,
             chosen,
         })
     }
@@ -145,6 +164,9 @@ impl Daemon {
     /// Ends in the opposite order of the start: answers are the last to go.
     pub async fn stop(self) {
         self.control.stop().await;
+        if let Some(keeping) = &self.keeping {
+            keeping.abort();
+        }
         if let Err(refusal) = self.handle.stop().await {
             tracing::error!("the engine does not end: {}", refusal.why);
         }
@@ -164,6 +186,51 @@ impl Daemon {
             tracing::warn!("connections that did not end within {DRAIN_TIME:?} are cut");
         }
     }
+}
+
+/// What to listen on, as configured.
+fn addresses(settings: &ServerSettings) -> Addresses {
+    let workers = settings.workers.map(|workers| usize::try_from(workers));
+    Addresses {
+        plain: settings.listen.clone(),
+        tls: settings.listen_tls.clone(),
+        https: settings.listen_https.clone(),
+        quic: settings.listen_quic.clone(),
+        workers: workers.and_then(|workers| NonZero::new(workers.ok()?)),
+    }
+}
+
+/// Begins to answer on the listeners, and says where.
+fn answer(
+    listeners: Listeners,
+    handle: &Handle,
+    clock: Clock,
+    certificate: Option<&ShownCertificate>,
+    answers: &runtime::Handle,
+    encrypted: &runtime::Handle,
+) -> std::io::Result<Serving> {
+    let said = [
+        (Transport::Udp, "answering on"),
+        (Transport::Tls, "answering over tls on"),
+        (Transport::Https, "answering over https on"),
+        (Transport::Quic, "answering over quic on"),
+    ];
+    let said = said.map(|(transport, words)| (words, listeners.addresses(transport)));
+    let _inside = answers.enter();
+    let encryption = Encryption {
+        identity: certificate
+            .map(ShownCertificate::identity)
+            .unwrap_or_default(),
+        runtime: encrypted.clone(),
+    };
+    let authority = Authority::new(handle.zones(), Arc::new(move || clock.now()));
+    let serving = serve::start_with(listeners, authority, TcpLimits::default(), encryption)?;
+    for (words, addresses) in said {
+        for address in addresses {
+            tracing::info!("{words} {address}");
+        }
+    }
+    Ok(serving)
 }
 
 /// A prober for the configuration. Authorities that cannot be read make their checks unknown, not the server silent.

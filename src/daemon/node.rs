@@ -9,13 +9,14 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
+use super::certificate::{self, PairFiles, ShownCertificate};
 use super::start::Paths;
 use crate::config::{self, Configuration};
 use crate::control::{Answer, Node, Probed, Reload, probe_route};
 use crate::delegation::{Selection, Served};
 use crate::engine::{Command, Done, Entry, Event, Refusal, RefusalKind, View};
 use crate::probe::Prober;
-use crate::shell::{Ask, Handle};
+use crate::shell::{Ask, Clock, Handle};
 use crate::store::{self, HistoryFilter, Store};
 use crate::topology::{CheckSettings, DomainName, PoolName, RouteName};
 use crate::zone;
@@ -25,6 +26,8 @@ pub struct ServedNode {
     handle: Handle,
     prober: Arc<Prober>,
     store: Store,
+    /// What the encrypted transports show, when there are any.
+    certificate: Option<Arc<ShownCertificate>>,
     paths: Paths,
     /// One reload at a time: prober and engine get the same configuration.
     reloading: Mutex<()>,
@@ -35,12 +38,14 @@ impl ServedNode {
         handle: Handle,
         prober: Arc<Prober>,
         store: Store,
+        certificate: Option<Arc<ShownCertificate>>,
         paths: Paths,
     ) -> ServedNode {
         ServedNode {
             handle,
             prober,
             store,
+            certificate,
             paths,
             reloading: Mutex::new(()),
         }
@@ -93,7 +98,8 @@ impl ServedNode {
         if let Some(why) = fault {
             return Err(self.refusal(what, "config-rejected", RefusalKind::Invalid, why));
         }
-        let done = self
+        let (dry_run, files) = (reload.dry_run, PairFiles::of(&configuration.server));
+        let mut done = self
             .handle
             .request(Ask {
                 command: Command::Reload {
@@ -108,7 +114,20 @@ impl ServedNode {
             })
             .await;
         self.prober.retain(settings(&self.handle.configuration()));
+        if let (false, Ok(done)) = (dry_run, &mut done) {
+            done.warnings.extend(self.read_certificate(files).await);
+        }
         done
+    }
+
+    /// Reads the certificate's files, and says what is wrong with them.
+    async fn read_certificate(&self, files: Option<PairFiles>) -> Option<String> {
+        let certificate = Arc::clone(self.certificate.as_ref()?);
+        let look = move || certificate.look(files, Clock::new().now().wall);
+        let concern = spawn_blocking(look).await.ok()?;
+        let said = concern.as_ref().map(|concern| concern.text.clone());
+        certificate::tell(&self.handle, concern).await;
+        said
     }
 
     fn refusal(&self, what: &str, code: &str, kind: RefusalKind, why: String) -> Refusal {

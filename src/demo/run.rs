@@ -295,6 +295,7 @@ async fn start_server(options: &Options, directory: &Path, ca: &[u8]) -> Result<
         chosen,
         Listeners::default(),
         &tokio::runtime::Handle::current(),
+        &tokio::runtime::Handle::current(),
     )
     .await?)
 }

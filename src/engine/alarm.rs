@@ -45,6 +45,8 @@ pub enum AlarmKind {
     Impaired,
     /// An override names a pool, target or route that is not configured.
     OverrideUnmatched,
+    /// The certificate of our own encrypted transports cannot be used, or its time is running out.
+    ServerCertificate,
 }
 
 impl AlarmKind {
@@ -67,6 +69,7 @@ impl AlarmKind {
             AlarmKind::ServiceImpaired => "service-impaired",
             AlarmKind::Impaired => "impaired",
             AlarmKind::OverrideUnmatched => "override-unmatched",
+            AlarmKind::ServerCertificate => "server-certificate",
         }
     }
 }
@@ -97,6 +100,17 @@ impl fmt::Display for Severity {
             Severity::Critical => "critical",
         })
     }
+}
+
+/// A condition that something outside of the engine has found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Concern {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is the case, in one sentence.
+    pub text: String,
+    /// What to do, as a command where there is one.
+    pub remedy: Option<String>,
 }
 
 /// One standing condition. Kind and subject together identify it.

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::alarm::{Alarm, AlarmKind, Severity};
+use super::alarm::{Alarm, AlarmKind, Concern, Severity};
 use super::core::Engine;
 use super::event::Effect;
 use super::record::EntryKind;
@@ -174,6 +174,20 @@ impl Engine {
                 Some("repoint config check FILE, then: repoint config reload"),
             );
         }
+        all.extend(self.concerns.iter().map(|((kind, subject), concern)| {
+            let Concern {
+                severity,
+                text,
+                remedy,
+            } = concern.clone();
+            Condition {
+                kind: *kind,
+                subject: subject.clone(),
+                severity,
+                text,
+                remedy,
+            }
+        }));
     }
 
     fn route_conditions(&self, route: &Route, now: Now, all: &mut Vec<Condition>) {

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::alarm::{AlarmKind, Concern};
 use super::alarms::Alarms;
 use super::command::Request;
 use super::event::{BatchToken, Effect, Event, StoreFault};
@@ -54,6 +55,8 @@ pub struct Engine {
     pub(super) doubt: Option<String>,
     pub(super) store_fault: Option<String>,
     pub(super) rejected: Option<String>,
+    /// Conditions found outside, by kind and subject.
+    pub(super) concerns: BTreeMap<(AlarmKind, String), Concern>,
     pub(super) started: Now,
     pub(super) last: Now,
     /// When the node was last found not to be blind any more.
@@ -99,6 +102,7 @@ impl Engine {
             doubt: remembered.doubt,
             store_fault: remembered.unavailable,
             rejected: None,
+            concerns: BTreeMap::new(),
             started: now,
             last: now,
             sighted: now.mono,
@@ -147,6 +151,17 @@ impl Engine {
                 self.note(EntryKind::Configuration, None, text.clone(), now);
                 out.push(Effect::Log { warn: true, text });
                 self.rejected = Some(problems);
+                self.next_look = now.mono;
+            }
+            Event::Concern {
+                kind,
+                subject,
+                concern,
+            } => {
+                match concern {
+                    Some(concern) => self.concerns.insert((kind, subject), concern),
+                    None => self.concerns.remove(&(kind, subject)),
+                };
                 self.next_look = now.mono;
             }
             Event::Tick => {}

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::alarm::Alarm;
+use super::alarm::{Alarm, AlarmKind, Concern};
 use super::command::{Done, Refusal, Request, RequestId};
 use super::record::Batch;
 use crate::probe::{CanaryObservation, Observation};
@@ -34,6 +34,16 @@ pub enum Event {
     ConfigurationRejected {
         /// Every problem, as text.
         problems: String,
+    },
+    /// Something outside of the engine has found that a condition stands, or that it does not any more. May be said
+    /// again and again.
+    Concern {
+        /// Which condition.
+        kind: AlarmKind,
+        /// What it is about; empty for the whole node.
+        subject: String,
+        /// None when all is well.
+        concern: Option<Concern>,
     },
     /// A moment the engine asked for by `next_deadline` has come.
     Tick,

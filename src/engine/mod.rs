@@ -20,7 +20,7 @@ mod operate;
 mod alarms;
 mod look;
 
-pub use alarm::{Alarm, AlarmKind, Severity};
+pub use alarm::{Alarm, AlarmKind, Concern, Severity};
 pub use command::{
     CHANGED_MEANWHILE, Command, Done, Expected, Lifetime, Refusal, RefusalKind, Request, RequestId,
     RouteChange,

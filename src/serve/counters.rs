@@ -72,12 +72,18 @@ counters! {
     silent,
     /// Responses the system would not send.
     unsent,
-    /// TCP connections accepted.
+    /// TCP connections accepted, those of TLS and HTTPS among them.
     tcp_connections,
-    /// TCP connections closed at once, as their address had its share already.
+    /// Connections closed at once, those of QUIC among them, as their address had its share already.
     tcp_over_share,
-    /// TCP connections closed because the client was too slow.
+    /// Connections closed, and requests over QUIC given up, because the client was too slow.
     tcp_too_slow,
+    /// QUIC connections whose handshake ended well.
+    quic_connections,
+    /// Handshakes of TLS and QUIC that failed.
+    handshake_failures,
+    /// HTTP requests that carried no DNS message, and got an HTTP error.
+    http_refusals,
     /// Times a listener could not accept and waited (file descriptors ran out).
     accept_failures,
     /// Workers that had to be started again.

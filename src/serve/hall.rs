@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::authority::Authority;
 use super::counters::Counters;
+use super::respond::{Outcome, Peer, respond};
 
 /// How patient TCP is with its clients.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +73,15 @@ impl Hall {
         }
     }
 
+    /// Answers one message with one, and counts it.
+    pub(super) fn respond(&self, request: &[u8], peer: Peer, out: &mut Vec<u8>) -> Outcome {
+        let (zones, manners) = (self.authority.zones.load(), self.authority.manners.load());
+        let now = (self.authority.read_now)();
+        let outcome = respond(&zones, &manners, request, peer, now, out);
+        self.counters.count(peer.transport, &outcome);
+        outcome
+    }
+
     /// How long a connection may wait for its next request, or for the rest of one that has begun.
     pub(super) fn patience(&self, begun: bool) -> Duration {
         let patience = if begun {
@@ -79,11 +89,16 @@ impl Hall {
         } else {
             self.limits.idle
         };
-        if self.seats.available_permits() * 2 < self.limits.connections {
+        if self.is_short() {
             patience.min(self.limits.idle_when_short)
         } else {
             patience
         }
+    }
+
+    /// Whether more than half of the places are taken.
+    pub(super) fn is_short(&self) -> bool {
+        self.seats.available_permits() * 2 < self.limits.connections
     }
 
     /// Whether a connection waits for a place that another one has.
@@ -93,11 +108,16 @@ impl Hall {
 
     /// A place for a connection, as soon as there is one.
     pub(super) async fn seat(&self) -> Option<OwnedSemaphorePermit> {
-        if let Ok(seat) = self.seats.clone().try_acquire_owned() {
+        if let Some(seat) = self.seat_now() {
             return Some(seat);
         }
         let _waiting = Waiting::begin(&self.waiting);
         self.seats.clone().acquire_owned().await.ok()
+    }
+
+    /// A place for a connection, if there is one now.
+    pub(super) fn seat_now(&self) -> Option<OwnedSemaphorePermit> {
+        self.seats.clone().try_acquire_owned().ok()
     }
 
     /// Counts a connection against its address's share; none when that is used up.

@@ -106,19 +106,46 @@ pub struct InheritError {
     pub reason: io::Error,
 }
 
+/// What to listen on, and for what.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Addresses {
+    /// DNS by UDP and TCP.
+    pub plain: Vec<SocketAddr>,
+    /// DNS over TLS.
+    pub tls: Vec<SocketAddr>,
+    /// DNS over HTTPS.
+    pub https: Vec<SocketAddr>,
+    /// DNS over QUIC.
+    pub quic: Vec<SocketAddr>,
+    /// UDP sockets of each plain address; one per processor when absent.
+    pub workers: Option<NonZero<usize>>,
+}
+
+impl From<Vec<SocketAddr>> for Addresses {
+    fn from(plain: Vec<SocketAddr>) -> Addresses {
+        Addresses {
+            plain,
+            ..Addresses::default()
+        }
+    }
+}
+
 /// Sockets bound and ready to be served.
 #[derive(Debug, Default)]
 pub struct Listeners {
     /// One per worker and address; together they share the address's datagrams.
     pub(super) udp: Vec<UdpSocket>,
     pub(super) tcp: Vec<TcpListener>,
+    pub(super) tls: Vec<TcpListener>,
+    pub(super) https: Vec<TcpListener>,
+    pub(super) quic: Vec<UdpSocket>,
 }
 
 impl Listeners {
     /// Binds UDP and TCP on each address. Port 0 takes a port that is free for both. Gives every address that
     /// could not be had.
     pub fn bind(addresses: &[SocketAddr]) -> Result<Listeners, Vec<ListenError>> {
-        Listeners::default().with(addresses)
+        Listeners::default().with(&addresses.to_vec().into())
     }
 
     /// Takes the sockets the service manager handed over (systemd socket units); none when there are none.
@@ -142,34 +169,69 @@ impl Listeners {
         Ok(listeners)
     }
 
-    /// Binds what of these addresses is not there yet.
-    pub fn with(mut self, addresses: &[SocketAddr]) -> Result<Listeners, Vec<ListenError>> {
+    /// Binds what of these addresses is not there yet. A socket that is there speaks what the addresses say it does: its
+    /// own address tells which, and one that they do not name speaks plain DNS.
+    pub fn with(mut self, addresses: &Addresses) -> Result<Listeners, Vec<ListenError>> {
         let mut errors = Vec::new();
-        let has_udp: BTreeSet<SocketAddr> = self.udp.iter().flat_map(covered).collect();
-        let has_tcp: BTreeSet<SocketAddr> = self.tcp.iter().flat_map(covered).collect();
-        let wanted: BTreeSet<SocketAddr> = addresses.iter().copied().collect();
-        for address in wanted {
-            if address.port() == 0 {
-                match bind_both_anywhere(address) {
-                    Ok((udp, tcp)) => {
-                        self.udp.extend(udp);
-                        self.tcp.push(tcp);
-                    }
-                    Err(error) => errors.push(error),
-                }
-                continue;
-            }
-            if !has_udp.contains(&address) {
-                match bind_udp(address) {
-                    Ok(sockets) => self.udp.extend(sockets),
-                    Err(error) => errors.push(ListenError::new(Transport::Udp, address, error)),
-                }
-            }
-            if !has_tcp.contains(&address) {
+        let Addresses {
+            plain,
+            tls,
+            https,
+            quic,
+            workers,
+        } = addresses;
+        self.tls = those_at(tls, &mut self.tcp);
+        self.https = those_at(https, &mut self.tcp);
+        self.quic = those_at(quic, &mut self.udp);
+        for (transport, wanted, sockets) in [
+            (Transport::Tls, tls, &mut self.tls),
+            (Transport::Https, https, &mut self.https),
+        ] {
+            for address in missing(wanted, sockets) {
                 match bind_tcp(address) {
-                    Ok(socket) => self.tcp.push(socket),
-                    Err(error) => errors.push(ListenError::new(Transport::Tcp, address, error)),
+                    Ok(socket) => sockets.push(socket),
+                    Err(error) => errors.push(ListenError::new(transport, address, error)),
                 }
+            }
+        }
+        for address in missing(quic, &self.quic) {
+            match udp_socket(address, false) {
+                Ok(socket) => self.quic.push(socket),
+                Err(error) => errors.push(ListenError::new(Transport::Quic, address, error)),
+            }
+        }
+        self.with_plain(plain, workers.map_or_else(processors, NonZero::get), errors)
+    }
+
+    fn with_plain(
+        mut self,
+        wanted: &[SocketAddr],
+        workers: usize,
+        mut errors: Vec<ListenError>,
+    ) -> Result<Listeners, Vec<ListenError>> {
+        let (anywhere, wanted): (Vec<_>, Vec<_>) = wanted
+            .iter()
+            .copied()
+            .partition(|address| address.port() == 0);
+        for address in missing(&anywhere, &[] as &[TcpListener]) {
+            match bind_both_anywhere(address, workers) {
+                Ok((udp, tcp)) => {
+                    self.udp.extend(udp);
+                    self.tcp.push(tcp);
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+        for address in missing(&wanted, &self.udp) {
+            match bind_udp(address, workers) {
+                Ok(sockets) => self.udp.extend(sockets),
+                Err(error) => errors.push(ListenError::new(Transport::Udp, address, error)),
+            }
+        }
+        for address in missing(&wanted, &self.tcp) {
+            match bind_tcp(address) {
+                Ok(socket) => self.tcp.push(socket),
+                Err(error) => errors.push(ListenError::new(Transport::Tcp, address, error)),
             }
         }
         if errors.is_empty() {
@@ -181,24 +243,64 @@ impl Listeners {
 
     /// Where datagrams are received.
     pub fn udp_addresses(&self) -> BTreeSet<SocketAddr> {
-        self.udp
-            .iter()
-            .filter_map(|socket| socket.local_addr().ok())
-            .collect()
+        addresses_of(&self.udp)
     }
 
     /// Where connections are accepted.
     pub fn tcp_addresses(&self) -> BTreeSet<SocketAddr> {
-        self.tcp
-            .iter()
-            .filter_map(|socket| socket.local_addr().ok())
-            .collect()
+        addresses_of(&self.tcp)
+    }
+
+    /// Where a transport is served.
+    pub fn addresses(&self, transport: Transport) -> BTreeSet<SocketAddr> {
+        match transport {
+            Transport::Udp => self.udp_addresses(),
+            Transport::Tcp => self.tcp_addresses(),
+            Transport::Tls => addresses_of(&self.tls),
+            Transport::Https => addresses_of(&self.https),
+            Transport::Quic => addresses_of(&self.quic),
+        }
     }
 
     /// Whether there is nothing to listen on.
     pub fn is_empty(&self) -> bool {
-        self.udp.is_empty() && self.tcp.is_empty()
+        self.udp.is_empty() && self.tcp.is_empty() && !self.is_encrypted()
     }
+
+    /// Whether any of it needs a certificate.
+    pub fn is_encrypted(&self) -> bool {
+        !(self.tls.is_empty() && self.https.is_empty() && self.quic.is_empty())
+    }
+}
+
+fn addresses_of<S: AsFd>(sockets: &[S]) -> BTreeSet<SocketAddr> {
+    let addresses = sockets
+        .iter()
+        .map(|socket| SockRef::from(socket).local_addr());
+    addresses
+        .filter_map(|address| address.ok()?.as_socket())
+        .collect()
+}
+
+/// Takes the sockets at any of these addresses out of `sockets`.
+fn those_at<S: AsFd>(addresses: &[SocketAddr], sockets: &mut Vec<S>) -> Vec<S> {
+    let all = std::mem::take(sockets);
+    let (theirs, others) = all.into_iter().partition(|socket| {
+        let covered = covered(socket);
+        covered.iter().any(|address| addresses.contains(address))
+    });
+    *sockets = others;
+    theirs
+}
+
+/// The addresses that none of the sockets serves, each once.
+fn missing<S: AsFd>(wanted: &[SocketAddr], sockets: &[S]) -> BTreeSet<SocketAddr> {
+    let there: BTreeSet<SocketAddr> = sockets.iter().flat_map(covered).collect();
+    wanted
+        .iter()
+        .copied()
+        .filter(|address| !there.contains(address))
+        .collect()
 }
 
 /// The addresses a socket serves. `[::]` of a service manager may serve IPv4 as well; we never bind it so.
@@ -218,17 +320,20 @@ fn covered<S: AsFd>(socket: &S) -> Vec<SocketAddr> {
     covered
 }
 
-fn workers() -> usize {
+fn processors() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get)
 }
 
-fn bind_both_anywhere(address: SocketAddr) -> Result<(Vec<UdpSocket>, TcpListener), ListenError> {
+fn bind_both_anywhere(
+    address: SocketAddr,
+    workers: usize,
+) -> Result<(Vec<UdpSocket>, TcpListener), ListenError> {
     let mut last = None;
     for _ in 0..PORT_TRIES {
         let tcp_error = |error| ListenError::new(Transport::Tcp, address, error);
         let tcp = bind_tcp(address).map_err(tcp_error)?;
         let found = tcp.local_addr().map_err(tcp_error)?;
-        match bind_udp(found) {
+        match bind_udp(found, workers) {
             Ok(udp) => return Ok((udp, tcp)),
             Err(error) => last = Some(error),
         }
@@ -238,11 +343,11 @@ fn bind_both_anywhere(address: SocketAddr) -> Result<(Vec<UdpSocket>, TcpListene
 }
 
 /// One socket per worker on one address.
-fn bind_udp(address: SocketAddr) -> io::Result<Vec<UdpSocket>> {
+fn bind_udp(address: SocketAddr, workers: usize) -> io::Result<Vec<UdpSocket>> {
     // SO_REUSEPORT would let us share the port with another server of the same user without a word, each getting
     // half of the queries. A socket without it finds out.
     drop(udp_socket(address, false)?);
-    (0..workers()).map(|_| udp_socket(address, true)).collect()
+    (0..workers).map(|_| udp_socket(address, true)).collect()
 }
 
 fn udp_socket(address: SocketAddr, share: bool) -> io::Result<UdpSocket> {
@@ -314,6 +419,43 @@ mod tests {
     }
 
     #[test]
+    fn a_socket_that_was_handed_over_speaks_what_its_address_says() {
+        let [plain, tls, https] = [0; 3].map(|_| bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap());
+        let quic = udp_socket("127.0.0.1:0".parse().unwrap(), false).unwrap();
+        let at = |socket: &TcpListener| vec![socket.local_addr().unwrap()];
+        let addresses = Addresses {
+            plain: Vec::new(),
+            tls: at(&tls),
+            https: at(&https),
+            quic: vec![quic.local_addr().unwrap()],
+            workers: None,
+        };
+        let wanted = |transport: Transport| match transport {
+            Transport::Tcp => at(&plain),
+            Transport::Tls => addresses.tls.clone(),
+            Transport::Https => addresses.https.clone(),
+            Transport::Quic => addresses.quic.clone(),
+            Transport::Udp => Vec::new(),
+        };
+        let transports = [
+            Transport::Udp,
+            Transport::Tcp,
+            Transport::Tls,
+            Transport::Https,
+            Transport::Quic,
+        ];
+        let expected = transports.map(wanted);
+        let inherited = Listeners {
+            udp: vec![quic],
+            tcp: vec![https, plain, tls],
+            ..Listeners::default()
+        };
+        let listeners = inherited.with(&addresses).unwrap();
+        let found = transports.map(|transport| Vec::from_iter(listeners.addresses(transport)));
+        assert_eq!(found, expected);
+    }
+
+    #[test]
     fn a_socket_for_both_families_serves_the_wildcard_of_each() {
         let socket = Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP)).unwrap();
         socket.set_only_v6(false).unwrap();
@@ -325,11 +467,11 @@ mod tests {
         let port = socket.local_addr().unwrap().port();
         let inherited = Listeners {
             udp: vec![socket],
-            tcp: Vec::new(),
+            ..Listeners::default()
         };
         let wildcards = [format!("0.0.0.0:{port}"), format!("[::]:{port}")];
         let wanted = wildcards.map(|address| address.parse().unwrap());
-        let listeners = inherited.with(&wanted).unwrap();
+        let listeners = inherited.with(&wanted.to_vec().into()).unwrap();
         assert_eq!((listeners.udp.len(), listeners.tcp.len()), (1, 2));
     }
 }

@@ -8,15 +8,18 @@ use std::io;
 use std::sync::Arc;
 
 use tokio::net::{TcpListener, UdpSocket};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 use super::authority::Authority;
 use super::counters::{Counters, Counts};
 use super::hall::{Hall, TcpLimits};
+use super::identity::Identity;
 use super::listen::Listeners;
-use super::tcp;
-use super::udp;
+use super::tcp::{self, Door};
+use super::{quic, tls, udp};
 
 /// A server at work. Dropping it stops the server at once; [`Serving::shutdown`] lets it finish.
 #[derive(Debug)]
@@ -26,9 +29,32 @@ pub struct Serving {
     counters: Arc<Counters>,
 }
 
-/// Starts serving on the listeners, on the current tokio runtime. Publishing is storing into `authority.zones`;
-/// each query sees one publication, whole.
+/// What the encrypted transports need.
+#[derive(Clone, Debug)]
+pub struct Encryption {
+    /// The certificate they show.
+    pub identity: Arc<Identity>,
+    /// Where their handshakes are made: plain answers wait for none of them.
+    pub runtime: Handle,
+}
+
+/// Starts serving plain DNS on the listeners, on the current tokio runtime. Publishing is storing into
+/// `authority.zones`; each query sees one publication, whole.
 pub fn start(listeners: Listeners, authority: Authority, limits: TcpLimits) -> io::Result<Serving> {
+    let encryption = Encryption {
+        identity: Arc::default(),
+        runtime: Handle::current(),
+    };
+    start_with(listeners, authority, limits, encryption)
+}
+
+/// As [`start`], with the encrypted transports.
+pub fn start_with(
+    listeners: Listeners,
+    authority: Authority,
+    limits: TcpLimits,
+    encryption: Encryption,
+) -> io::Result<Serving> {
     let counters = Arc::new(Counters::default());
     let (stop, stopped) = watch::channel(false);
     let mut workers = JoinSet::new();
@@ -45,18 +71,58 @@ pub fn start(listeners: Listeners, authority: Authority, limits: TcpLimits) -> i
         }));
     }
     let hall = Arc::new(Hall::new(limits, authority, counters.clone()));
-    for listener in listeners.tcp {
+    let mut accept = |listener: std::net::TcpListener, door: Door, runtime: &Handle| {
+        let _inside = runtime.enter();
         let listener = Arc::new(TcpListener::from_std(listener)?);
         let (hall, stopped) = (hall.clone(), stopped.clone());
-        workers.spawn(supervise(counters.clone(), move || {
-            tcp::serve(listener.clone(), hall.clone(), stopped.clone())
-        }));
+        let worker = supervise(counters.clone(), move || {
+            tcp::serve(
+                listener.clone(),
+                door.clone(),
+                hall.clone(),
+                stopped.clone(),
+            )
+        });
+        workers.spawn_on(worker, runtime);
+        io::Result::Ok(())
+    };
+    for listener in listeners.tcp {
+        accept(listener, Door::Tcp, &Handle::current())?;
+    }
+    let Encryption { identity, runtime } = encryption;
+    for listener in listeners.tls {
+        accept(
+            listener,
+            Door::Tls(acceptor(&identity, tls::DOT)?),
+            &runtime,
+        )?;
+    }
+    for listener in listeners.https {
+        accept(
+            listener,
+            Door::Https(acceptor(&identity, tls::DOH)?),
+            &runtime,
+        )?;
+    }
+    for socket in listeners.quic {
+        let _inside = runtime.enter();
+        let endpoint = quic::endpoint(socket, identity.clone(), &limits)?;
+        let (hall, stopped) = (hall.clone(), stopped.clone());
+        let worker = supervise(counters.clone(), move || {
+            quic::serve(endpoint.clone(), hall.clone(), stopped.clone())
+        });
+        workers.spawn_on(worker, &runtime);
     }
     Ok(Serving {
         stop,
         workers,
         counters,
     })
+}
+
+fn acceptor(identity: &Arc<Identity>, protocols: &[&[u8]]) -> io::Result<TlsAcceptor> {
+    let settings = tls::settings(identity.clone(), protocols, rustls::DEFAULT_VERSIONS);
+    Ok(Arc::new(settings.map_err(io::Error::other)?).into())
 }
 
 impl Serving {

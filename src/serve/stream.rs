@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::hall::Hall;
-use super::respond::{Outcome, Peer, respond};
+use super::respond::{Outcome, Peer};
 
 /// Messages are gathered up to this many octets before they are written.
 const GATHER: usize = 1 << 16;
@@ -117,20 +117,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
     /// Answers one request, with as many messages as it takes.
     async fn answer(&mut self, request: &[u8]) -> Result<(), End> {
         let hall = self.hall;
-        let (zones, manners) = (hall.authority.zones.load(), hall.authority.manners.load());
-        let outcome = respond(
-            &zones,
-            &manners,
-            request,
-            Peer {
-                idle: Some(hall.patience(false)),
-                ..self.peer
-            },
-            (hall.authority.read_now)(),
-            &mut self.response,
-        );
-        drop((zones, manners));
-        hall.counters.count(self.peer.transport, &outcome);
+        let peer = Peer {
+            idle: Some(hall.patience(false)),
+            ..self.peer
+        };
+        let outcome = hall.respond(request, peer, &mut self.response);
         if outcome == Outcome::Silent {
             // What was no request is no DNS: whatever follows is not waited for.
             self.flush().await?;

@@ -14,17 +14,32 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
+use tokio_rustls::TlsAcceptor;
 
 use super::hall::Hall;
+use super::https;
 use super::respond::{Peer, Transport};
 use super::stream::converse;
+use super::tls::handshake;
 
 /// Waiting for file descriptors to come free.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// What is spoken on the connections of a listener.
+#[derive(Clone)]
+pub(super) enum Door {
+    /// DNS on the bare stream.
+    Tcp,
+    /// DNS on an encrypted one.
+    Tls(TlsAcceptor),
+    /// HTTP on an encrypted one.
+    Https(TlsAcceptor),
+}
+
 /// Accepts connections until `stop` says true, then lets those that are in the middle of something finish.
 pub(super) async fn serve(
     listener: Arc<TcpListener>,
+    door: Door,
     hall: Arc<Hall>,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -64,9 +79,9 @@ pub(super) async fn serve(
             seat = hall.seat() => seat,
         };
         let Some(seat) = seat else { break };
-        let (hall, stop) = (hall.clone(), stop.clone());
+        let (door, hall, stop) = (door.clone(), hall.clone(), stop.clone());
         connections.spawn(async move {
-            welcome(stream, peer, &hall, stop).await;
+            welcome(stream, peer, &door, &hall, stop).await;
             drop((share, seat));
         });
     }
@@ -74,13 +89,43 @@ pub(super) async fn serve(
     while connections.join_next().await.is_some() {}
 }
 
-async fn welcome(stream: TcpStream, peer: SocketAddr, hall: &Hall, stop: watch::Receiver<bool>) {
-    let peer = Peer {
-        address: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
-        transport: Transport::Tcp,
-        idle: None,
-    };
+/// One connection, from its handshake to its end.
+async fn welcome(
+    stream: TcpStream,
+    peer: SocketAddr,
+    door: &Door,
+    hall: &Arc<Hall>,
+    mut stop: watch::Receiver<bool>,
+) {
     // Answers are written whole; waiting to send them would only delay them.
     let _ = stream.set_nodelay(true);
-    converse(stream, peer, hall, stop).await;
+    let (acceptor, transport) = match door {
+        Door::Tcp => {
+            let peer = known_as(peer, Transport::Tcp);
+            return converse(stream, peer, hall, stop).await;
+        }
+        Door::Tls(acceptor) => (acceptor, Transport::Tls),
+        Door::Https(acceptor) => (acceptor, Transport::Https),
+    };
+    let shaken = tokio::select! {
+        // Nothing has been asked yet.
+        _ = stop.wait_for(|stop| *stop) => return,
+        shaken = handshake(acceptor, stream, hall) => shaken,
+    };
+    let Some(stream) = shaken else { return };
+    let peer = known_as(peer, transport);
+    if transport == Transport::Https {
+        let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        https::converse(stream, http2, peer, hall.clone(), stop).await;
+    } else {
+        converse(stream, peer, hall, stop).await;
+    }
+}
+
+fn known_as(peer: SocketAddr, transport: Transport) -> Peer {
+    Peer {
+        address: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
+        transport,
+        idle: None,
+    }
 }

@@ -403,6 +403,7 @@ fn name(event: &Event) -> &'static str {
         Event::Request(_) => "a request",
         Event::Stored { .. } => "a result of the store",
         Event::ConfigurationRejected { .. } => "a refused configuration",
+        Event::Concern { .. } => "a condition found outside",
         Event::Tick => "a tick",
     }
 }

@@ -81,7 +81,7 @@ impl Core for Puppet {
             }),
             // The deadline stays: a core that forgets to move it.
             Event::Tick => self.told.push("tick".into()),
-            Event::ConfigurationRejected { .. } => {}
+            Event::ConfigurationRejected { .. } | Event::Concern { .. } => {}
         }
         Vec::new()
     }

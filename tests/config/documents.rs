@@ -101,13 +101,22 @@ fn every_example_value_can_be_taken() {
         })
         .collect();
     assert!(examples.len() > 10);
-    for example in examples {
+    for example in &examples {
         let mut text = EXAMPLE.replacen(&format!("#{example}"), example, 1);
         if example.starts_with("domains_file") {
             text = text.replace("\ndomains = ", "\n#domains = ");
         }
         if example.starts_with("secret ") {
             text = text.replace("\nsecret_file = ", "\n#secret_file = ");
+        }
+        if example.starts_with("listen_") || example.starts_with("certificate") {
+            // They stand together or not at all.
+            for other in examples
+                .iter()
+                .filter(|other| other.starts_with("listen_tls") || other.starts_with("certificate"))
+            {
+                text = text.replacen(&format!("#{other}"), other, 1);
+            }
         }
         parse(&text);
     }

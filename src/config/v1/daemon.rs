@@ -1,4 +1,4 @@
-//! `[server]`, `[log]`, `[alarm]`, `[dns]` and `[health]`.
+//! `[log]`, `[alarm]`, `[dns]` and `[health]`.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -7,80 +7,17 @@ use std::time::Duration;
 use crate::topology::DomainName;
 
 use super::super::draft::{CheckDraft, HealthDraft, NameserverDraft, NameserversDraft};
-use super::super::problem::{At, ConfigProblems, Place, Rule};
-use super::super::settings::{AlarmSettings, LogFormat, LogLevel, LogSettings, ServerSettings};
+use super::super::problem::{ConfigProblems, Place, Rule};
+use super::super::settings::{AlarmSettings, LogFormat, LogLevel, LogSettings};
 use super::super::table::Table;
 use super::super::value::Value;
 use super::route::ttl;
-use super::{check, keys, path, refuse_dnssec};
+use super::{check, keys, refuse_dnssec};
 
 /// Defaults of `[dns]`. NS and SOA records rarely change; absent names must appear soon (`negative_ttl`),
 /// because a partner that asked too early waits that long.
 const DNS_TTL: u32 = 3600;
 const NEGATIVE_TTL: u32 = 30;
-
-pub(super) fn server(
-    value: Option<Value<'_>>,
-    base: &Path,
-    problems: &mut ConfigProblems,
-) -> ServerSettings {
-    let mut settings = ServerSettings::default();
-    let Some(mut table) = value.and_then(|v| v.table(&keys::SERVER, problems)) else {
-        return settings;
-    };
-    if let Some(value) = table.get("listen") {
-        settings.listen = listen(&value, problems);
-    }
-    if let Some(state) = table.get("state").and_then(|v| path(&v, base, problems)) {
-        settings.state = state.value;
-    }
-    if let Some(control) = table.get("control").and_then(|v| path(&v, base, problems)) {
-        // sockaddr_un has room for 108 bytes with the last zero.
-        if control.value.as_os_str().len() > 107 {
-            problems
-                .error(
-                    Rule::BadValue,
-                    &control.place,
-                    "\"control\" cannot be taken: the path is longer than 107 bytes",
-                )
-                .help("choose a shorter path, like \"/run/repoint/control.sock\"");
-        }
-        settings.control = control.value;
-    }
-    if let Some(mode) = table.get("control_mode").and_then(|v| mode(&v, problems)) {
-        settings.control_mode = mode.value;
-    }
-    settings.control_group = table
-        .get("control_group")
-        .and_then(|v| v.text("the name of a group", problems))
-        .map(|group| group.value.to_owned());
-    settings.workers = table
-        .get("workers")
-        .and_then(|v| v.integer(1..=1024, problems))
-        .map(|workers| workers.value);
-    table.finish(problems);
-    settings
-}
-
-fn listen(value: &Value<'_>, problems: &mut ConfigProblems) -> Vec<std::net::SocketAddr> {
-    let wanted = "a list of addresses like [\"0.0.0.0:53\", \"[::]:53\"]";
-    let list = value.list_of(wanted, problems, |item, p| item.socket(53, p));
-    if list.items.is_empty() && list.whole {
-        value.bad("it is empty", format!("write {wanted}"), problems);
-    }
-    super::super::validate::no_duplicates(&list.items, "address", problems);
-    list.items.into_iter().map(|item| item.value).collect()
-}
-
-fn mode(value: &Value<'_>, problems: &mut ConfigProblems) -> Option<At<u32>> {
-    let parse = |text: &str| {
-        u32::from_str_radix(text, 8)
-            .ok()
-            .filter(|mode| *mode <= 0o777 && !text.starts_with('+'))
-            .ok_or("it is not a mode in octal digits")
-    };
-    value.parsed("a mode in quotes, like \"0660\"", parse, problems)
-}
 
 pub(super) fn log(value: Option<Value<'_>>, problems: &mut ConfigProblems) -> LogSettings {
     let mut settings = LogSettings::default();

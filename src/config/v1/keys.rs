@@ -25,6 +25,11 @@ pub(super) const SERVER: Section = Section {
     path: "server",
     keys: &[
         restart("listen"),
+        restart("listen_tls"),
+        restart("listen_https"),
+        restart("listen_quic"),
+        live("certificate"),
+        live("certificate_key"),
         restart("state"),
         restart("control"),
         restart("control_mode"),

@@ -9,6 +9,7 @@ pub(super) mod keys;
 mod pool;
 mod route;
 mod secondary;
+mod server;
 
 use std::path::{Path, PathBuf};
 
@@ -30,7 +31,7 @@ pub(super) fn read(
     // Looked at before anything else was read.
     table.get("version");
     let draft = Draft {
-        server: daemon::server(table.get("server"), base, problems),
+        server: server::read(table.get("server"), base, problems),
         log: daemon::log(table.get("log"), problems),
         alarm: daemon::alarm(table.get("alarm"), problems),
         nameservers: daemon::dns(table.get("dns"), &top, problems),

@@ -1,0 +1,285 @@
+//! DNS over QUIC (RFC 9250): one request, and its response, on each stream.
+//!
+//! In: an endpoint, the hall its connections sit in. Out: an answer on each stream that asks; connections and streams
+//! that break the rules end with the code that says so. Every wait has an end, and connections count with those of
+//! streams over TCP. Never here: what is answered.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::{fmt, io};
+
+use quinn::crypto::rustls::QuicServerConfig;
+use quinn::{
+    Connection, Endpoint, EndpointConfig, Incoming, ReadToEndError, RecvStream, SendStream,
+    ServerConfig, TokioRuntime, TransportConfig, VarInt,
+};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::hall::{Hall, TcpLimits};
+use super::identity::Identity;
+use super::respond::{Outcome, Peer, Transport};
+use super::tls;
+
+/// RFC 9250 §4.3.
+const NO_ERROR: VarInt = VarInt::from_u32(0);
+const PROTOCOL_ERROR: VarInt = VarInt::from_u32(2);
+const REQUEST_CANCELLED: VarInt = VarInt::from_u32(3);
+const EXCESSIVE_LOAD: VarInt = VarInt::from_u32(4);
+
+/// Requests under way on one connection.
+const STREAMS: u32 = 100;
+/// The longest request with its length.
+const LONGEST: usize = 2 + 65535;
+/// What all streams of a connection may have on their way to us, and to the client, in octets.
+const WINDOW: u32 = 128 << 10;
+/// Handshakes that have not begun, and what may wait for them, in octets.
+const INCOMING: usize = 256;
+const INCOMING_BUFFER: u64 = 16 << 10;
+
+/// An endpoint on a socket, on the current runtime.
+pub(super) fn endpoint(
+    socket: UdpSocket,
+    identity: Arc<Identity>,
+    limits: &TcpLimits,
+) -> io::Result<Endpoint> {
+    let settings =
+        tls::settings(identity, tls::DOQ, &[&rustls::version::TLS13]).map_err(io::Error::other)?;
+    let crypto = QuicServerConfig::try_from(settings).map_err(io::Error::other)?;
+    let mut transport = TransportConfig::default();
+    transport
+        .max_concurrent_bidi_streams(VarInt::from_u32(STREAMS))
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .stream_receive_window(VarInt::from_u32(WINDOW))
+        .receive_window(VarInt::from_u32(WINDOW))
+        .send_window(u64::from(WINDOW))
+        .datagram_receive_buffer_size(None)
+        .max_idle_timeout(Some(limits.idle.try_into().map_err(io::Error::other)?));
+    let mut server = ServerConfig::with_crypto(Arc::new(crypto));
+    server
+        .transport_config(Arc::new(transport))
+        .max_incoming(INCOMING)
+        .incoming_buffer_size(INCOMING_BUFFER)
+        .incoming_buffer_size_total(INCOMING as u64 * INCOMING_BUFFER);
+    let runtime = Arc::new(TokioRuntime);
+    Endpoint::new(EndpointConfig::default(), Some(server), socket, runtime)
+}
+
+/// Accepts connections until `stop` says true, then lets requests under way be answered.
+pub(super) async fn serve(endpoint: Endpoint, hall: Arc<Hall>, mut stop: watch::Receiver<bool>) {
+    let mut connections = JoinSet::new();
+    loop {
+        let incoming = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => break,
+            incoming = endpoint.accept() => incoming,
+        };
+        while connections.try_join_next().is_some() {}
+        let Some(incoming) = incoming else {
+            tracing::error!("quic is no longer served: its socket failed; other transports are");
+            return;
+        };
+        // Anybody can write any sender on a datagram. Where room is short, who is to have a place shows first that it
+        // hears us (RFC 9000 §8.1.2), so that strangers cannot use up what is another's.
+        if !incoming.remote_address_validated() && hall.is_short() && incoming.may_retry() {
+            // It may retry, as was just asked.
+            let _ = incoming.retry();
+            continue;
+        }
+        let from = incoming.remote_address();
+        let Some(share) = hall.enter(from.ip()) else {
+            hall.counters.tcp_over_share();
+            incoming.refuse();
+            continue;
+        };
+        // Nobody waits here for a place: the client is told at once, and goes another way.
+        let Some(seat) = hall.seat_now() else {
+            incoming.refuse();
+            continue;
+        };
+        let (hall, stop) = (hall.clone(), stop.clone());
+        connections.spawn(async move {
+            welcome(incoming, from, &hall, stop).await;
+            drop((share, seat));
+        });
+    }
+    while connections.join_next().await.is_some() {}
+    endpoint.close(NO_ERROR, b"");
+    // Whoever is there hears of it.
+    let _ = timeout(hall.limits.drain, endpoint.wait_idle()).await;
+}
+
+async fn welcome(
+    incoming: Incoming,
+    from: SocketAddr,
+    hall: &Arc<Hall>,
+    stop: watch::Receiver<bool>,
+) {
+    let Ok(connecting) = incoming.accept() else {
+        hall.counters.handshake_failures();
+        return;
+    };
+    let connection = match timeout(hall.patience(true), connecting).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => {
+            hall.counters.handshake_failures();
+            tracing::debug!(%error, "a quic handshake failed");
+            return;
+        }
+        Err(_) => {
+            hall.counters.tcp_too_slow();
+            return;
+        }
+    };
+    hall.counters.quic_connections();
+    let peer = Peer {
+        address: SocketAddr::new(from.ip().to_canonical(), from.port()),
+        transport: Transport::Quic,
+        idle: None,
+    };
+    converse(connection, peer, hall, stop).await;
+}
+
+/// Answers the streams of a connection until it ends, is idle for too long, or the server stops.
+async fn converse(
+    connection: Connection,
+    peer: Peer,
+    hall: &Arc<Hall>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut streams: JoinSet<Result<(), Broken>> = JoinSet::new();
+    let stopped = stop.clone();
+    let code = loop {
+        let idle = streams.is_empty();
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => break NO_ERROR,
+            Some(ended) = streams.join_next(), if !idle => match ended {
+                Ok(Err(broken)) => {
+                    tracing::debug!(%broken, "a quic client breaks the rules");
+                    break PROTOCOL_ERROR;
+                }
+                _ if hall.is_waited_for() => break EXCESSIVE_LOAD,
+                _ => {}
+            },
+            accepted = timeout(hall.patience(false), connection.accept_bi()) => match accepted {
+                Ok(Ok((send, receive))) => {
+                    let (hall, stop) = (hall.clone(), stopped.clone());
+                    streams.spawn(async move { answer(send, receive, peer, &hall, stop).await });
+                }
+                Ok(Err(_)) => return,
+                Err(_) if idle => break NO_ERROR,
+                Err(_) => {}
+            },
+        }
+    };
+    if code != PROTOCOL_ERROR {
+        // What was asked is answered; each has its own deadline.
+        while streams.join_next().await.is_some() {}
+    }
+    connection.close(code, b"");
+}
+
+/// Why a connection must not go on (RFC 9250 §4.3.3).
+#[derive(Debug)]
+enum Broken {
+    Length,
+    Identifier,
+    NoRequest,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Broken::Length => "a stream is not one message with its length",
+            Broken::Identifier => "a message has an identifier other than 0",
+            Broken::NoRequest => "a message is no request",
+        })
+    }
+}
+
+/// Answers one stream. What is not answered is reset: an empty answer would look like one.
+async fn answer(
+    mut send: SendStream,
+    mut receive: RecvStream,
+    peer: Peer,
+    hall: &Hall,
+    stop: watch::Receiver<bool>,
+) -> Result<(), Broken> {
+    let code = match arrived(&mut receive, hall, stop).await {
+        Ok(Some(octets)) => match response(&octets, peer, hall) {
+            Ok(framed) => {
+                if timeout(hall.limits.write, write(&mut send, &framed))
+                    .await
+                    .is_ok()
+                {
+                    return Ok(());
+                }
+                hall.counters.tcp_too_slow();
+                Ok(EXCESSIVE_LOAD)
+            }
+            Err(broken) => Err(broken),
+        },
+        Ok(None) => Ok(REQUEST_CANCELLED),
+        Err(broken) => Err(broken),
+    };
+    // The stream may be closed already.
+    let _ = receive.stop(NO_ERROR);
+    let _ = send.reset(*code.as_ref().unwrap_or(&PROTOCOL_ERROR));
+    code.map(|_| ())
+}
+
+/// The octets of a whole stream; none when they do not arrive.
+async fn arrived(
+    receive: &mut RecvStream,
+    hall: &Hall,
+    mut stop: watch::Receiver<bool>,
+) -> Result<Option<Vec<u8>>, Broken> {
+    let stopping = async {
+        // An error means that nobody can stop it any more: the end as well.
+        let _ = stop.wait_for(|stop| *stop).await;
+        sleep(hall.limits.drain).await;
+    };
+    let read = tokio::select! {
+        read = timeout(hall.limits.read, receive.read_to_end(LONGEST)) => read,
+        () = stopping => return Ok(None),
+    };
+    match read {
+        Ok(Ok(octets)) => Ok(Some(octets)),
+        Ok(Err(ReadToEndError::TooLong)) => Err(Broken::Length),
+        Ok(Err(ReadToEndError::Read(_))) => Ok(None),
+        Err(_) => {
+            hall.counters.tcp_too_slow();
+            Ok(None)
+        }
+    }
+}
+
+/// The response to what a stream carried, with its length.
+fn response(octets: &[u8], peer: Peer, hall: &Hall) -> Result<Vec<u8>, Broken> {
+    let (length, request) = octets.split_first_chunk::<2>().ok_or(Broken::Length)?;
+    if usize::from(u16::from_be_bytes(*length)) != request.len() {
+        return Err(Broken::Length);
+    }
+    // RFC 9250 §4.2.1: the stream says which answer belongs to which question.
+    if request.get(..2).is_some_and(|id| id != [0, 0]) {
+        return Err(Broken::Identifier);
+    }
+    let mut response = Vec::new();
+    if hall.respond(request, peer, &mut response) == Outcome::Silent {
+        return Err(Broken::NoRequest);
+    }
+    let length = u16::try_from(response.len()).unwrap_or(u16::MAX);
+    let mut framed = length.to_be_bytes().to_vec();
+    framed.append(&mut response);
+    Ok(framed)
+}
+
+async fn write(send: &mut SendStream, framed: &[u8]) -> Option<()> {
+    send.write_all(framed).await.ok()?;
+    send.finish().ok()?;
+    // Until it has arrived: closing the connection would take it back.
+    send.stopped().await.ok()?;
+    Some(())
+}
