@@ -314,14 +314,14 @@ fn serials(it: &Explanation, owners: &[&OwnerView]) -> String {
     let shown = |apex: &DomainName| owners.iter().any(|owner| owner.zone == *apex);
     let zones: Vec<&ZoneView> = it.zones.iter().filter(|zone| shown(&zone.apex)).collect();
     match zones.as_slice() {
-        [one] => format!("{} in zone {}", one.serial, one.apex),
+        [one] => format!("{} in zone {}", one.serial_text(), one.apex),
         [first, rest @ ..] if rest.iter().all(|zone| zone.serial == first.serial) => {
-            format!("{} in the zones of these names", first.serial)
+            format!("{} in the zones of these names", first.serial_text())
         }
         zones => {
             let each: Vec<String> = zones
                 .iter()
-                .map(|zone| format!("{} {}", zone.apex, zone.serial))
+                .map(|zone| format!("{} {}", zone.apex, zone.serial_text()))
                 .collect();
             each.join(", ")
         }

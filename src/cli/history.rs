@@ -145,5 +145,6 @@ fn kind(kind: EntryKind) -> &'static str {
         EntryKind::Verdict => "verdict",
         EntryKind::Alarm => "alarm",
         EntryKind::Configuration => "configuration",
+        EntryKind::Inbound => "inbound",
     }
 }

@@ -66,7 +66,7 @@ pub(super) fn list(zones: &[ZoneView], paint: Paint) -> String {
     for zone in zones {
         table.row([
             zone.apex.as_str().into(),
-            zone.serial.to_string().into(),
+            zone.serial_text().into(),
             zone.rrsets.to_string().into(),
         ]);
     }

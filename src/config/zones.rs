@@ -168,7 +168,9 @@ impl Report<'_> {
         let rule = match problem {
             P::NoZone { .. } => Rule::NoZone,
             P::OwnerTooLong { .. } | P::Collision { .. } => Rule::OwnerCollision,
-            P::StaticAtSteered { .. } | P::SteeredAtCname { .. } => Rule::StaticAtSteered,
+            P::StaticAtSteered { .. } | P::ReceivedAtSteered { .. } | P::SteeredAtCname { .. } => {
+                Rule::StaticAtSteered
+            }
             P::SteeredBelowCut { .. } | P::DuplicateApex { .. } | P::OccludedStatic { .. } => {
                 Rule::ZoneConflict
             }

@@ -272,7 +272,8 @@ pub(crate) fn view() -> View {
             .flat_map(|route| &route.owners)
             .map(|owner| ZoneView {
                 apex: owner.zone.clone(),
-                serial: 1_795_228_870,
+                serial: Some(1_795_228_870),
+                inbound: None,
                 rrsets: 3,
             })
             .collect(),

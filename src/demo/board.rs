@@ -79,7 +79,7 @@ fn draw_answers(text: &mut String, scene: &Scene<'_>) {
     let serial = scene
         .view
         .and_then(|view| view.zones.first())
-        .map(|zone| zone.serial);
+        .and_then(|zone| zone.serial);
     let serial = serial
         .map(|serial| format!("serial {serial}"))
         .unwrap_or_default();

@@ -47,6 +47,12 @@ pub enum AlarmKind {
     OverrideUnmatched,
     /// The certificate of our own encrypted transports cannot be used, or its time is running out.
     ServerCertificate,
+    /// A zone has never been received from its primaries: it is not served.
+    InboundAbsent,
+    /// What a primary sent cannot be used: the version received before stays in force.
+    InboundRefused,
+    /// A zone's primaries have not been heard for longer than its SOA allows: it is served on.
+    InboundStale,
 }
 
 impl AlarmKind {
@@ -70,6 +76,9 @@ impl AlarmKind {
             AlarmKind::Impaired => "impaired",
             AlarmKind::OverrideUnmatched => "override-unmatched",
             AlarmKind::ServerCertificate => "server-certificate",
+            AlarmKind::InboundAbsent => "inbound-absent",
+            AlarmKind::InboundRefused => "inbound-refused",
+            AlarmKind::InboundStale => "inbound-stale",
         }
     }
 }

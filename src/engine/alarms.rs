@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::alarm::{Alarm, AlarmKind, Concern, Severity};
 use super::core::Engine;
 use super::event::Effect;
+use super::inbound::{Staleness, in_force};
 use super::record::EntryKind;
 use crate::clock::{Mono, Now, Wall};
 use crate::decide::{Hold, Override, OverrideKey};
@@ -123,6 +124,7 @@ impl Engine {
             self.override_conditions(value, now, &mut all);
         }
         self.certificate_conditions(now, &mut all);
+        self.inbound_conditions(now, &mut all);
         all
     }
 
@@ -386,6 +388,67 @@ impl Engine {
                 ),
                 None,
             );
+        }
+    }
+
+    fn inbound_conditions(&self, now: Now, all: &mut Vec<Condition>) {
+        for (apex, inbound, staleness) in self.inbound_states(now) {
+            let mut raise = |kind, severity, text: String| {
+                all.push(Condition {
+                    kind,
+                    subject: apex.to_string(),
+                    severity,
+                    text,
+                    remedy: Some(format!(
+                        "repoint zone list, then: repoint zone refresh {apex}"
+                    )),
+                });
+            };
+            let failure = inbound.and_then(|inbound| inbound.failure());
+            let last = failure.map_or(String::new(), |failure| format!(": {}", failure.text));
+            let refused = inbound.and_then(|inbound| inbound.refused());
+            let copy = inbound.and_then(|inbound| inbound.copy());
+            if let Some(why) = refused {
+                raise(
+                    AlarmKind::InboundRefused,
+                    Severity::Warning,
+                    format!(
+                        "zone {apex} as its primary sent it cannot be used: {why}; {}",
+                        in_force(copy)
+                    ),
+                );
+            }
+            let Some((inbound, copy)) = inbound.zip(copy) else {
+                if self.is_missed(inbound, now) {
+                    raise(
+                        AlarmKind::InboundAbsent,
+                        Severity::Critical,
+                        format!(
+                            "zone {apex} has not been received from its primaries and is not served{last}"
+                        ),
+                    );
+                }
+                continue;
+            };
+            let minutes = inbound.age(now).as_secs() / 60;
+            let serial = copy.zone.serial();
+            match staleness {
+                Staleness::Fresh => {}
+                Staleness::Unconfirmed => raise(
+                    AlarmKind::InboundStale,
+                    Severity::Warning,
+                    format!(
+                        "zone {apex}: its primaries have not been heard for {minutes} min; serial {serial} is served on{last}"
+                    ),
+                ),
+                Staleness::Expired => raise(
+                    AlarmKind::InboundStale,
+                    Severity::Critical,
+                    format!(
+                        "zone {apex}: its primaries have not been heard for {minutes} min, longer than its SOA allows; serial {serial} is served on{last}"
+                    ),
+                ),
+            }
         }
     }
 

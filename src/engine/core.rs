@@ -12,18 +12,20 @@ use super::alarm::{AlarmKind, Concern};
 use super::alarms::Alarms;
 use super::command::Request;
 use super::event::{BatchToken, Effect, Event, StoreFault};
+use super::inbound::Inbound;
 use super::journal::Journal;
+use super::keeping::{Keep, Keeping};
 use super::numbers::Numbers;
 use super::operate::Committing;
 use super::publish::Held;
-use super::record::{Batch, Entry, EntryKind, Remembered};
+use super::record::{Entry, EntryKind, Parting, Remembered};
 use super::rows::restore;
 use crate::clock::{Mono, Now};
 use crate::config::Configuration;
-use crate::decide::{Overrides, Reason, RouteState, Trigger};
+use crate::decide::{Generation, Overrides, Reason, RouteState, Trigger};
 use crate::health::Health;
-use crate::topology::{CheckId, RouteName, Topology};
-use crate::zone::{self, Zones};
+use crate::topology::{CheckId, DomainName, RouteName, Topology};
+use crate::zone::{self, Layout, ZoneVersion, Zones};
 
 /// How long the store is given before a command is refused.
 pub(super) const COMMAND_STORE_TIME: Duration = Duration::from_millis(200);
@@ -45,6 +47,12 @@ pub struct Engine {
     pub(super) warm: BTreeSet<RouteName>,
     pub(super) held: BTreeMap<RouteName, Held>,
     pub(super) zones: Arc<Zones>,
+    /// The configuration's layout, with what primaries have sent.
+    pub(super) layout: Arc<Layout>,
+    pub(super) inbound: BTreeMap<DomainName, Inbound>,
+    /// A primary has sent what is not published yet.
+    pub(super) unpublished: bool,
+    pub(super) keeping: Keeping,
     pub(super) numbers: Numbers,
     pub(super) journal: Journal,
     pub(super) queue: VecDeque<Request>,
@@ -92,7 +100,17 @@ impl Engine {
                 .collect(),
             warm: BTreeSet::new(),
             held: BTreeMap::new(),
-            zones: Arc::new(Zones::empty()),
+            zones: Arc::new(Zones::restored(
+                remembered
+                    .reservation
+                    .map_or(Generation(0), |used| used.generation),
+                remembered.zones.iter().map(|zone| ZoneVersion::clone(zone)),
+                remembered.complete,
+            )),
+            layout: configuration.layout.clone(),
+            inbound: BTreeMap::new(),
+            unpublished: false,
+            keeping: Keeping::default(),
             numbers: Numbers::after(remembered.reservation),
             journal: Journal::default(),
             queue: VecDeque::new(),
@@ -112,6 +130,7 @@ impl Engine {
             next_look: now.mono,
             configuration,
         };
+        engine.restore_inbound(remembered.inbound, now);
         let mut out = Vec::new();
         if engine.store_fault.is_some() {
             let next = engine.next_serial(now);
@@ -164,6 +183,8 @@ impl Engine {
                 };
                 self.next_look = now.mono;
             }
+            Event::Kept(result) => self.kept(result, now),
+            Event::Inbound(news) => self.hear_inbound(*news, now, &mut out),
             Event::Tick => {}
         }
         self.settle(triggers, now, &mut out);
@@ -181,6 +202,7 @@ impl Engine {
             self.health.next_deadline(),
             override_end,
             self.journal.deadline(),
+            self.keeping.deadline(),
             Some(self.next_look),
         ]
         .into_iter()
@@ -199,13 +221,15 @@ impl Engine {
         self.zones.clone()
     }
 
-    /// The last batch, for a clean stop: what waits to be stored, and the numbers that were reserved and not
-    /// used. Nothing may be handled after it.
-    pub fn finish(&mut self) -> Option<Batch> {
+    /// What is left for a clean stop. Nothing may be handled after it.
+    pub fn finish(&mut self) -> Parting {
         if let Some(used) = self.numbers.used() {
             self.journal.reserve(used);
         }
-        self.journal.rest()
+        Parting {
+            batch: self.journal.rest(),
+            keep: self.serving.then(|| self.keep(true)),
+        }
     }
 
     /// Whether the first zones have been published.
@@ -215,8 +239,7 @@ impl Engine {
 
     /// The serial that the clock, and the serials of the static zones, ask for next.
     pub(super) fn next_serial(&self, now: Now) -> zone::Serial {
-        self.configuration
-            .layout
+        self.layout
             .next_serial(self.numbers.serial(), now.wall.unix_seconds())
     }
 
@@ -243,6 +266,7 @@ impl Engine {
             if !triggers.is_empty() {
                 self.reconsider(&triggers, None, now, out);
             }
+            self.publish_received(now, out);
             self.next_request(now, out);
         }
         let due = self.health.due(now);
@@ -267,6 +291,9 @@ impl Engine {
         if self.next_look <= now.mono {
             self.look(now, out);
             self.next_look = now.mono + LOOK_ROUND;
+        }
+        if self.serving && self.keeping.begin(now.mono) {
+            out.push(Effect::Keep(Box::new(self.keep(false))));
         }
         let token = BatchToken(self.next_token + 1);
         if let Some((token, batch)) = self.journal.next(|| token, now.mono) {
@@ -338,6 +365,25 @@ impl Engine {
                 self.numbers.without_store(next, now.wall);
             }
             self.begin_serving(now, out);
+        }
+    }
+
+    fn kept(&mut self, result: Result<(), String>, now: Now) {
+        self.keeping.ended(result.is_ok(), now.mono);
+        if let Err(fault) = result {
+            if self.store_fault.is_none() {
+                self.next_look = now.mono;
+            }
+            self.store_fault = Some(fault);
+        }
+    }
+
+    fn keep(&self, last: bool) -> Keep {
+        Keep {
+            zones: self.zones.clone(),
+            inbound: self.kept_inbound(),
+            at: self.last.wall,
+            last,
         }
     }
 

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use super::alarm::{Alarm, AlarmKind, Concern};
 use super::command::{Done, Refusal, Request, RequestId};
+use super::inbound::InboundNews;
+use super::keeping::Keep;
 use super::record::Batch;
 use crate::probe::{CanaryObservation, Observation};
 use crate::topology::{Check, CheckId};
@@ -30,6 +32,10 @@ pub enum Event {
         /// Why not.
         result: Result<(), StoreFault>,
     },
+    /// Zones were kept, or not.
+    Kept(Result<(), String>),
+    /// The primaries of a zone were asked.
+    Inbound(Box<InboundNews>),
     /// The configuration file could not be used; the one in force stays.
     ConfigurationRejected {
         /// Every problem, as text.
@@ -77,6 +83,8 @@ pub enum Effect {
         /// The store is given this long; none means as long as it takes.
         within: Option<Duration>,
     },
+    /// Keep zones; the result comes back as [`Event::Kept`], always.
+    Keep(Box<Keep>),
     /// Answer a request.
     Reply {
         /// Which.

@@ -56,7 +56,7 @@ impl Engine {
                 .collect(),
             overrides: self.overrides.iter().cloned().collect(),
             alarms: self.alarms.list(),
-            zones: self.zone_views(),
+            zones: self.zone_views(now),
             store_fault: self.store_fault.clone(),
         }
     }
@@ -145,15 +145,28 @@ impl Engine {
             .collect()
     }
 
-    fn zone_views(&self) -> Vec<ZoneView> {
-        let views = self.zones.iter().filter_map(|version| {
+    /// The zones served, and those that wait for their first transfer.
+    fn zone_views(&self, now: Now) -> Vec<ZoneView> {
+        let mut inbound = self.inbound_views(now);
+        let served = self.zones.iter().filter_map(|version| {
+            let apex = version.apex().to_domain_name()?;
             Some(ZoneView {
-                apex: version.apex().to_domain_name()?,
-                serial: version.serial().0,
+                serial: Some(version.serial().0),
                 rrsets: version.nodes().iter().map(|node| node.sets.len()).sum(),
+                inbound: inbound.remove(&apex),
+                apex,
             })
         });
-        views.collect()
+        let mut views: Vec<ZoneView> = served.collect();
+        let awaited = inbound.into_iter().map(|(apex, inbound)| ZoneView {
+            apex,
+            serial: None,
+            rrsets: 0,
+            inbound: Some(inbound),
+        });
+        views.extend(awaited);
+        views.sort_by_cached_key(|view| zone::Name::from(&view.apex));
+        views
     }
 
     fn pool_view(&self, pool: &Pool) -> PoolView {

@@ -10,6 +10,8 @@ mod record;
 mod view;
 mod numbers;
 mod journal;
+mod keeping;
+mod inbound;
 mod core;
 mod news;
 mod publish;
@@ -27,7 +29,9 @@ pub use command::{
 };
 pub use core::Engine;
 pub use event::{BatchToken, Effect, Event, StoreFault};
-pub use record::{Batch, Entry, EntryKind, Remembered, Reservation, StoredRoute};
+pub use inbound::{InboundAttempt, InboundCopy, InboundNews, InboundOutcome, InboundView};
+pub use keeping::{Keep, KeptInbound};
+pub use record::{Batch, Entry, EntryKind, Parting, Remembered, Reservation, StoredRoute};
 pub use view::{
     CanaryView, CheckView, OwnerView, PoolView, RoutePoolView, RouteView, View, ZoneView,
 };

@@ -260,6 +260,7 @@ impl Engine {
         out: &mut Vec<Effect>,
     ) -> Published {
         self.configuration = configuration.clone();
+        self.merge_inbound();
         self.rejected = None;
         self.users = users_of(&configuration.topology);
         let transitions = self.health.reconfigure(&configuration.topology, now);

@@ -232,6 +232,10 @@ impl Engine {
         allow_removal: bool,
         now: Now,
     ) -> Result<Plan, Box<Refusal>> {
+        if let Err((apex, why)) = self.layout_of(configuration) {
+            let why = format!("zone {apex} as its primary sent it does not fit: {why}");
+            return Err(self.refuse(request, RefusalKind::Conflict, "inbound", &why, None));
+        }
         let changes = config::compare(&self.configuration, configuration);
         let held = |route: &RouteName, pool: &PoolName| {
             let decision = self

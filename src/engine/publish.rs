@@ -303,7 +303,7 @@ impl Engine {
             .collect();
         let (generation, serial) = numbers;
         let zones = zone::compile(&zone::Inputs {
-            layout: &self.configuration.layout,
+            layout: &self.layout,
             decisions: &decisions,
             keys: &BTreeMap::new(),
             challenges: &zone::Challenges::default(),
@@ -313,6 +313,8 @@ impl Engine {
             now: now.wall,
         });
         self.zones = Arc::new(zones);
+        self.unpublished = false;
+        self.keeping.want();
         out.push(Effect::Publish(self.zones.clone()));
     }
 }

@@ -5,12 +5,15 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::keeping::{Keep, KeptInbound};
 use crate::clock::Wall;
 use crate::decide::{Decision, Generation, Override, OverrideKey};
 use crate::topology::{PoolName, RouteName};
+use crate::zone::ZoneVersion;
 
 /// Rows that are committed together or not at all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -105,10 +108,21 @@ pub enum EntryKind {
     Alarm,
     /// A configuration was put in force or refused.
     Configuration,
+    /// A primary sent another version of a zone, or what is none.
+    Inbound,
+}
+
+/// What is left to store when the engine ends.
+#[derive(Clone, Debug, Default)]
+pub struct Parting {
+    /// What waits, and the numbers that were reserved and not used.
+    pub batch: Option<Batch>,
+    /// The zones as they were served last.
+    pub keep: Option<Keep>,
 }
 
 /// What the store gives back at start.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Remembered {
     /// Overrides in force.
     pub overrides: Vec<Override>,
@@ -116,6 +130,12 @@ pub struct Remembered {
     pub routes: Vec<StoredRoute>,
     /// The bounds reserved last; none on a first start.
     pub reservation: Option<Reservation>,
+    /// The zones as they were kept last, each with its history.
+    pub zones: Vec<Arc<ZoneVersion>>,
+    /// Nothing was published after they were kept: the last process ended in order.
+    pub complete: bool,
+    /// What primaries had sent.
+    pub inbound: Vec<KeptInbound>,
     /// Why the state is not to be trusted until accepted: it was restored from a backup, or lost.
     pub doubt: Option<String>,
     /// Why nothing could be stored from the start: the process goes on without a store.

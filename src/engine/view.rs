@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::alarm::Alarm;
+use super::inbound::InboundView;
 use crate::clock::Wall;
 use crate::decide::{Decision, Generation, Override};
 use crate::health::{CheckHealth, PoolHealth, Verdict};
@@ -163,10 +164,21 @@ pub struct CanaryView {
 pub struct ZoneView {
     /// Its apex.
     pub apex: DomainName,
-    /// Its SOA serial.
-    pub serial: u32,
+    /// Its SOA serial; none while it is not served, because its primary has not sent it yet.
+    pub serial: Option<u32>,
     /// How many RRsets it has.
     pub rrsets: usize,
+    /// Where its static part comes from, when that is a primary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inbound: Option<InboundView>,
+}
+
+impl ZoneView {
+    /// Its serial in words.
+    pub fn serial_text(&self) -> String {
+        let serial = self.serial.map(|serial| serial.to_string());
+        serial.unwrap_or_else(|| "not served".into())
+    }
 }
 
 mod seconds {

@@ -26,7 +26,7 @@ pub use outside::Probing;
 
 use crate::clock::{Mono, Now};
 use crate::config::Configuration;
-use crate::engine::{Batch, Effect, Engine, Event, Remembered, Request, RequestId, View};
+use crate::engine::{Effect, Engine, Event, Parting, Remembered, Request, RequestId, View};
 use crate::store::Store;
 
 /// Messages that may wait for the core. Senders wait beyond it.
@@ -59,7 +59,7 @@ pub trait Core: Sized + Send + 'static {
     /// The configuration in force.
     fn configuration(&self) -> &Arc<Configuration>;
     /// The end: what is still to be committed.
-    fn finish(&mut self) -> Option<Batch>;
+    fn finish(&mut self) -> Parting;
 }
 
 impl Core for Engine {
@@ -88,7 +88,7 @@ impl Core for Engine {
         self.configuration()
     }
 
-    fn finish(&mut self) -> Option<Batch> {
+    fn finish(&mut self) -> Parting {
         self.finish()
     }
 }
@@ -194,9 +194,14 @@ impl<C: Core, P: Probing> Shell<C, P> {
     /// Hands the last batch to the store. Queued is enough: whoever stops the server flushes the store.
     fn finish(mut self, reply: oneshot::Sender<()>) {
         if let Some(core) = &mut self.core
-            && let Ok(Some(batch)) = catch_unwind(AssertUnwindSafe(|| core.finish()))
+            && let Ok(parting) = catch_unwind(AssertUnwindSafe(|| core.finish()))
         {
-            drop(self.outside.store.commit(batch));
+            if let Some(batch) = parting.batch {
+                drop(self.outside.store.commit(batch));
+            }
+            if let Some(keep) = parting.keep {
+                drop(self.outside.store.keep(keep));
+            }
         }
         // Whoever stopped it may have lost patience.
         let _ = reply.send(());
@@ -329,6 +334,7 @@ impl<C: Core, P: Probing> Shell<C, P> {
                     batch,
                     within,
                 } => self.outside.commit(self.run, token, *batch, within),
+                Effect::Keep(keep) => self.outside.keep(self.run, *keep),
                 Effect::Reply { request, result } => {
                     if let Some(reply) = self.replies.remove(&request) {
                         // A caller that has gone away needs no answer.
@@ -402,6 +408,8 @@ fn name(event: &Event) -> &'static str {
         Event::Canary(_) => "a canary's result",
         Event::Request(_) => "a request",
         Event::Stored { .. } => "a result of the store",
+        Event::Kept(_) => "a result of the store",
+        Event::Inbound(_) => "news of a primary",
         Event::ConfigurationRejected { .. } => "a refused configuration",
         Event::Concern { .. } => "a condition found outside",
         Event::Tick => "a tick",

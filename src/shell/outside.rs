@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, mpsc};
 use super::clocks::Clock;
 use super::handle::Message;
 use crate::clock::Now;
-use crate::engine::{Batch, BatchToken, Event, StoreFault};
+use crate::engine::{Batch, BatchToken, Event, Keep, StoreFault};
 use crate::probe::{CanaryObservation, Observation, Phase, ProbeResult, Prober, Reason};
 use crate::store::Store;
 use crate::topology::{Check, CheckId};
@@ -135,6 +135,15 @@ impl<P: Probing> Outside<P> {
             if late {
                 let _ = sender.send(stored(commit.last().await)).await;
             }
+        });
+    }
+
+    /// Zones on their way to the disk, behind everything queued before and beside every command.
+    pub(super) fn keep(&self, run: u64, keep: Keep) {
+        let kept = self.store.keep(keep);
+        self.return_event(run, async move {
+            let gone = || Err("the store's thread has ended".to_owned());
+            Event::Kept(kept.await.unwrap_or_else(|_| gone()))
         });
     }
 

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::*;
 use crate::clock::Wall;
 use crate::decide::{Override, OverrideKey};
-use crate::engine::BatchToken;
+use crate::engine::{Batch, BatchToken};
 use crate::engine::{Command, StoreFault};
 use crate::probe::{CanaryObservation, Observation};
 use crate::topology::{Check, CheckId};
@@ -81,7 +81,10 @@ impl Core for Puppet {
             }),
             // The deadline stays: a core that forgets to move it.
             Event::Tick => self.told.push("tick".into()),
-            Event::ConfigurationRejected { .. } | Event::Concern { .. } => {}
+            Event::ConfigurationRejected { .. }
+            | Event::Concern { .. }
+            | Event::Kept(_)
+            | Event::Inbound(_) => {}
         }
         Vec::new()
     }
@@ -112,8 +115,11 @@ impl Core for Puppet {
         &self.configuration
     }
 
-    fn finish(&mut self) -> Option<Batch> {
-        Some(pin())
+    fn finish(&mut self) -> Parting {
+        Parting {
+            batch: Some(pin()),
+            keep: None,
+        }
     }
 }
 

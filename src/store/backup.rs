@@ -120,6 +120,8 @@ fn put_back(directory: &Directory, from: &Path, at: Wall) -> Result<(), String> 
     if owner.uid() != nix::unistd::geteuid().as_raw() {
         chown(&fresh, Some(owner.uid()), Some(owner.gid())).map_err(|e| say(&e))?;
     }
+    // What is restored is not what was served last.
+    directory.take_stopped();
     directory
         .move_aside("before-restore", at)
         .map_err(|e| say(&e))?;

@@ -20,6 +20,9 @@ use crate::engine::Reservation;
 const ACCEPTED: &str = "accepted.json";
 /// The numbers reserved last. They must not repeat even when the database is lost.
 const RESERVED: &str = "reserved.json";
+/// The mark of the last stop, gone as soon as another process begins: with it, and only with the database that has
+/// the same mark, nothing was published that was not kept. A file, because removing one works on a full disk.
+const STOPPED: &str = "stopped.json";
 /// Databases moved aside are evidence; so many of them are kept.
 const KEPT_ASIDE: usize = 5;
 
@@ -159,6 +162,20 @@ impl Directory {
     pub(super) fn read_reserved(&self) -> Option<Reservation> {
         let text = fs::read_to_string(self.path.join(RESERVED)).ok()?;
         serde_json::from_str(&text).ok()
+    }
+
+    /// Leaves the mark of a stop in order.
+    pub(super) fn write_stopped(&self, mark: &str) -> io::Result<()> {
+        self.replace(STOPPED, mark)
+    }
+
+    /// Takes the mark away, durably, and gives it; none when it was not there or stays.
+    pub(super) fn take_stopped(&self) -> Option<String> {
+        let path = self.path.join(STOPPED);
+        let mark = fs::read_to_string(&path).ok()?;
+        fs::remove_file(&path).ok()?;
+        File::open(&self.path).ok()?.sync_all().ok()?;
+        Some(mark)
     }
 
     /// Writes a file whole or not at all.

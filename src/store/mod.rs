@@ -9,10 +9,12 @@ mod accepted;
 mod backup;
 mod directory;
 mod history;
+mod octets;
 mod open;
 mod rows;
 mod schema;
 mod writer;
+mod zones;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,7 +26,7 @@ pub use history::{HistoryError, HistoryFilter};
 pub use writer::Commit;
 
 use crate::clock::Wall;
-use crate::engine::{Batch, Remembered};
+use crate::engine::{Batch, Keep, Remembered};
 use directory::Directory;
 use writer::{Job, Writer};
 
@@ -97,6 +99,19 @@ impl Store {
     /// Puts a batch in the writer's queue, after all that came before it.
     pub fn commit(&self, batch: Batch) -> Commit {
         self.writer.commit(batch)
+    }
+
+    /// Keeps zones, in the order of the calls, in slices between the batches that commands wait for. The result
+    /// comes when all are written, or one could not be.
+    pub fn keep(&self, keep: Keep) -> oneshot::Receiver<Result<(), String>> {
+        let (reply, kept) = oneshot::channel();
+        if let Err((Job::Keep(_, reply), fault)) =
+            self.writer.queue(Job::Keep(Box::new(keep), reply))
+        {
+            // The receiver is right here; it cannot have gone.
+            let _ = reply.send(Err(fault.to_string()));
+        }
+        kept
     }
 
     /// What a new core would find after everything queued so far; none when the writer is gone or stuck.

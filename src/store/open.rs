@@ -7,12 +7,14 @@ use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::directory::{Directory, later, make_private, with_suffix};
 use super::rows;
 use super::schema::{self, Misfit};
+use super::zones;
 use crate::clock::Wall;
 use crate::engine::{Batch, Remembered};
 
@@ -141,8 +143,13 @@ fn attempt(directory: &Directory, existed: bool, at: Wall) -> Result<Opened, Tro
     if existed && let Some(fault) = schema::check_pages(&connection)? {
         return Err(Trouble::Unreadable(fault));
     }
-    let (remembered, unreadable) = rows::recall(&connection)?;
+    let (mut remembered, unreadable) = rows::recall(&connection)?;
+    recall_zones(&connection, &mut remembered)?;
     let accepted = rows::accepted(&connection)?;
+    let mark = rows::stopped(&connection)?;
+    remembered.complete = directory
+        .take_stopped()
+        .is_some_and(|left| Some(&left) == mark.as_ref() && stopped_recently(&left, at));
     let written = rows::note_opened(&mut connection, at.as_millis());
     let mut opened = Opened {
         database: Database::Open(connection),
@@ -164,6 +171,32 @@ fn attempt(directory: &Directory, existed: bool, at: Wall) -> Result<Opened, Tro
             Ok(opened)
         }
     }
+}
+
+/// Reads the zones kept last. One that cannot be read is left out and told: it is published anew.
+fn recall_zones(connection: &Connection, remembered: &mut Remembered) -> Result<(), Trouble> {
+    let recalled = zones::recall(connection)?;
+    for apex in recalled.unreadable {
+        tracing::warn!(
+            "what was kept of zone {apex} cannot be read: secondaries will transfer it whole; nothing else is lost"
+        );
+    }
+    remembered.zones = recalled.zones;
+    remembered.inbound = recalled.inbound;
+    Ok(())
+}
+
+/// A state directory that comes back with a whole machine is not noticed to be old; a mark that is, is not believed.
+const MARK_COUNTS: Duration = Duration::from_secs(60 * 60);
+
+fn stopped_recently(mark: &str, at: Wall) -> bool {
+    let stopped = mark
+        .split(' ')
+        .next()
+        .and_then(|millis| millis.parse().ok());
+    stopped
+        .map(Wall::from_millis)
+        .is_some_and(|stopped| at >= stopped && at.since(stopped) <= MARK_COUNTS)
 }
 
 /// Moves an unreadable database aside and begins a new one with what can be saved.
@@ -260,7 +293,8 @@ fn read_copy(path: &Path, existed: bool) -> Result<Opened, Trouble> {
     let (remembered, accepted) = if existed {
         on_copy(path, |connection| {
             schema::fits(connection)?;
-            let (remembered, _) = rows::recall(connection)?;
+            let (mut remembered, _) = rows::recall(connection)?;
+            recall_zones(connection, &mut remembered)?;
             Ok((remembered, rows::accepted(connection)?))
         })?
     } else {

@@ -33,6 +33,7 @@ const ACCEPTED: &str = "accepted";
 const DOUBT: &str = "doubt";
 const OPENED: &str = "opened";
 const RESERVATION: &str = "reservation";
+const STOPPED: &str = "stopped";
 
 /// Commits a batch whole or not at all.
 pub(super) fn commit(connection: &mut Connection, batch: &Batch) -> Result<(), rusqlite::Error> {
@@ -82,6 +83,8 @@ pub(super) fn note_opened(connection: &mut Connection, at: i64) -> Result<(), ru
     let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // An update would leave pages whose bytes stay the same unwritten.
     change.execute("DELETE FROM meta WHERE key = ?1", [OPENED])?;
+    // From here on something may be published that is not kept.
+    change.execute("DELETE FROM meta WHERE key = ?1", [STOPPED])?;
     set_meta(&change, OPENED, &format!("{at:padding$}"))?;
     change.commit()
 }
@@ -102,7 +105,7 @@ pub(super) fn recall(connection: &Connection) -> Result<(Remembered, usize), rus
         )?,
         reservation: meta(connection, RESERVATION)?.and_then(|text| parse(&text, &mut unreadable)),
         doubt: meta(connection, DOUBT)?,
-        unavailable: None,
+        ..Remembered::default()
     };
     Ok((remembered, unreadable))
 }
@@ -117,9 +120,18 @@ pub(super) fn salvage(connection: &Connection) -> Remembered {
             .ok()
             .flatten()
             .and_then(|text| parse(&text, &mut unreadable)),
-        doubt: None,
-        unavailable: None,
+        ..Remembered::default()
     }
+}
+
+/// Notes which stop the zones are complete for.
+pub(super) fn set_stopped(connection: &Connection, mark: &str) -> Result<(), rusqlite::Error> {
+    set_meta(connection, STOPPED, mark)
+}
+
+/// The stop that the zones are complete for, unless something was published since.
+pub(super) fn stopped(connection: &Connection) -> Result<Option<String>, rusqlite::Error> {
+    meta(connection, STOPPED)
 }
 
 /// The configuration accepted last.

@@ -3,6 +3,7 @@
 //! In: batches, through a bounded queue. Out: one result per batch, also when it comes too late for the caller.
 //! Never here: what is done about a failure. A failed connection is given up and opened anew for the next batch.
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +18,8 @@ use tokio::sync::oneshot;
 use super::directory::Directory;
 use super::open::{Database, open_writable};
 use super::rows;
-use crate::engine::{Batch, Remembered, StoreFault};
+use super::zones::{Known, Work};
+use crate::engine::{Batch, Keep, Remembered, StoreFault};
 
 /// Batches that may wait. A disk that is this far behind is a failed disk.
 const QUEUE: usize = 1024;
@@ -38,6 +40,7 @@ pub(super) enum Job {
         state: Arc<AtomicU8>,
         reply: oneshot::Sender<Result<(), StoreFault>>,
     },
+    Keep(Box<Keep>, oneshot::Sender<Result<(), String>>),
     Recall(oneshot::Sender<Remembered>),
     Flush(oneshot::Sender<()>),
 }
@@ -111,6 +114,9 @@ impl Writer {
             directory,
             database,
             remembered,
+            known: None,
+            keeping: VecDeque::new(),
+            flushing: Vec::new(),
         };
         let thread = std::thread::Builder::new()
             .name("store".into())
@@ -187,29 +193,32 @@ struct Desk {
     /// What was found at the start and what was committed since: the same as a start would find, without a look at a
     /// disk that may not answer.
     remembered: Remembered,
+    /// What the database has of zones; none until it is looked at.
+    known: Option<Known>,
+    /// Zones to keep, oldest first, and who waits for it.
+    keeping: VecDeque<(Work, oneshot::Sender<Result<(), String>>)>,
+    /// Who waits for everything queued before.
+    flushing: Vec<oneshot::Sender<()>>,
 }
 
 impl Desk {
     fn run(mut self, jobs: &Receiver<Job>) {
-        for job in jobs {
-            match job {
-                Job::Commit {
-                    batch,
-                    state,
-                    reply,
-                } => {
-                    let claimed =
-                        state.compare_exchange(QUEUED, BEGUN, Ordering::AcqRel, Ordering::Acquire);
-                    if claimed.is_ok() {
-                        // Nobody may be waiting any more: an automatic decision's result is news, not needed.
-                        let _ = reply.send(self.commit(&batch));
-                    }
+        loop {
+            // Zones are kept in slices: after each, somebody who waits has a turn.
+            let job = if self.keeping.is_empty() {
+                match jobs.recv() {
+                    Ok(job) => Some(job),
+                    Err(_) => break,
                 }
-                Job::Recall(reply) => {
-                    // The asker may have been stopped meanwhile.
-                    let _ = reply.send(self.remembered.clone());
-                }
-                Job::Flush(reply) => {
+            } else {
+                jobs.try_recv().ok()
+            };
+            if let Some(job) = job {
+                self.take(job);
+            }
+            self.keep_slice();
+            if self.keeping.is_empty() {
+                for reply in self.flushing.drain(..) {
                     let _ = reply.send(());
                 }
             }
@@ -218,6 +227,87 @@ impl Desk {
             // Folds the log into the database; what fails here is done at the next start.
             let _ = connection.close();
         }
+    }
+
+    fn take(&mut self, job: Job) {
+        match job {
+            Job::Commit {
+                batch,
+                state,
+                reply,
+            } => {
+                let claimed =
+                    state.compare_exchange(QUEUED, BEGUN, Ordering::AcqRel, Ordering::Acquire);
+                if claimed.is_ok() {
+                    // Nobody may be waiting any more: an automatic decision's result is news, not needed.
+                    let _ = reply.send(self.commit(&batch));
+                }
+            }
+            Job::Keep(keep, reply) => self.keeping.push_back((Work::new(*keep), reply)),
+            Job::Recall(reply) => {
+                // The asker may have been stopped meanwhile.
+                let _ = reply.send(self.remembered.clone());
+            }
+            Job::Flush(reply) => self.flushing.push(reply),
+        }
+    }
+
+    /// Writes a slice of the zones to be kept, if there are any.
+    fn keep_slice(&mut self) {
+        let Some((mut work, reply)) = self.keeping.pop_front() else {
+            return;
+        };
+        let result = match self.write_slice(&mut work) {
+            Ok(false) => return self.keeping.push_front((work, reply)),
+            Ok(true) => Ok(()),
+            Err(StoreFault::Failed(why)) => Err(why),
+            Err(fault) => Err(fault.to_string()),
+        };
+        match &result {
+            Ok(()) => {
+                self.remembered.zones = work.keep.zones.iter().cloned().collect();
+                self.remembered.inbound = work.keep.inbound;
+            }
+            Err(_) => self.known = None,
+        }
+        // The engine may have stopped: then nobody needs to know.
+        let _ = reply.send(result);
+    }
+
+    fn write_slice(&mut self, work: &mut Work) -> Result<bool, StoreFault> {
+        let failed = |error: rusqlite::Error| StoreFault::Failed(error.to_string());
+        let mut known = match self.known.take() {
+            Some(known) => known,
+            None => Known::load(self.connection()?).map_err(failed)?,
+        };
+        let connection = self.connection()?;
+        let written = work.slice(connection, &mut known).and_then(|done| {
+            let mark = (done && work.keep.last).then(|| {
+                let millis = work.keep.at.as_millis();
+                format!("{millis} {:016x}", rand::random::<u64>())
+            });
+            if let Some(mark) = &mark {
+                rows::set_stopped(connection, mark)?;
+            }
+            Ok((done, mark))
+        });
+        let (done, mark) = match written {
+            Ok(written) => written,
+            Err(error) => {
+                // As after a batch that failed: the connection may be in any state.
+                self.database = Database::Later;
+                return Err(failed(error));
+            }
+        };
+        self.known = Some(known);
+        if let Some(mark) = mark
+            && let Err(error) = self.directory.write_stopped(&mark)
+        {
+            tracing::warn!(
+                "cannot leave the mark of an orderly stop: {error}; every zone gets a new serial at the next start"
+            );
+        }
+        Ok(done)
     }
 
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreFault> {
@@ -258,7 +348,11 @@ impl Desk {
     fn connection(&mut self) -> Result<&mut Connection, StoreFault> {
         if let Database::Later = self.database {
             match open_writable(&self.directory) {
-                Ok(connection) => self.database = Database::Open(connection),
+                Ok(connection) => {
+                    // It may have stayed when the disk took nothing: from here on it is not true.
+                    self.directory.take_stopped();
+                    self.database = Database::Open(connection);
+                }
                 Err(trouble) => return Err(StoreFault::Failed(trouble.to_string())),
             }
         }

@@ -55,6 +55,17 @@ pub struct Address {
 pub struct Zone {
     /// The zone's apex.
     pub apex: DomainName,
+    /// Where its static part is edited, when that is another nameserver.
+    pub primary: Option<Primary>,
+}
+
+/// The nameservers that a zone's static part is transferred from (RFC 9499: its primaries).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Primary {
+    /// Their addresses, asked in this order; at least one.
+    pub addresses: Vec<SocketAddr>,
+    /// The TSIG key both sides sign with; none when the owner has said that there is none.
+    pub tsig: Option<DomainName>,
 }
 
 /// What generated zones say about their nameservers.
@@ -114,5 +125,16 @@ impl Topology {
             canaries,
             checks,
         }
+    }
+
+    /// The zones whose static part comes from a primary, with it.
+    pub fn inbound(&self) -> impl Iterator<Item = (&DomainName, &Primary)> {
+        let zones = self.zones.iter();
+        zones.filter_map(|(apex, zone)| Some((apex, zone.primary.as_ref()?)))
+    }
+
+    /// The primaries of a zone, if its static part comes from some.
+    pub fn primary(&self, apex: &DomainName) -> Option<&Primary> {
+        self.zones.get(apex)?.primary.as_ref()
     }
 }

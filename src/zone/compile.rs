@@ -108,14 +108,22 @@ pub fn compile(inputs: &Inputs<'_>) -> Zones {
     let mut versions = Vec::with_capacity(layout.plans.len());
     let mut faults = Vec::new();
     for (at, plan) in layout.plans.iter().enumerate() {
+        if plan.awaited {
+            versions.push(None);
+            continue;
+        }
         let before = previous.and_then(|zones| match same_layout {
             true => zones.versions.get(at)?.as_ref(),
             false => zones.version_at(&plan.apex),
         });
+        let same_plan = same_layout
+            && previous
+                .and_then(|zones| zones.plans.get(at))
+                .is_some_and(|before| Arc::ptr_eq(before, plan));
         let keys = inputs.keys.get(&plan.apex);
         let challenges = challenges.remove(&at).unwrap_or_default();
         if let Some(before) = before
-            && same_layout
+            && same_plan
             && challenges.is_empty()
             && before.stands(keys, now)
             && plan.slots.iter().all(|slot| unchanged(&slot.route))
@@ -135,7 +143,7 @@ pub fn compile(inputs: &Inputs<'_>) -> Zones {
         let build = Build {
             plan,
             before,
-            same_plan: same_layout,
+            same_plan,
             keys,
             overlay,
             challenged: challenges.iter().map(|(name, _)| (*name).clone()).collect(),
@@ -155,6 +163,7 @@ pub fn compile(inputs: &Inputs<'_>) -> Zones {
         generation: inputs.generation,
         serial: Some(serial),
         index: layout.index.clone(),
+        plans: layout.plans.clone(),
         versions,
         rendered,
         faults,

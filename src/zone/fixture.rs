@@ -96,7 +96,13 @@ pub(crate) fn topology(routes: Vec<Route>, zones: &[&str]) -> Topology {
             .collect(),
         zones
             .iter()
-            .map(|apex| (domain(apex), Zone { apex: domain(apex) }))
+            .map(|apex| {
+                let zone = Zone {
+                    apex: domain(apex),
+                    primary: None,
+                };
+                (domain(apex), zone)
+            })
             .collect(),
         Nameservers {
             servers: ["ns1.example.net", "ns2.example.net"]

@@ -22,7 +22,7 @@ use crate::topology::{DomainName, Family, RouteName, ServiceKind, Topology};
 #[derive(Debug)]
 pub struct Layout {
     pub(super) index: Arc<ZoneIndex>,
-    pub(super) plans: Vec<ZonePlan>,
+    pub(super) plans: Vec<Arc<ZonePlan>>,
     serial_floor: Option<Serial>,
     warnings: Vec<LayoutProblem>,
 }
@@ -31,6 +31,8 @@ pub struct Layout {
 #[derive(Debug)]
 pub(super) struct ZonePlan {
     pub(super) apex: Name,
+    /// Its primary has not sent its static part yet: it is not served.
+    pub(super) awaited: bool,
     /// In canonical order, the apex first, empty non-terminals and steered names included.
     pub(super) nodes: Nodes,
     /// The SOA; its serial is replaced.
@@ -77,6 +79,35 @@ impl Layout {
             serial_floor: placed.serial_floor,
             warnings: placed.warnings,
         })
+    }
+
+    /// The layout with another static part of one zone, the one `apex` that a primary has sent. All other zones
+    /// are the same value as before. Its own problems come with it.
+    ///
+    /// # Errors
+    /// Every problem, when what is steered does not fit into what the primary sent.
+    pub fn with_received(
+        &self,
+        topology: &Topology,
+        apex: &DomainName,
+        zone: Arc<StaticZone>,
+    ) -> Result<(Layout, Vec<LayoutProblem>), Vec<LayoutProblem>> {
+        let name = Name::from(apex);
+        let statics = BTreeMap::from([(apex.clone(), zone)]);
+        let placed = placement::place_within(topology, &statics, &name)?;
+        let mut plans = self.plans.clone();
+        let at = self.index.exact(name.key());
+        let fresh = placed.plans.into_iter().find(|plan| plan.apex == name);
+        if let Some((place, fresh)) = at.and_then(|at| plans.get_mut(at)).zip(fresh) {
+            *place = fresh;
+        }
+        let layout = Layout {
+            index: Arc::clone(&self.index),
+            plans,
+            serial_floor: self.serial_floor,
+            warnings: self.warnings.clone(),
+        };
+        Ok((layout, placed.warnings))
     }
 
     /// What is hardly meant, though the layout can be used.

@@ -46,6 +46,21 @@ pub enum LayoutProblem {
         /// The static record.
         at: SourceLine,
     },
+    /// A primary's record where a decision puts its own: the decision's is served.
+    #[error(
+        "{at} has a {} record of {owner}, which route {route} steers: the route's is served in its place",
+        type_text(*.rtype)
+    )]
+    ReceivedAtSteered {
+        /// The route.
+        route: RouteName,
+        /// The steered name.
+        owner: Name,
+        /// The type.
+        rtype: RecordType,
+        /// What was sent.
+        at: SourceLine,
+    },
     /// A steered name that is a static alias.
     #[error("route {route} steers {owner}, which is an alias (CNAME at {at})")]
     SteeredAtCname {
@@ -172,7 +187,8 @@ impl LayoutProblem {
     /// Whether the layout can be used all the same.
     pub fn severity(&self) -> Severity {
         match self {
-            LayoutProblem::TargetAddressesDiffer { .. }
+            LayoutProblem::ReceivedAtSteered { .. }
+            | LayoutProblem::TargetAddressesDiffer { .. }
             | LayoutProblem::StaticTargetWithoutAddress { .. } => Severity::Warning,
             _ => Severity::Error,
         }
@@ -184,6 +200,7 @@ impl LayoutProblem {
             LayoutProblem::NoZone { route, .. }
             | LayoutProblem::OwnerTooLong { route, .. }
             | LayoutProblem::StaticAtSteered { route, .. }
+            | LayoutProblem::ReceivedAtSteered { route, .. }
             | LayoutProblem::SteeredAtCname { route, .. }
             | LayoutProblem::SteeredBelowCut { route, .. }
             | LayoutProblem::DuplicateApex { route, .. }
@@ -205,6 +222,7 @@ impl LayoutProblem {
     pub fn source(&self) -> Option<&SourceLine> {
         match self {
             LayoutProblem::StaticAtSteered { at, .. }
+            | LayoutProblem::ReceivedAtSteered { at, .. }
             | LayoutProblem::SteeredAtCname { at, .. }
             | LayoutProblem::TargetIsCname { at, .. }
             | LayoutProblem::TargetAddressesDiffer { at, .. }
@@ -226,6 +244,7 @@ impl LayoutProblem {
             P::StaticAtSteered { .. } => {
                 "remove the static record; the route puts its own there".into()
             }
+            P::ReceivedAtSteered { .. } => "remove it at the primary".into(),
             P::SteeredAtCname { .. } => "remove the CNAME".into(),
             P::SteeredBelowCut { at: Some(_), .. } => {
                 "remove the delegation, or write zones = \"owners\" in the route".into()

@@ -24,7 +24,7 @@ use crate::topology::{DomainName, Family, PoolName, RouteName, Topology, ZonePla
 /// Every zone, planned.
 pub(super) struct Placed {
     /// In canonical order of apexes.
-    pub(super) plans: Vec<ZonePlan>,
+    pub(super) plans: Vec<Arc<ZonePlan>>,
     /// The greatest serial of any master file.
     pub(super) serial_floor: Option<Serial>,
     pub(super) warnings: Vec<LayoutProblem>,
@@ -35,7 +35,16 @@ pub(super) fn place(
     topology: &Topology,
     statics: &BTreeMap<DomainName, Arc<StaticZone>>,
 ) -> Result<Placed, Vec<LayoutProblem>> {
-    let mut draft = Draft::new(topology, statics);
+    place_within(topology, statics, &Name::root())
+}
+
+/// Puts the steered names at or below `top` into their zones; no zone above it is looked at.
+pub(super) fn place_within(
+    topology: &Topology,
+    statics: &BTreeMap<DomainName, Arc<StaticZone>>,
+    top: &Name,
+) -> Result<Placed, Vec<LayoutProblem>> {
+    let mut draft = Draft::new(topology, statics, top);
     draft.place_steered();
     draft.delegate_inner_zones();
     draft.give_targets_addresses();
@@ -48,6 +57,8 @@ struct DraftZone<'a> {
     apex: Name,
     /// The static records; none for a generated zone.
     statics: Option<&'a StaticZone>,
+    /// They come from a primary, which has not sent them yet.
+    awaited: bool,
     /// RRsets made here: apex NS, delegations, glue, addresses of targets.
     made: BTreeMap<Name, BTreeMap<u16, Arc<Rrset>>>,
     /// The route and use of each steered RRset.
@@ -98,6 +109,21 @@ impl DraftZone<'_> {
                 .is_some_and(|((owner, _), _)| owner.is_at_or_below(name))
     }
 
+    /// Whether a record that a primary has sent is left out: something steered stands in its place, or another zone
+    /// of ours begins there.
+    fn overrules(&self, name: &Name, rtype: RecordType) -> bool {
+        if !self.statics.is_some_and(|statics| statics.received) {
+            return false;
+        }
+        let inner = self.inner.range(..=name.clone()).next_back();
+        let occluded = inner.is_some_and(|inner| {
+            let of_the_cut = matches!(rtype, RecordType::NS | RecordType::DS) && name == inner;
+            let glue = matches!(rtype, RecordType::A | RecordType::AAAA) && name != inner;
+            name.is_at_or_below(inner) && !of_the_cut && !glue
+        });
+        occluded || self.steered.contains_key(&(name.clone(), u16::from(rtype)))
+    }
+
     fn steers_address(&self, name: &Name) -> bool {
         [RecordType::A, RecordType::AAAA]
             .into_iter()
@@ -114,6 +140,8 @@ impl DraftZone<'_> {
 
 struct Draft<'a> {
     topology: &'a Topology,
+    /// Names elsewhere are not looked at.
+    top: Name,
     zones: BTreeMap<Name, DraftZone<'a>>,
     ns: Option<Arc<Rrset>>,
     problems: Vec<LayoutProblem>,
@@ -125,9 +153,11 @@ impl<'a> Draft<'a> {
     fn new(
         topology: &'a Topology,
         statics: &'a BTreeMap<DomainName, Arc<StaticZone>>,
+        top: &Name,
     ) -> Draft<'a> {
         let mut draft = Draft {
             topology,
+            top: top.clone(),
             zones: BTreeMap::new(),
             ns: ns_set(&topology.nameservers),
             problems: Vec::new(),
@@ -135,20 +165,26 @@ impl<'a> Draft<'a> {
         };
         let apexes: BTreeSet<&DomainName> = topology.zones.keys().chain(statics.keys()).collect();
         for apex in apexes {
-            draft.add_zone(Name::from(apex), statics.get(apex).map(Arc::as_ref));
+            let statics = statics.get(apex).map(Arc::as_ref);
+            let awaited = statics.is_none() && topology.primary(apex).is_some();
+            let apex = Name::from(apex);
+            if apex.is_at_or_below(top) {
+                draft.add_zone(apex, statics, awaited);
+            }
         }
         draft
     }
 
-    fn add_zone(&mut self, apex: Name, statics: Option<&'a StaticZone>) {
+    fn add_zone(&mut self, apex: Name, statics: Option<&'a StaticZone>, awaited: bool) {
         let mut zone = DraftZone {
             apex: apex.clone(),
             statics,
+            awaited,
             made: BTreeMap::new(),
             steered: BTreeMap::new(),
             inner: BTreeSet::new(),
         };
-        if statics.is_none() {
+        if statics.is_none() && !awaited {
             match &self.ns {
                 Some(ns) => {
                     zone.make(&apex, ns.clone());
@@ -213,6 +249,9 @@ impl<'a> Draft<'a> {
                         continue;
                     }
                     let owner = Name::from(&owner);
+                    if !owner.is_at_or_below(&self.top) {
+                        continue;
+                    }
                     let list = match route.zones {
                         ZonePlacement::Owners => &mut owners,
                         ZonePlacement::Configured => &mut configured,
@@ -231,7 +270,7 @@ impl<'a> Draft<'a> {
                         .push(LayoutProblem::DuplicateApex { route, apex });
                 }
             } else if !self.zones.contains_key(apex) {
-                self.add_zone(apex.clone(), None);
+                self.add_zone(apex.clone(), None, false);
             }
         }
         self.find_inner_zones();
@@ -303,13 +342,22 @@ impl<'a> Draft<'a> {
         }
         if let Some(set) = zone.static_set(&owner, rtype) {
             let at = set.at().clone();
-            self.problems.push(LayoutProblem::StaticAtSteered {
-                route,
-                owner,
-                rtype,
-                at,
-            });
-            return;
+            if zone.statics.is_some_and(|statics| statics.received) {
+                self.problems.push(LayoutProblem::ReceivedAtSteered {
+                    route: route.clone(),
+                    owner: owner.clone(),
+                    rtype,
+                    at,
+                });
+            } else {
+                self.problems.push(LayoutProblem::StaticAtSteered {
+                    route,
+                    owner,
+                    rtype,
+                    at,
+                });
+                return;
+            }
         }
         let key = (owner.clone(), u16::from(rtype));
         if let Some((first, _)) = zone.steered.get(&key) {
@@ -353,7 +401,9 @@ impl<'a> Draft<'a> {
     }
 
     fn report_occluded(&mut self, zone: &DraftZone<'_>, child: &Name) {
-        let Some(statics) = zone.statics else { return };
+        let Some(statics) = zone.statics.filter(|statics| !statics.received) else {
+            return;
+        };
         for (owner, sets) in statics.names.range(child.clone()..) {
             if !owner.is_at_or_below(child) {
                 break;
@@ -507,13 +557,14 @@ impl<'a> Draft<'a> {
                 Some(set) => set.rrset.clone(),
                 None => generated_soa.clone(),
             };
-            if let Some(statics) = zone.statics {
+            // A primary's serial is its own affair: it must not be able to push ours about.
+            if let Some(statics) = zone.statics.filter(|statics| !statics.received) {
                 let serial = statics.serial();
                 if serial_floor.is_none_or(|floor| serial.is_after(floor)) {
                     serial_floor = Some(serial);
                 }
             }
-            plans.push(plan(apex, zone, soa));
+            plans.push(Arc::new(plan(apex, zone, soa)));
         }
         Ok(Placed {
             plans,
@@ -535,7 +586,8 @@ fn plan(apex: Name, zone: DraftZone<'_>, soa: Arc<Rrset>) -> ZonePlan {
     for (name, sets) in zone.statics.iter().flat_map(|statics| &statics.names) {
         let sets = sets
             .values()
-            .filter(|set| set.rrset.rtype != RecordType::SOA);
+            .filter(|set| set.rrset.rtype != RecordType::SOA)
+            .filter(|set| !zone.overrules(name, set.rrset.rtype));
         for set in sets {
             node(&mut nodes, name, Some(set.rrset.clone()));
         }
@@ -566,6 +618,7 @@ fn plan(apex: Name, zone: DraftZone<'_>, soa: Arc<Rrset>) -> ZonePlan {
         .collect();
     ZonePlan {
         apex,
+        awaited: zone.awaited,
         nodes,
         soa,
         slots,

@@ -27,6 +27,8 @@ pub struct StaticZone {
     apex: Name,
     pub(super) names: BTreeMap<Name, BTreeMap<u16, StaticSet>>,
     warnings: Vec<MasterProblem>,
+    /// It came from a primary: what is steered replaces what it says.
+    pub(super) received: bool,
 }
 
 /// A static RRset and where its records stand.
@@ -82,6 +84,36 @@ impl StaticZone {
             apex,
             names,
             warnings: problems,
+            received: false,
+        })
+    }
+
+    /// Takes records that a primary has sent as the zone `apex`. `source` is what messages call them. What would
+    /// make a file refused but is served right all the same, is a warning here: the zone is edited elsewhere.
+    pub(super) fn of_records(
+        apex: &Name,
+        source: &str,
+        records: Vec<MasterRecord>,
+    ) -> Result<StaticZone, Vec<MasterProblem>> {
+        let top = SourceLine::whole(source);
+        let mut check = Check {
+            apex,
+            names: BTreeMap::new(),
+            problems: Vec::new(),
+        };
+        check.gather(records);
+        check.apex_has_its_records(&top, &[]);
+        check.aliases_stand_alone();
+        if !check.problems.is_empty() {
+            return Err(check.problems);
+        }
+        check.delegations();
+        check.targets();
+        Ok(StaticZone {
+            apex: apex.clone(),
+            names: check.names,
+            warnings: check.problems,
+            received: true,
         })
     }
 

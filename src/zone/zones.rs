@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::compile::Rendered;
 use super::key::KeyFault;
+use super::layout::ZonePlan;
 use super::name::{Name, label_count, parent_key};
 use super::serial::Serial;
 use super::validity;
@@ -17,7 +18,7 @@ use crate::decide::Generation;
 use crate::topology::{DomainName, RouteName};
 
 /// Which zone has which apex: made once per layout, shared by every publication.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct ZoneIndex {
     by_key: HashMap<Box<[u8]>, usize>,
     /// Bit `n` is set when some apex has `n` labels: other ancestors need no look.
@@ -60,6 +61,8 @@ pub struct Zones {
     pub(super) generation: Generation,
     pub(super) serial: Option<Serial>,
     pub(super) index: Arc<ZoneIndex>,
+    /// What each version was made from.
+    pub(super) plans: Vec<Arc<ZonePlan>>,
     pub(super) versions: Vec<Option<Arc<ZoneVersion>>>,
     pub(super) rendered: BTreeMap<RouteName, Arc<Rendered>>,
     pub(super) faults: Vec<(Name, KeyFault)>,

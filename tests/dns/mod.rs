@@ -37,7 +37,13 @@ pub fn zones_with(servers: Vec<Nameserver>, files: &[(&str, &str)]) -> Zones {
         let zone = StaticZone::parse(&apex, "test.zone", text.as_bytes(), &mut none)
             .unwrap_or_else(|problems| panic!("{problems:?}"));
         statics.insert(apex.clone(), Arc::new(zone));
-        configured.insert(apex.clone(), Zone { apex });
+        configured.insert(
+            apex.clone(),
+            Zone {
+                apex,
+                primary: None,
+            },
+        );
     }
     let nameservers = Nameservers {
         servers,

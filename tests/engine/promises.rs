@@ -76,6 +76,8 @@ pub(crate) struct Promises {
     generations: BTreeSet<u64>,
     last_generation: u64,
     zones: BTreeMap<String, Arc<ZoneVersion>>,
+    /// What secondaries may hold.
+    published: Published,
     /// What the running process serves; none before its first publication.
     serving: Option<Served>,
     actives: BTreeMap<RouteName, PoolName>,
@@ -115,9 +117,12 @@ macro_rules! promise {
     };
 }
 
+mod history;
 mod moves;
 mod published;
 mod wills;
+
+use history::Published;
 
 impl Promises {
     pub(crate) fn new(configuration: Arc<Configuration>) -> Promises {
@@ -129,6 +134,7 @@ impl Promises {
             generations: BTreeSet::new(),
             last_generation: 0,
             zones: BTreeMap::new(),
+            published: Published::default(),
             serving: None,
             actives: BTreeMap::new(),
             known: BTreeMap::new(),

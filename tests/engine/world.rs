@@ -12,12 +12,12 @@ use repoint::clock::{Mono, Now, Wall};
 use repoint::config::Configuration;
 use repoint::decide::{Override, OverrideKey};
 use repoint::engine::{
-    Alarm, Batch, BatchToken, Command, Done, Effect, Engine, Entry, Event, Refusal, Remembered,
-    Request, RequestId, Reservation, StoreFault, StoredRoute,
+    Alarm, Batch, BatchToken, Command, Done, Effect, Engine, Entry, Event, Keep, KeptInbound,
+    Refusal, Remembered, Request, RequestId, Reservation, StoreFault, StoredRoute,
 };
 use repoint::probe::CanaryObservation;
 use repoint::topology::RouteName;
-use repoint::zone::Zones;
+use repoint::zone::{Change, Name, OwnedRecord, Serial, ZoneVersion, Zones};
 
 use crate::network::Network;
 
@@ -47,10 +47,55 @@ pub(crate) struct Disk {
     pub(crate) reservation: Option<Reservation>,
     pub(crate) entries: Vec<Entry>,
     pub(crate) doubt: Option<String>,
+    /// Zones as the store has them: a snapshot, and changes up to the version kept last.
+    pub(crate) zones: BTreeMap<Name, KeptZone>,
+    /// Nothing was published since that is not in `zones`.
+    pub(crate) complete: bool,
+    pub(crate) inbound: Vec<KeptInbound>,
+}
+
+/// A zone on the disk.
+#[derive(Clone, Debug)]
+pub(crate) struct KeptZone {
+    serial: Serial,
+    records: Vec<OwnedRecord>,
+    changes: Vec<Arc<Change>>,
 }
 
 impl Disk {
+    /// Keeps the first `count` zones: a process that is killed meanwhile gets no further.
+    fn keep(&mut self, keep: &Keep, count: usize) {
+        self.zones
+            .retain(|apex, _| keep.zones.version_at(apex).is_some());
+        for version in keep.zones.iter().take(count) {
+            let changes = version.history().to_vec();
+            let before = self.zones.get(version.apex());
+            let reached = before.filter(|kept| {
+                changes.iter().any(|change| change.from == kept.serial)
+                    || kept.serial == version.serial()
+            });
+            let (serial, records) = match reached {
+                Some(kept) => (kept.serial, kept.records.clone()),
+                None => (
+                    version.serial(),
+                    version.records().map(Into::into).collect(),
+                ),
+            };
+            let kept = KeptZone {
+                serial,
+                records,
+                changes,
+            };
+            self.zones.insert(version.apex().clone(), kept);
+        }
+        if count >= keep.zones.len() {
+            self.inbound = keep.inbound.clone();
+            self.complete = keep.last;
+        }
+    }
+
     fn commit(&mut self, batch: &Batch) {
+        self.complete = false;
         for (key, value) in &batch.overrides {
             match value {
                 Some(value) => self.overrides.insert(key.clone(), value.clone()),
@@ -72,6 +117,17 @@ impl Disk {
             overrides: self.overrides.values().cloned().collect(),
             routes: self.routes.values().cloned().collect(),
             reservation: self.reservation,
+            zones: self
+                .zones
+                .iter()
+                .map(|(apex, kept)| {
+                    let (records, changes) = (kept.records.clone(), kept.changes.clone());
+                    let version = ZoneVersion::replayed(apex, kept.serial, records, changes);
+                    Arc::new(version.expect("what was kept is a version"))
+                })
+                .collect(),
+            complete: self.complete,
+            inbound: self.inbound.clone(),
             doubt: self.doubt.clone(),
             unavailable: None,
         }
@@ -98,6 +154,8 @@ enum Pending {
     DiskDone(u64),
     /// The time a batch was given is over.
     DiskLate(u64),
+    /// The disk has written zones, if it can.
+    DiskKept,
 }
 
 /// A batch on its way to the disk.
@@ -195,6 +253,7 @@ pub(crate) struct World {
     /// The running process found no store and never will.
     never: bool,
     writing: VecDeque<Writing>,
+    keeping: Option<Box<Keep>>,
     queue: BinaryHeap<Reverse<Due>>,
     next_number: u64,
     next_request: u64,
@@ -224,6 +283,7 @@ impl World {
             mood_since: 0,
             never: false,
             writing: VecDeque::new(),
+            keeping: None,
             queue: BinaryHeap::new(),
             next_number: 0,
             next_request: 0,
@@ -291,9 +351,14 @@ impl World {
             },
             StoreMood::Failing => Remembered {
                 unavailable: Some("disk full".into()),
+                complete: false,
                 ..self.disk.recall()
             },
-            _ => self.disk.recall(),
+            _ => {
+                let remembered = self.disk.recall();
+                self.disk.complete = false;
+                remembered
+            }
         };
         let now = self.now();
         if let Some(recordings) = &mut self.recordings {
@@ -320,6 +385,11 @@ impl World {
 
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
+        if let Some(keep) = self.keeping.take().filter(|_| self.writes()) {
+            // As far as the disk had got.
+            let count = usize::try_from(self.next_number).unwrap() % (keep.zones.len() + 1);
+            self.disk.keep(&keep, count);
+        }
         self.engine = None;
         self.kill_after = None;
         self.writing.clear();
@@ -332,19 +402,28 @@ impl World {
         let Some(mut engine) = self.engine.take() else {
             return happened;
         };
-        if matches!(self.mood, StoreMood::Well | StoreMood::Slow(_)) && !self.never {
+        if self.writes() {
             let writing = std::mem::take(&mut self.writing);
+            let parting = engine.finish();
             for batch in writing
                 .into_iter()
                 .map(|w| w.batch)
-                .chain(engine.finish().map(Box::new))
+                .chain(parting.batch.map(Box::new))
             {
                 self.disk.commit(&batch);
                 happened.push(Happened::Committed(batch));
             }
+            self.keeping = None;
+            if let Some(keep) = parting.keep {
+                self.disk.keep(&keep, usize::MAX);
+            }
         }
         self.kill();
         happened
+    }
+
+    fn writes(&self) -> bool {
+        matches!(self.mood, StoreMood::Well | StoreMood::Slow(_)) && !self.never
     }
 
     /// Hands a request to the engine; its answer comes back as [`Happened::Replied`].
@@ -400,6 +479,7 @@ impl World {
                     Pending::Event(event) => self.feed(*event, &mut happened),
                     Pending::DiskDone(number) => self.disk_done(number, &mut happened),
                     Pending::DiskLate(number) => self.disk_late(number, &mut happened),
+                    Pending::DiskKept => self.disk_kept(&mut happened),
                 }
             }
         } else {
@@ -478,6 +558,15 @@ impl World {
                         self.disk_next();
                     }
                 }
+                Effect::Keep(keep) => {
+                    assert!(self.keeping.is_none(), "two at a time");
+                    self.keeping = Some(keep);
+                    let took = match self.mood {
+                        StoreMood::Slow(time) => time,
+                        _ => Duration::from_millis(2),
+                    };
+                    self.put(took, Pending::DiskKept);
+                }
                 Effect::Reply { request, result } => {
                     happened.push(Happened::Replied(request, result));
                 }
@@ -529,6 +618,23 @@ impl World {
             },
             happened,
         );
+    }
+
+    fn disk_kept(&mut self, happened: &mut Vec<Happened>) {
+        if self.mood == StoreMood::Hung {
+            self.put(Duration::from_secs(1), Pending::DiskKept);
+            return;
+        }
+        let Some(keep) = self.keeping.take() else {
+            return;
+        };
+        let result = if self.writes() {
+            self.disk.keep(&keep, usize::MAX);
+            Ok(())
+        } else {
+            Err("disk full".to_owned())
+        };
+        self.feed(Event::Kept(result), happened);
     }
 
     /// A batch that the disk has begun is too slow; one that waits behind others is withdrawn.

@@ -198,6 +198,7 @@ fn zones(
         places.zones.entry(apex.value.clone()).or_insert(apex.place);
         let zone = Zone {
             apex: apex.value.clone(),
+            primary: None,
         };
         zones.insert(apex.value, zone);
     }

@@ -16,13 +16,26 @@ use crate::zone::shape::{TypeFault, type_text};
 pub struct SourceLine {
     /// The file, as its loader called it.
     pub file: Arc<str>,
-    /// The line, from 1.
+    /// The line, from 1; 0 where lines are not counted, as in a transfer.
     pub line: u32,
+}
+
+impl SourceLine {
+    /// The whole of something that has no lines.
+    pub(in crate::zone) fn whole(source: &str) -> SourceLine {
+        SourceLine {
+            file: source.into(),
+            line: 0,
+        }
+    }
 }
 
 impl fmt::Display for SourceLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)
+        match self.line {
+            0 => f.write_str(&self.file),
+            line => write!(f, "{}:{line}", self.file),
+        }
     }
 }
 

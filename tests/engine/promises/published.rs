@@ -60,6 +60,7 @@ impl Promises {
                     "§9.2: zone {apex} has serial {is} after {was}, same records: {same}"
                 );
             }
+            self.published.check(zone)?;
             self.zones.insert(apex, zone.clone());
         }
         let now = served(&self.in_force.topology, zones);

@@ -1,0 +1,303 @@
+//! A zone as its primary sends it: records of a transfer made static records, and edited by incremental ones.
+//!
+//! In: the records of an AXFR, or the changes of an IXFR to what came before. Out: a [`StaticZone`] without anything
+//! that signing made, or why there is none. Never here: messages, steered names; `layout` puts the two together.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::time::Duration;
+
+use hickory_proto::rr::RecordType;
+
+use super::change::OwnedRecord;
+use super::master::{MasterRecord, SourceLine};
+use super::name::Name;
+use super::rdata::Rdata;
+use super::serial::Serial;
+use super::shape::{self, TypeFault, type_text};
+use super::static_zone::StaticZone;
+use crate::topology::DomainName;
+
+/// The digest of the whole zone (RFC 8976): it is not that of the zone we serve.
+const ZONEMD: u16 = 63;
+
+/// Why what a primary sent is no zone of ours.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReceivedFault {
+    /// Records of a type that has no place in a zone of ours.
+    #[error("it has a {} record of {owner}: {fault}", type_text(*.rtype))]
+    Type {
+        /// Whose record.
+        owner: Name,
+        /// Its type.
+        rtype: RecordType,
+        /// Why there is no place for it.
+        fault: TypeFault,
+    },
+    /// RDATA that its type cannot have.
+    #[error("the {} record of {owner} is not whole", type_text(*.rtype))]
+    Rdata {
+        /// Whose record.
+        owner: Name,
+        /// Its type.
+        rtype: RecordType,
+    },
+    /// The records are together no zone.
+    #[error("{first}{}", more(*.others))]
+    Zone {
+        /// The first thing that is wrong.
+        first: String,
+        /// How many others are.
+        others: usize,
+    },
+    /// A change begins at another version than ours.
+    #[error("a change begins at serial {begins}, and ours is {ours}")]
+    Gap {
+        /// Where it begins.
+        begins: Serial,
+        /// What we have.
+        ours: Serial,
+    },
+    /// A change removes what is not there.
+    #[error("a change removes {0}, which is not there")]
+    NotThere(String),
+    /// The SOA that a change is to end with is not the one it ends with.
+    #[error("the changes do not end with the SOA they were announced with")]
+    OtherEnd,
+}
+
+fn more(others: usize) -> String {
+    match others {
+        0 => String::new(),
+        n => format!(" (and {n} more)"),
+    }
+}
+
+/// The timers of a zone's SOA (RFC 1035 §3.3.13), as the primary's owner set them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SoaTimers {
+    /// How long until the primary is asked again.
+    pub refresh: Duration,
+    /// The same after a failure.
+    pub retry: Duration,
+    /// How long the zone counts as good without the primary.
+    pub expire: Duration,
+}
+
+/// One step of an incremental transfer (RFC 1995 §4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// The serial it begins at.
+    pub from: Serial,
+    /// Records it removes, its SOA aside.
+    pub removed: Vec<OwnedRecord>,
+    /// Records it adds, the SOA of the next version first.
+    pub added: Vec<OwnedRecord>,
+}
+
+impl StaticZone {
+    /// Makes a zone of the records that a primary has sent, in any order. What signing makes is left out; records
+    /// sent twice count once, and an RRset has the least TTL of its records (RFC 2181 §5.2). `source` is what
+    /// messages call them.
+    ///
+    /// # Errors
+    /// When they are no zone, or one that cannot be served right.
+    pub fn received(
+        apex: &DomainName,
+        source: &str,
+        records: impl IntoIterator<Item = OwnedRecord>,
+    ) -> Result<StaticZone, ReceivedFault> {
+        let mut sets = Sets::default();
+        for record in records {
+            if is_kept(&record)? {
+                sets.add(record);
+            }
+        }
+        sets.into_zone(&Name::from(apex), source)
+    }
+
+    /// The zone after the changes of an incremental transfer, in their order, which must lead to the serial `to`.
+    ///
+    /// # Errors
+    /// When the changes do not fit the zone, or what comes out is none.
+    pub fn edited(
+        &self,
+        source: &str,
+        edits: Vec<Edit>,
+        to: Serial,
+    ) -> Result<StaticZone, ReceivedFault> {
+        let mut sets = Sets::default();
+        for record in self.owned_records() {
+            sets.add(record);
+        }
+        let mut serial = self.serial();
+        for edit in edits {
+            if edit.from != serial {
+                let (begins, ours) = (edit.from, serial);
+                return Err(ReceivedFault::Gap { begins, ours });
+            }
+            sets.0
+                .remove(&(self.apex().clone(), RecordType::SOA.into()));
+            for record in edit.removed {
+                if record.rtype != RecordType::SOA && is_kept(&record)? && !sets.remove(&record) {
+                    let record = record.borrowed().to_string().replace('\t', " ");
+                    return Err(ReceivedFault::NotThere(record));
+                }
+            }
+            for record in edit.added {
+                if record.rtype == RecordType::SOA {
+                    serial = soa_serial(&record.rdata).ok_or(ReceivedFault::OtherEnd)?;
+                }
+                if is_kept(&record)? {
+                    sets.add(record);
+                }
+            }
+        }
+        if serial != to {
+            return Err(ReceivedFault::OtherEnd);
+        }
+        sets.into_zone(self.apex(), source)
+    }
+
+    /// Every record, owned.
+    pub fn owned_records(&self) -> impl Iterator<Item = OwnedRecord> {
+        self.names.iter().flat_map(|(owner, sets)| {
+            sets.values().flat_map(move |set| {
+                set.rrset.rdatas.iter().map(move |rdata| OwnedRecord {
+                    owner: owner.clone(),
+                    rtype: set.rrset.rtype,
+                    ttl: set.rrset.ttl,
+                    rdata: rdata.clone(),
+                })
+            })
+        })
+    }
+
+    /// Its SOA record.
+    pub fn soa(&self) -> Option<OwnedRecord> {
+        let set = self.set(self.apex(), RecordType::SOA)?;
+        Some(OwnedRecord {
+            owner: self.apex().clone(),
+            rtype: RecordType::SOA,
+            ttl: set.rrset.ttl,
+            rdata: set.rrset.rdatas.first()?.clone(),
+        })
+    }
+
+    /// The timers of its SOA.
+    pub fn timers(&self) -> SoaTimers {
+        let soa = self.soa();
+        let second = |from_end: usize| {
+            let octets = soa.as_ref().and_then(|soa| {
+                let wire = soa.rdata.wire();
+                let at = wire.len().checked_sub(from_end)?;
+                wire.get(at..at + 4)?.try_into().ok()
+            });
+            Duration::from_secs(u32::from_be_bytes(octets.unwrap_or_default()).into())
+        };
+        SoaTimers {
+            refresh: second(16),
+            retry: second(12),
+            expire: second(8),
+        }
+    }
+}
+
+/// The serial of an SOA's RDATA.
+pub fn soa_serial(rdata: &Rdata) -> Option<Serial> {
+    let wire = rdata.wire();
+    let at = wire.len().checked_sub(20)?;
+    let octets = wire.get(at..at + 4)?.try_into().ok()?;
+    Some(Serial(u32::from_be_bytes(octets)))
+}
+
+/// Whether a record becomes part of our zone: signatures, chains and keys are not, ours are made when it is signed.
+fn is_kept(record: &OwnedRecord) -> Result<bool, ReceivedFault> {
+    let OwnedRecord { owner, rtype, .. } = record;
+    match shape::storable(*rtype) {
+        Ok(()) => {}
+        Err(TypeFault::Signing) => return Ok(false),
+        Err(fault) => {
+            let (owner, rtype) = (owner.clone(), *rtype);
+            return Err(ReceivedFault::Type {
+                owner,
+                rtype,
+                fault,
+            });
+        }
+    }
+    // Whoever decompressed it knows its names, not whether its fields are whole.
+    if Rdata::new(*rtype, record.rdata.wire()).is_none() {
+        let (owner, rtype) = (owner.clone(), *rtype);
+        return Err(ReceivedFault::Rdata { owner, rtype });
+    }
+    Ok(u16::from(*rtype) != ZONEMD)
+}
+
+/// Records by RRset, those of an RRset by what makes them equal (RFC 2181 §5).
+#[derive(Default)]
+struct Sets(BTreeMap<(Name, u16), Set>);
+
+struct Set {
+    rtype: RecordType,
+    ttl: u32,
+    rdatas: BTreeMap<Vec<u8>, Rdata>,
+    /// In the order they came, which is kept: some owners mean something by it.
+    order: Vec<Vec<u8>>,
+}
+
+impl Sets {
+    fn add(&mut self, record: OwnedRecord) {
+        let key = (record.owner, u16::from(record.rtype));
+        let set = self.0.entry(key).or_insert_with(|| Set {
+            rtype: record.rtype,
+            ttl: record.ttl,
+            rdatas: BTreeMap::new(),
+            order: Vec::new(),
+        });
+        set.ttl = set.ttl.min(record.ttl);
+        let canonical = record.rdata.canonical(record.rtype);
+        if let Entry::Vacant(place) = set.rdatas.entry(canonical.clone()) {
+            place.insert(record.rdata);
+            set.order.push(canonical);
+        }
+    }
+
+    /// Whether it was there.
+    fn remove(&mut self, record: &OwnedRecord) -> bool {
+        let key = (record.owner.clone(), u16::from(record.rtype));
+        let Some(set) = self.0.get_mut(&key) else {
+            return false;
+        };
+        let canonical = record.rdata.canonical(record.rtype);
+        let was_there = set.rdatas.remove(&canonical).is_some();
+        set.order.retain(|other| *other != canonical);
+        if set.rdatas.is_empty() {
+            self.0.remove(&key);
+        }
+        was_there
+    }
+
+    fn into_zone(self, apex: &Name, source: &str) -> Result<StaticZone, ReceivedFault> {
+        let at = SourceLine::whole(source);
+        let mut records = Vec::new();
+        for ((owner, _), mut set) in self.0 {
+            for canonical in set.order {
+                records.extend(set.rdatas.remove(&canonical).map(|rdata| MasterRecord {
+                    owner: owner.clone(),
+                    rtype: set.rtype,
+                    ttl: set.ttl,
+                    rdata,
+                    at: at.clone(),
+                }));
+            }
+        }
+        StaticZone::of_records(apex, source, records).map_err(|problems| {
+            let first = problems.first().map(|problem| problem.fault.to_string());
+            ReceivedFault::Zone {
+                first: first.unwrap_or_default(),
+                others: problems.len().saturating_sub(1),
+            }
+        })
+    }
+}

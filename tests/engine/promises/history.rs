@@ -1,0 +1,75 @@
+//! What a secondary gets that asks for the changes since any version it may hold.
+//!
+//! In: every version published, whatever process published it. Out: the first history that would lead a secondary to
+//! something else than the zone. Never here: messages of transfers.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use repoint::zone::{OwnedRecord, ZoneVersion};
+
+use super::Broken;
+
+/// How many versions of a zone secondaries are thought to hold.
+const HELD: usize = 40;
+
+type Records = BTreeSet<(Vec<u8>, u16, u32, Vec<u8>)>;
+
+/// The versions published last, by apex.
+#[derive(Default)]
+pub(crate) struct Published(BTreeMap<String, VecDeque<(u32, Records)>>);
+
+impl Published {
+    /// Undoes the history of a version step by step: each step must be the version published with that serial.
+    pub(crate) fn check(&mut self, zone: &ZoneVersion) -> Result<(), Broken> {
+        let apex = zone.apex().to_string();
+        let held = self.0.entry(apex.clone()).or_default();
+        let serial = zone.serial().0;
+        if held.back().is_some_and(|(last, _)| *last == serial) {
+            return Ok(());
+        }
+        let now: Records = zone.records().map(|record| key(&record.into())).collect();
+        let mut then = now.clone();
+        let mut later = serial;
+        for change in zone.history().iter().rev() {
+            if change.to.0 != later {
+                return Err(format!(
+                    "zone {apex}: {} does not lead to {later}",
+                    change.to
+                ));
+            }
+            later = change.from.0;
+            for record in &change.added {
+                if !then.remove(&key(record)) {
+                    return Err(format!(
+                        "zone {apex}: the change to {} adds what is not there",
+                        change.to
+                    ));
+                }
+            }
+            then.extend(change.removed.iter().map(key));
+            // A process that had no store may have used a serial that is used again: the last one counts.
+            let before = held.iter().rev().find(|(held, _)| *held == change.from.0);
+            if before.is_some_and(|(_, records)| *records != then) {
+                return Err(format!(
+                    "zone {apex}: whoever holds serial {} and asks for changes does not get serial {serial}",
+                    change.from
+                ));
+            }
+        }
+        held.push_back((serial, now));
+        if held.len() > HELD {
+            held.pop_front();
+        }
+        Ok(())
+    }
+}
+
+fn key(record: &OwnedRecord) -> (Vec<u8>, u16, u32, Vec<u8>) {
+    let rdata = record.rdata.wire().to_vec();
+    (
+        record.owner.wire().to_vec(),
+        record.rtype.into(),
+        record.ttl,
+        rdata,
+    )
+}
