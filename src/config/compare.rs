@@ -156,6 +156,8 @@ pub fn compare(old: &Configuration, new: &Configuration) -> Changes {
         ("server.certificate", certificate(old) != certificate(new)),
         ("static records", statics_differ(old, new)),
         ("tsig", old.tsig != new.tsig),
+        ("dns.manners", old.manners != new.manners),
+        ("acme", old.acme != new.acme),
         ("secondary", old.secondaries != new.secondaries),
     ];
     let differing = others.into_iter().filter(|(_, differ)| *differ);

@@ -16,7 +16,7 @@ use crate::tsig::Algorithm;
 use crate::zone::Name;
 
 use super::problem::{At, Place};
-use super::settings::{AlarmSettings, LogSettings, ServerSettings};
+use super::settings::{AcmeSettings, AlarmSettings, LogSettings, MannersSettings, ServerSettings};
 use super::value::List;
 
 /// A whole file.
@@ -34,6 +34,7 @@ pub(super) struct Draft {
     pub(super) zones: Vec<ZoneDraft>,
     pub(super) tsig: Vec<TsigDraft>,
     pub(super) secondaries: Vec<SecondaryDraft>,
+    pub(super) acme: AcmeDraft,
 }
 
 /// `[dns]`.
@@ -47,6 +48,7 @@ pub(super) struct NameserversDraft {
     pub(super) ttl: u32,
     pub(super) negative_ttl: u32,
     pub(super) resolvers: Vec<SocketAddr>,
+    pub(super) manners: MannersDraft,
 }
 
 /// An entry of `nameservers`.
@@ -189,4 +191,29 @@ pub(super) struct SecondaryDraft {
     /// The inner absence is `tsig = "none"`.
     pub(super) tsig: Option<Option<At<Name>>>,
     pub(super) zones: Option<List<DomainName>>,
+}
+
+/// How requests are answered, of `[dns]`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct MannersDraft {
+    /// Without the secrets, which are in a file.
+    pub(super) settings: MannersSettings,
+    pub(super) cookie_secret: Option<At<PathBuf>>,
+}
+
+/// `[acme]`.
+#[derive(Clone, Debug)]
+pub(super) struct AcmeDraft {
+    pub(super) tsig: Vec<At<Name>>,
+    pub(super) lifetime: Duration,
+}
+
+impl Default for AcmeDraft {
+    fn default() -> AcmeDraft {
+        let AcmeSettings { lifetime, .. } = AcmeSettings::default();
+        AcmeDraft {
+            tsig: Vec::new(),
+            lifetime,
+        }
+    }
 }

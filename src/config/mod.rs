@@ -43,7 +43,10 @@ pub use network::Network;
 use problem::{At, Place};
 pub use problem::{ConfigProblems, Problem, Rule, Severity};
 pub use secondary::Secondary;
-pub use settings::{AlarmSettings, LogFormat, LogLevel, LogSettings, ServerSettings};
+pub use settings::{
+    AcmeSettings, AlarmSettings, CookieSecrets, LogFormat, LogLevel, LogSettings, MannersSettings,
+    ServerSettings,
+};
 pub use sources::{Sources, SourcesError};
 pub use summary::{RouteSummary, ServiceSummary, Summary, summary};
 pub use table::Apply;
@@ -70,6 +73,10 @@ pub struct Configuration {
     pub tsig: tsig::Keys,
     /// Who may transfer zones and is notified.
     pub secondaries: Vec<Arc<Secondary>>,
+    /// How requests are answered, whatever they ask.
+    pub manners: MannersSettings,
+    /// Who may change challenges of certificate authorities.
+    pub acme: AcmeSettings,
     /// Where every steered name lives.
     pub layout: Arc<Layout>,
     /// The text of every file read: enough to read it again when the files are gone or broken.
@@ -168,6 +175,8 @@ fn parse_once_more(
             statics: read.statics,
             tsig: read.tsig,
             secondaries: read.secondaries,
+            manners: read.manners,
+            acme: read.acme,
             layout: Arc::new(read.layout),
             sources,
             warnings: problems,
@@ -208,6 +217,8 @@ struct Read {
     statics: zones::Statics,
     tsig: tsig::Keys,
     secondaries: Vec<Arc<Secondary>>,
+    manners: MannersSettings,
+    acme: AcmeSettings,
     layout: Layout,
 }
 
@@ -235,6 +246,8 @@ fn read(
         .collect();
     files::check_authorities(&draft, files, problems);
     let tsig = secrets::keys(&draft, files, problems);
+    let manners = secrets::manners(&draft, files, problems);
+    let acme = secondary::acme(&draft, problems);
     let zones = zones::read(&draft, files, problems);
     let parts = validate::parts(&draft, &domains, problems);
     let topology = Topology::new(
@@ -253,6 +266,8 @@ fn read(
         statics: zones.statics,
         tsig,
         secondaries,
+        manners,
+        acme,
         layout: layout?,
     })
 }

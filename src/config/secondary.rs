@@ -11,8 +11,9 @@ use crate::topology::{DomainName, Topology};
 use crate::zone::Name;
 
 use super::compare::apexes;
-use super::draft::{Draft, SecondaryDraft};
+use super::draft::{AcmeDraft, Draft, SecondaryDraft};
 use super::problem::{At, ConfigProblems, Rule};
+use super::settings::AcmeSettings;
 use super::suggest::quoted;
 use super::validate::no_duplicates;
 
@@ -134,6 +135,18 @@ pub(super) fn known_key(key: &At<Name>, draft: &Draft, problems: &mut ConfigProb
             format!("TSIG key {wanted} is not defined"),
         )
         .help(help);
+}
+
+/// Who may change challenges.
+pub(super) fn acme(draft: &Draft, problems: &mut ConfigProblems) -> AcmeSettings {
+    let AcmeDraft { tsig, lifetime } = &draft.acme;
+    for key in tsig {
+        known_key(key, draft, problems);
+    }
+    AcmeSettings {
+        tsig: tsig.iter().map(|key| key.value.clone()).collect(),
+        lifetime: *lifetime,
+    }
 }
 
 /// A key's name as configuration writes it.

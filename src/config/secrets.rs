@@ -1,17 +1,20 @@
-//! TSIG keys: secrets read, and kept out of everything that is shown or stored.
+//! TSIG keys and cookie secrets: secrets read, and kept out of everything that is shown or stored.
 //!
-//! In: the `[[tsig]]` tables of a draft, the files they name. Out: [`Keys`], or problems that never show a secret.
+//! In: the `[[tsig]]` tables of a draft, the files they name. Out: [`Keys`], [`MannersSettings`], or problems that never show a secret.
 //! Never here: what a key is for.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use data_encoding::HEXLOWER_PERMISSIVE;
+
 use crate::tsig::{Key, KeyFault, Keys};
 
-use super::draft::{Draft, SecretDraft, TsigDraft};
+use super::draft::{Draft, MannersDraft, SecretDraft, TsigDraft};
 use super::files::Files;
 use super::problem::{At, ConfigProblems, Place, Rule};
+use super::settings::{CookieSecrets, MannersSettings};
 use super::validate::no_duplicates;
 
 /// More characters than the secret of any algorithm needs: the file is another one.
@@ -35,11 +38,11 @@ fn key(tsig: &TsigDraft, files: &mut Files<'_>, problems: &mut ConfigProblems) -
             (text.value.clone(), &text.place, path)
         }
         SecretDraft::File(path) => {
-            let text = secret_file(path, files, problems)?;
+            let text = secret_file("the TSIG secret", path, files, problems)?;
             (text, &path.place, path.value.display().to_string())
         }
     };
-    exposure(Path::new(&path), place, problems);
+    exposure("the TSIG secret", Path::new(&path), place, problems);
     match Key::from_base64(name.value.clone(), algorithm.value, &text) {
         Ok(key) => Some(key),
         Err(fault) => {
@@ -62,6 +65,7 @@ fn refuse(name: &crate::zone::Name, fault: KeyFault, place: &Place, problems: &m
 }
 
 fn secret_file(
+    what: &str,
     path: &At<std::path::PathBuf>,
     files: &mut Files<'_>,
     problems: &mut ConfigProblems,
@@ -72,8 +76,8 @@ fn secret_file(
         Ok(_) => format!("it is longer than {LONGEST} octets"),
         Err(error) => error.to_string(),
     };
-    let message = format!("cannot read the TSIG secret {name}: {why}");
-    // A configuration that was accepted once is served, even if this key cannot be used until the file is back.
+    let message = format!("cannot read {what} {name}: {why}");
+    // A configuration that was accepted once is served, even if this secret cannot be used until the file is back.
     let problem = if files.again {
         problems.warning(Rule::Unreadable, &path.place, message)
     } else {
@@ -84,7 +88,7 @@ fn secret_file(
 }
 
 /// Says so when everyone on the machine may read a secret.
-fn exposure(path: &Path, place: &Place, problems: &mut ConfigProblems) {
+fn exposure(what: &str, path: &Path, place: &Place, problems: &mut ConfigProblems) {
     let Ok(metadata) = std::fs::metadata(path) else {
         return;
     };
@@ -94,10 +98,62 @@ fn exposure(path: &Path, place: &Place, problems: &mut ConfigProblems) {
             .warning(
                 Rule::ExposedSecret,
                 place,
-                format!("everyone on this machine may read the TSIG secret in {path}"),
+                format!("everyone on this machine may read {what} in {path}"),
             )
             .help(format!("chmod o-r {path}"));
     }
+}
+
+/// How requests are answered, with the secrets of cookies where they are in a file.
+pub(super) fn manners(
+    draft: &Draft,
+    files: &mut Files<'_>,
+    problems: &mut ConfigProblems,
+) -> MannersSettings {
+    let MannersDraft {
+        settings,
+        cookie_secret,
+    } = &draft.nameservers.manners;
+    let mut settings = settings.clone();
+    let Some(path) = cookie_secret else {
+        return settings;
+    };
+    if let Some(text) = secret_file("the cookie secret", path, files, problems) {
+        exposure("the cookie secret", &path.value, &path.place, problems);
+        match cookie_secrets(&text) {
+            Ok(secrets) => settings.cookie_secrets = Some(secrets),
+            Err(why) => {
+                let name = path.value.display();
+                problems
+                    .error(
+                        Rule::BadValue,
+                        &path.place,
+                        format!("the cookie secret {name} cannot be used: {why}"),
+                    )
+                    .help("write one secret of 32 hexadecimal digits on each line, the one for new cookies first: \"openssl rand -hex 16\"");
+            }
+        }
+    }
+    settings
+}
+
+/// One secret on each line; `#` begins a comment.
+fn cookie_secrets(text: &str) -> Result<CookieSecrets, String> {
+    let lines = text.lines().enumerate();
+    let contents = lines.map(|(n, line)| (n + 1, line.split('#').next().unwrap_or("").trim()));
+    let secrets: Vec<[u8; 16]> = contents
+        .filter(|(_, content)| !content.is_empty())
+        .map(|(n, content)| {
+            let octets = HEXLOWER_PERMISSIVE.decode(content.as_bytes()).ok();
+            octets
+                .and_then(|octets| octets.try_into().ok())
+                .ok_or_else(|| format!("line {n} is no secret"))
+        })
+        .collect::<Result<_, String>>()?;
+    if secrets.is_empty() {
+        return Err("no secret is in it".to_owned());
+    }
+    Ok(CookieSecrets(secrets))
 }
 
 /// The text with every secret in it replaced by as many stars, for messages that show its lines.
@@ -123,6 +179,10 @@ pub(super) fn masked(text: &str) -> String {
 /// Where the value of the next `secret` key begins.
 fn value_of_secret(text: &str) -> Option<usize> {
     text.match_indices("secret").find_map(|(at, word)| {
+        // cookie_secret names a file.
+        if text[..at].ends_with('_') {
+            return None;
+        }
         let after = &text[at + word.len()..];
         let equals = after.trim_start_matches([' ', '\t', '"', '\'']);
         let value = equals.strip_prefix('=')?;

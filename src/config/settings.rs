@@ -2,11 +2,15 @@
 //!
 //! In: nothing. Out: plain values. Never here: what is steered; that is `topology`.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
+
+use super::network::Network;
+use crate::zone::Name;
 
 /// Where the server listens and keeps its state. All of it but the certificate takes effect at the next start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -137,6 +141,67 @@ impl Default for AlarmSettings {
         AlarmSettings {
             exec: Vec::new(),
             timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// How requests are answered, whatever they ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MannersSettings {
+    /// Who this server is: NSID, `hostname.bind`, `id.server`.
+    pub nsid: Option<String>,
+    /// What it says it runs: `version.bind`, `version.server`.
+    pub version: Option<String>,
+    /// Whether DNS cookies are given and recognised.
+    pub cookies: bool,
+    /// The secrets of cookies, the first for new ones; random when absent.
+    pub cookie_secrets: Option<CookieSecrets>,
+    /// Responses a second for each network and answer, over UDP; 0 is no limit.
+    pub rate_limit: u32,
+    /// Each n-th response held back is sent truncated; 0 is none.
+    pub rate_limit_slip: u32,
+    /// Networks without a limit.
+    pub rate_limit_exempt: Vec<Network>,
+}
+
+impl Default for MannersSettings {
+    fn default() -> MannersSettings {
+        MannersSettings {
+            nsid: None,
+            version: None,
+            cookies: true,
+            cookie_secrets: None,
+            rate_limit: 20,
+            rate_limit_slip: 2,
+            rate_limit_exempt: Vec::new(),
+        }
+    }
+}
+
+/// Secrets of cookies. They are not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CookieSecrets(pub Vec<[u8; 16]>);
+
+impl fmt::Debug for CookieSecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} secrets", self.0.len())
+    }
+}
+
+/// Who may change challenges of certificate authorities, and how long those last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcmeSettings {
+    /// TSIG keys that may send updates (RFC 2136).
+    pub tsig: Vec<Name>,
+    /// How long a value is published unless it is taken away before.
+    pub lifetime: Duration,
+}
+
+impl Default for AcmeSettings {
+    fn default() -> AcmeSettings {
+        AcmeSettings {
+            tsig: Vec::new(),
+            lifetime: Duration::from_secs(3600),
         }
     }
 }

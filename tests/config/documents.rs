@@ -33,6 +33,7 @@ fn parse(text: &str) -> Configuration {
     let read = config::parse(text, "repoint.example.toml", &mut |path| {
         match path.to_str() {
         Some("domains.txt") => Ok("contoso.com\n".to_owned()),
+        Some("cookie.secret") => Ok("# two\n00112233445566778899aabbccddeeff\nFFEEDDCCBBAA99887766554433221100\n".to_owned()),
         Some("tsig/ns2.secret") => Ok("c2VjcmV0\n".to_owned()),
         Some("/etc/repoint/our-ca.pem") => Ok("-----BEGIN CERTIFICATE-----\n".to_owned()),
         Some("zones/fed.contoso.com.zone") => Ok(
@@ -68,6 +69,8 @@ fn the_defaults_the_example_documents_are_the_defaults() {
     assert_eq!(as_it_is.log, written_out.log);
     assert_eq!(as_it_is.alarm, written_out.alarm);
     assert_eq!(as_it_is.topology, written_out.topology);
+    assert_eq!(as_it_is.manners, written_out.manners);
+    assert_eq!(as_it_is.acme, written_out.acme);
     assert_eq!(as_it_is.secondaries, written_out.secondaries);
     // A file that says nothing about the daemon gives the same: what is documented is not only what is written here.
     let silent = uncommented(|_| false)
@@ -80,6 +83,8 @@ fn the_defaults_the_example_documents_are_the_defaults() {
     assert_eq!(as_it_is.server, config::ServerSettings::default());
     assert_eq!(as_it_is.log, config::LogSettings::default());
     assert_eq!(as_it_is.alarm, config::AlarmSettings::default());
+    assert_eq!(as_it_is.manners, config::MannersSettings::default());
+    assert_eq!(as_it_is.acme, config::AcmeSettings::default());
     assert_eq!(as_it_is.topology, silent.topology);
 }
 

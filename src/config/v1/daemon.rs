@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use crate::topology::DomainName;
 
-use super::super::draft::{CheckDraft, HealthDraft, NameserverDraft, NameserversDraft};
+use super::super::draft::{
+    CheckDraft, HealthDraft, MannersDraft, NameserverDraft, NameserversDraft,
+};
 use super::super::problem::{ConfigProblems, Place, Rule};
 use super::super::settings::{AlarmSettings, LogFormat, LogLevel, LogSettings};
 use super::super::table::Table;
 use super::super::value::Value;
 use super::route::ttl;
-use super::{check, keys, refuse_dnssec};
+use super::{check, keys, manners, refuse_dnssec};
 
 /// Defaults of `[dns]`. NS and SOA records rarely change; absent names must appear soon (`negative_ttl`),
 /// because a partner that asked too early waits that long.
@@ -82,6 +84,7 @@ pub(super) fn alarm(value: Option<Value<'_>>, problems: &mut ConfigProblems) -> 
 pub(super) fn dns(
     value: Option<Value<'_>>,
     top: &Place,
+    base: &Path,
     problems: &mut ConfigProblems,
 ) -> NameserversDraft {
     let mut draft = NameserversDraft {
@@ -92,6 +95,7 @@ pub(super) fn dns(
         ttl: DNS_TTL,
         negative_ttl: NEGATIVE_TTL,
         resolvers: Vec::new(),
+        manners: MannersDraft::default(),
     };
     let Some(mut table) = value.and_then(|v| v.table(&keys::DNS, problems)) else {
         return draft;
@@ -141,6 +145,7 @@ pub(super) fn dns(
     if let Some(value) = table.get("resolvers") {
         draft.resolvers = resolvers(&value, problems);
     }
+    draft.manners = manners::read(&mut table, base, problems);
     table.finish(problems);
     draft
 }

@@ -18,6 +18,7 @@ pub(in crate::config) const TOP: Section = Section {
         live("zone"),
         live("tsig"),
         live("secondary"),
+        live("acme"),
     ],
 };
 pub(super) const SERVER: Section = Section {
@@ -57,6 +58,13 @@ pub(super) const DNS: Section = Section {
         live("negative_ttl"),
         live("dnssec"),
         live("resolvers"),
+        live("nsid"),
+        live("version"),
+        live("cookies"),
+        live("cookie_secret"),
+        live("rate_limit"),
+        live("rate_limit_slip"),
+        live("rate_limit_exempt"),
     ],
 };
 pub(super) const NAMESERVER: Section = Section {
@@ -183,6 +191,12 @@ pub(super) const SECONDARY: Section = Section {
     ],
 };
 
+pub(super) const ACME: Section = Section {
+    header: "[acme]",
+    path: "acme",
+    keys: &[live("tsig"), live("lifetime")],
+};
+
 /// Every section, in the order of the annotated example.
 pub(in crate::config) const ALL: &[&Section] = &[
     &TOP,
@@ -204,4 +218,5 @@ pub(in crate::config) const ALL: &[&Section] = &[
     &ZONE,
     &TSIG,
     &SECONDARY,
+    &ACME,
 ];

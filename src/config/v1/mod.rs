@@ -6,6 +6,7 @@
 mod check;
 mod daemon;
 pub(super) mod keys;
+mod manners;
 mod pool;
 mod route;
 mod secondary;
@@ -34,13 +35,14 @@ pub(super) fn read(
         server: server::read(table.get("server"), base, problems),
         log: daemon::log(table.get("log"), problems),
         alarm: daemon::alarm(table.get("alarm"), problems),
-        nameservers: daemon::dns(table.get("dns"), &top, problems),
+        nameservers: daemon::dns(table.get("dns"), &top, base, problems),
         health: daemon::health(table.get("health"), &top, base, problems),
         pools: pool::pools(table.get("pool"), problems),
         routes: route::routes(table.get("route"), base, problems),
         zones: zones(table.get("zone"), base, problems),
         tsig: secondary::tsig_keys(table.get("tsig"), base, problems),
         secondaries: secondary::secondaries(table.get("secondary"), problems),
+        acme: manners::acme(table.get("acme"), problems),
         place: top,
     };
     table.finish(problems);
