@@ -41,6 +41,7 @@ fn manners() -> Manners {
         version: Some("unsaid".into()),
         cookies: Some(Secrets::Own([7; 16])),
         rate_limit: None,
+        ..Manners::default()
     }
 }
 

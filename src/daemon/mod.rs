@@ -9,6 +9,7 @@ mod certificate;
 mod control;
 mod log;
 mod manager;
+mod manners;
 mod node;
 mod start;
 
@@ -34,6 +35,7 @@ use crate::shell::{Clock, Handle, Shell};
 use crate::topology::CheckSettings;
 use certificate::{PairFiles, ShownCertificate};
 use control::Control;
+use manners::Desk;
 
 /// The store gets this long to put on disk what was journalled before the end.
 const FLUSH_TIME: Duration = Duration::from_secs(5);
@@ -98,6 +100,8 @@ impl Daemon {
         let listeners = inherited
             .with(&addresses(&configuration.server))
             .map_err(DaemonError::Listen)?;
+        let authority = Authority::new(handle.zones(), Arc::new(move || clock.now()));
+        let desk = Desk::new(Arc::clone(&authority.manners), &configuration);
         let certificate = listeners
             .is_encrypted()
             .then(|| Arc::new(ShownCertificate::default()));
@@ -108,8 +112,7 @@ impl Daemon {
         }
         let serving = answer(
             listeners,
-            &handle,
-            clock,
+            authority,
             certificate.as_deref(),
             answers,
             encrypted,
@@ -126,6 +129,7 @@ impl Daemon {
             chosen.store.clone(),
             certificate,
             chosen.paths.clone(),
+            desk,
         ));
         let control = Control::start(&configuration.server, Arc::clone(&node)).await;
         Ok(Daemon {
@@ -203,8 +207,7 @@ fn addresses(settings: &ServerSettings) -> Addresses {
 /// Begins to answer on the listeners, and says where.
 fn answer(
     listeners: Listeners,
-    handle: &Handle,
-    clock: Clock,
+    authority: Authority,
     certificate: Option<&ShownCertificate>,
     answers: &runtime::Handle,
     encrypted: &runtime::Handle,
@@ -223,7 +226,6 @@ fn answer(
             .unwrap_or_default(),
         runtime: encrypted.clone(),
     };
-    let authority = Authority::new(handle.zones(), Arc::new(move || clock.now()));
     let serving = serve::start_with(listeners, authority, TcpLimits::default(), encryption)?;
     for (words, addresses) in said {
         for address in addresses {

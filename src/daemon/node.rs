@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
 use super::certificate::{self, PairFiles, ShownCertificate};
+use super::manners::Desk;
 use super::start::Paths;
 use crate::config::{self, Configuration};
 use crate::control::{Answer, Node, Probed, Reload, probe_route};
@@ -29,6 +30,7 @@ pub struct ServedNode {
     /// What the encrypted transports show, when there are any.
     certificate: Option<Arc<ShownCertificate>>,
     paths: Paths,
+    desk: Desk,
     /// One reload at a time: prober and engine get the same configuration.
     reloading: Mutex<()>,
 }
@@ -40,6 +42,7 @@ impl ServedNode {
         store: Store,
         certificate: Option<Arc<ShownCertificate>>,
         paths: Paths,
+        desk: Desk,
     ) -> ServedNode {
         ServedNode {
             handle,
@@ -47,6 +50,7 @@ impl ServedNode {
             store,
             certificate,
             paths,
+            desk,
             reloading: Mutex::new(()),
         }
     }
@@ -113,7 +117,9 @@ impl ServedNode {
                 expected: reload.expected,
             })
             .await;
-        self.prober.retain(settings(&self.handle.configuration()));
+        let in_force = self.handle.configuration();
+        self.prober.retain(settings(&in_force));
+        self.desk.follow(&in_force);
         if let (false, Ok(done)) = (dry_run, &mut done) {
             done.warnings.extend(self.read_certificate(files).await);
         }

@@ -8,7 +8,9 @@ use arc_swap::ArcSwap;
 
 use super::cookie::Secrets;
 use super::rate::RateLimit;
+use super::transfer::Transfers;
 use crate::clock::ReadNow;
+use crate::tsig::Keys;
 use crate::zone::Zones;
 
 /// What is answered, and how. Clones share all of it.
@@ -45,4 +47,8 @@ pub struct Manners {
     pub cookies: Option<Secrets>,
     /// How many responses a network gets over UDP; no limit without.
     pub rate_limit: Option<RateLimit>,
+    /// The TSIG keys; whoever signs with one of them is answered signed.
+    pub tsig: Keys,
+    /// Who may transfer zones.
+    pub transfers: Transfers,
 }

@@ -9,6 +9,7 @@ use hickory_proto::op::ResponseCode;
 use serde::{Deserialize, Serialize};
 
 use super::respond::{Outcome, Transport};
+use super::transfer::Kind;
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
@@ -62,6 +63,12 @@ counters! {
     notimp,
     /// Any other response code.
     other,
+    /// Whole zones sent (AXFR, or IXFR answered with all of it).
+    axfr,
+    /// Changes of zones sent (IXFR).
+    ixfr,
+    /// Transfers that the client did not take to the end.
+    transfers_broken,
     /// Responses that were truncated.
     truncated,
     /// Answers over UDP held back by the rate limit.
@@ -91,6 +98,20 @@ counters! {
 }
 
 impl Counters {
+    /// Counts a request that is answered by a transfer.
+    pub(super) fn transfer(&self, transport: Transport, kind: Kind) {
+        let outcome = Outcome::Response {
+            rcode: ResponseCode::NoError,
+            truncated: false,
+        };
+        self.count(transport, &outcome);
+        match kind {
+            Kind::Axfr => self.axfr(),
+            Kind::Ixfr => self.ixfr(),
+            Kind::Soa => {}
+        }
+    }
+
     /// Counts a message and what was said to it.
     pub(super) fn count(&self, transport: Transport, outcome: &Outcome) {
         match transport {

@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::authority::Authority;
 use super::counters::Counters;
-use super::respond::{Outcome, Peer, respond};
+use super::respond::{Outcome, Peer, Responses, respond, respond_or_transfer};
 
 /// How patient TCP is with its clients.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +80,23 @@ impl Hall {
         let outcome = respond(&zones, &manners, request, peer, now, out);
         self.counters.count(peer.transport, &outcome);
         outcome
+    }
+
+    /// Answers one message with one, or begins the transfer it asks for; counts it.
+    pub(super) fn respond_or_transfer(
+        &self,
+        request: &[u8],
+        peer: Peer,
+        out: &mut Vec<u8>,
+    ) -> Responses {
+        let (zones, manners) = (self.authority.zones.load(), self.authority.manners.load());
+        let now = (self.authority.read_now)();
+        let responses = respond_or_transfer(&zones, &manners, request, peer, now, out);
+        match &responses {
+            Responses::One(outcome) => self.counters.count(peer.transport, outcome),
+            Responses::Many(transfer) => self.counters.transfer(peer.transport, transfer.kind()),
+        }
+        responses
     }
 
     /// How long a connection may wait for its next request, or for the rest of one that has begun.

@@ -9,8 +9,8 @@ use hickory_proto::rr::RecordType;
 
 use super::answer::{Answer, Placed};
 use super::options::Courtesies;
-use super::question::{CLASS_IN, Edns, Envelope};
-use crate::zone::{Name, Rrset, compresses_names};
+use super::question::{CLASS_IN, Edns, Envelope, Question};
+use crate::zone::{Name, Rdata, ZoneRecord, compresses_names};
 
 /// The largest datagram we send or announce: it passes every path in use without fragments.
 pub const UDP_LIMIT: u16 = 1232;
@@ -60,7 +60,8 @@ fn attempt(
         Some(_) => OPT + courtesies.length(),
         None => 0,
     };
-    let mut writer = Writer::new(envelope, limit.saturating_sub(reserve), out);
+    let limit_of_sections = limit.saturating_sub(reserve);
+    let mut writer = Writer::new(envelope.question.as_ref(), limit_of_sections, out);
     let body = writer.out.len();
     let mut counts = [0_u16; 3];
     let mut truncated = !writer.required(&answer.answers, &mut counts[0])
@@ -99,7 +100,7 @@ pub fn write_code(
     out: &mut Vec<u8>,
 ) {
     let limit = usize::from(u16::MAX);
-    Writer::new(envelope, limit, out);
+    Writer::new(envelope.question.as_ref(), limit, out);
     let flags = Flags {
         authoritative: false,
         truncated,
@@ -153,6 +154,65 @@ fn push_opt(
     courtesies.push(limit, out);
 }
 
+/// One message of a transfer, being written.
+pub(super) struct Page<'a> {
+    writer: Writer<'a>,
+    envelope: &'a Envelope,
+    question: u16,
+    records: u16,
+    limit: usize,
+}
+
+impl<'a> Page<'a> {
+    /// Begins a message of at most `limit` octets in `out`, with the question or without.
+    pub(super) fn begin(
+        envelope: &'a Envelope,
+        with_question: bool,
+        limit: usize,
+        out: &'a mut Vec<u8>,
+    ) -> Page<'a> {
+        let reserve = if envelope.edns.is_some() { OPT } else { 0 };
+        let asked = envelope.question.as_ref().filter(|_| with_question);
+        Page {
+            writer: Writer::new(asked, limit.saturating_sub(reserve), out),
+            envelope,
+            question: u16::from(asked.is_some()),
+            records: 0,
+            limit,
+        }
+    }
+
+    /// Writes a record into the answer section, or nothing when it does not fit.
+    pub(super) fn add(&mut self, record: ZoneRecord<'_>) -> bool {
+        let before = self.writer.out.len();
+        let (owner, rtype, ttl, rdata) = (record.owner, record.rtype, record.ttl, record.rdata);
+        self.writer.record(owner, rtype, ttl, rdata);
+        if self.writer.out.len() > self.writer.limit || self.records == u16::MAX {
+            self.writer.rewind(before);
+            return false;
+        }
+        self.records += 1;
+        true
+    }
+
+    /// Completes the message; says how many records it has.
+    pub(super) fn finish(self) -> u16 {
+        let out = self.writer.out;
+        if let Some(edns) = &self.envelope.edns {
+            let rcode = ResponseCode::NoError;
+            push_opt(out, edns, rcode, &Courtesies::default(), self.limit);
+        }
+        let flags = Flags {
+            authoritative: true,
+            truncated: false,
+        };
+        let additional = u16::from(self.envelope.edns.is_some());
+        let counts = [self.question, self.records, 0, additional];
+        put_header(out, self.envelope, flags, ResponseCode::NoError, counts);
+        self.records
+    }
+}
+
 struct Writer<'a> {
     out: &'a mut Vec<u8>,
     /// Where names, and the ends of names, begin in the message.
@@ -164,7 +224,7 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     /// Leaves room for the header and writes the question.
-    fn new<'a>(envelope: &Envelope, limit: usize, out: &'a mut Vec<u8>) -> Writer<'a> {
+    fn new<'a>(question: Option<&Question>, limit: usize, out: &'a mut Vec<u8>) -> Writer<'a> {
         out.clear();
         out.resize(HEADER, 0);
         let mut writer = Writer {
@@ -173,7 +233,7 @@ impl Writer<'_> {
             limit,
             class: CLASS_IN,
         };
-        if let Some(question) = &envelope.question {
+        if let Some(question) = question {
             writer.name(question.name.wire());
             writer.out.extend(u16::from(question.rtype).to_be_bytes());
             writer.out.extend(question.class.to_be_bytes());
@@ -190,8 +250,8 @@ impl Writer<'_> {
     /// Writes an RRset, or nothing of it when it does not fit.
     fn rrset(&mut self, placed: &Placed, count: &mut u16) -> bool {
         let before = self.out.len();
-        for n in 0..placed.set.rdatas.len() {
-            self.record(&placed.owner, &placed.set, n, placed.ttl);
+        for rdata in &placed.set.rdatas {
+            self.record(&placed.owner, placed.set.rtype, placed.ttl, rdata);
             if self.out.len() > self.limit {
                 self.rewind(before);
                 return false;
@@ -201,14 +261,14 @@ impl Writer<'_> {
         true
     }
 
-    fn record(&mut self, owner: &Name, set: &Rrset, n: usize, ttl: u32) {
+    fn record(&mut self, owner: &Name, rtype: RecordType, ttl: u32, rdata: &Rdata) {
         self.name(owner.wire());
-        self.out.extend(u16::from(set.rtype).to_be_bytes());
+        self.out.extend(u16::from(rtype).to_be_bytes());
         self.out.extend(self.class.to_be_bytes());
         self.out.extend(ttl.to_be_bytes());
         let length_at = self.out.len();
         self.out.extend([0, 0]);
-        self.rdata(set.rtype, set.rdatas[n].wire());
+        self.rdata(rtype, rdata.wire());
         let length = u16::try_from(self.out.len() - length_at - 2).unwrap_or(u16::MAX);
         self.out[length_at..length_at + 2].copy_from_slice(&length.to_be_bytes());
     }

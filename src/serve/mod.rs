@@ -24,6 +24,7 @@ mod server;
 mod stream;
 mod tcp;
 mod tls;
+mod transfer;
 mod udp;
 
 pub use answer::{Answer, Placed, answer};
@@ -37,5 +38,6 @@ pub use message::{UDP_LIMIT, udp_limit, write, write_code};
 pub use options::{BadOptions, Courtesies, ExtendedError, Options};
 pub use question::{Edns, Envelope, Operation, Question, Rejection, Request, Unasked, read};
 pub use rate::{Passage, RateLimit, RateTable, Said};
-pub use respond::{Outcome, Peer, Transport, respond};
+pub use respond::{Outcome, Peer, Responses, Transport, respond, respond_or_transfer};
 pub use server::{Encryption, Serving, start, start_with};
+pub use transfer::{Berths, Kind as TransferKind, LastTransfer, Transfer, Transfers};

@@ -208,6 +208,28 @@ fn sections(body: &[u8], counts: [u16; 4], envelope: &mut Envelope) -> Result<()
     }
 }
 
+/// The serial in the SOA that an IXFR request has in its authority section (RFC 1995 §3); none without one. The request
+/// has been read before.
+pub(super) fn soa_of_ixfr(octets: &[u8]) -> Option<u32> {
+    let (header, body) = octets.split_at_checked(HEADER)?;
+    let count = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+    let (_, mut rest) = read_question(body).ok()?;
+    for _ in 0..count(6) {
+        rest = read_record(rest).ok()?.1;
+    }
+    for _ in 0..count(8) {
+        let (record, after) = read_record(rest).ok()?;
+        if record.rtype == u16::from(RecordType::SOA) {
+            // Two names, then the serial and four timers (RFC 1035 §3.3.13).
+            let timers = skip_name(skip_name(record.rdata).ok()?).ok()?;
+            let (serial, others) = timers.split_first_chunk()?;
+            return (others.len() == 16).then_some(u32::from_be_bytes(*serial));
+        }
+        rest = after;
+    }
+    None
+}
+
 fn read_question(octets: &[u8]) -> Result<(Question, &[u8]), Malformed> {
     // A pointer in the first name of a message can point at nothing but the header: not a name.
     let (name, used) = Name::read_wire(octets).map_err(|_| Malformed)?;

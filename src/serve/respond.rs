@@ -16,7 +16,9 @@ use super::message::{udp_limit, write, write_code};
 use super::options::{Courtesies, ExtendedError};
 use super::question::{Envelope, Operation, Rejection, Request, Unasked, read};
 use super::rate::{Passage, Said};
+use super::transfer::Transfer;
 use crate::clock::Now;
+use crate::tsig::{self, Fault, Received, Signer};
 use crate::zone::Zones;
 
 /// Responses on encrypted transports have a multiple of this many octets (RFC 8467 §4.1).
@@ -93,7 +95,17 @@ pub enum Outcome {
     },
 }
 
-/// Answers one message from the zones into `out`, replacing what is there. What is left empty is not sent.
+/// What is said to a request: one message, or many.
+#[derive(Debug)]
+pub enum Responses {
+    /// What the buffer holds.
+    One(Outcome),
+    /// A transfer, which gives its messages one by one.
+    Many(Box<Transfer>),
+}
+
+/// Answers one message from the zones into `out`, replacing what is there. What is left empty is not sent. For transports
+/// that carry one response to a request: a transfer is refused.
 pub fn respond(
     zones: &Zones,
     manners: &Manners,
@@ -102,12 +114,78 @@ pub fn respond(
     now: Now,
     out: &mut Vec<u8>,
 ) -> Outcome {
+    match respond_or_transfer(zones, manners, octets, peer, now, out) {
+        Responses::One(outcome) => outcome,
+        Responses::Many(transfer) => transfer.refuse(now.wall, out),
+    }
+}
+
+/// Answers one message from the zones, as [`respond`], or begins the transfer that it asks for. A signed request gets a
+/// signed response, whatever it asks (RFC 8945 §5.3).
+pub fn respond_or_transfer(
+    zones: &Zones,
+    manners: &Manners,
+    octets: &[u8],
+    peer: Peer,
+    now: Now,
+    out: &mut Vec<u8>,
+) -> Responses {
     out.clear();
-    let (envelope, answer, extended_error) = match read(octets) {
-        Err(Unasked::Silent) => return Outcome::Silent,
+    let read = read(octets);
+    if matches!(read, Err(Unasked::Silent)) {
+        return Responses::One(Outcome::Silent);
+    }
+    match tsig::receive(octets, &manners.tsig, now.wall) {
+        Received::Unsigned => say(zones, manners, read, octets, None, peer, now, out),
+        Received::Signed(signer) => say(zones, manners, read, octets, Some(signer), peer, now, out),
+        Received::Refused(refusal) => {
+            // RFC 8945 §5.2: NOTAUTH, or FORMERR for what cannot even be read.
+            let rcode = match refusal.fault() {
+                Fault::Malformed => ResponseCode::FormErr,
+                _ => ResponseCode::NotAuth,
+            };
+            let envelope = match read {
+                Ok(Request { envelope, .. })
+                | Err(Unasked::Rejected(Rejection { envelope, .. })) => envelope,
+                Err(Unasked::Silent) => return Responses::One(Outcome::Silent),
+            };
+            let rejection = Err(Unasked::Rejected(Rejection { envelope, rcode }));
+            let said = say(zones, manners, rejection, octets, None, peer, now, out);
+            if matches!(said, Responses::One(Outcome::Response { .. })) {
+                refusal.complete(out, now.wall);
+            }
+            said
+        }
+    }
+}
+
+/// What is said once it is known who signed the request.
+#[allow(clippy::too_many_arguments)] // what one response depends on
+fn say(
+    zones: &Zones,
+    manners: &Manners,
+    read: Result<Request, Unasked>,
+    octets: &[u8],
+    mut signer: Option<Signer>,
+    peer: Peer,
+    now: Now,
+    out: &mut Vec<u8>,
+) -> Responses {
+    let (envelope, answer, extended_error) = match read {
+        Err(Unasked::Silent) => return Responses::One(Outcome::Silent),
         Err(Unasked::Rejected(rejection)) => {
             let Rejection { envelope, rcode } = rejection;
             (envelope, Answer::empty(rcode), of_rejection(rcode))
+        }
+        Ok(request) if request.operation == Operation::Transfer => {
+            let transfers = &manners.transfers;
+            match transfers.begin(zones, &request, octets, peer, signer.as_ref()) {
+                Ok(begun) => {
+                    let transfer = Transfer::new(begun, request.envelope, signer);
+                    return transfer.first(peer, now.wall, out);
+                }
+                Err((rcode, why)) => (request.envelope, Answer::empty(rcode), why),
+            }
         }
         Ok(request) => {
             let (answer, extended_error) = answer_to(zones, manners, &request);
@@ -126,10 +204,10 @@ pub fn respond(
         cookie: recognition.map(|recognition| recognition.option),
         ..courtesies(manners, &envelope, peer)
     };
-    let known = recognition.is_some_and(|recognition| recognition.known);
+    let known = signer.is_some() || recognition.is_some_and(|recognition| recognition.known);
     match passage(manners, &answer, known, peer, now) {
         Passage::Goes => {}
-        Passage::Withheld => return Outcome::Limited { slipped: false },
+        Passage::Withheld => return Responses::One(Outcome::Limited { slipped: false }),
         Passage::Slips => {
             // RFC 7873 §5.2.3: a client that takes cookies comes back with a good one, and then has no limit. Others are
             // told to come over TCP.
@@ -139,18 +217,22 @@ pub fn respond(
             };
             let courtesies = courtesies.needed();
             write_code(&envelope, rcode, truncated, &courtesies, out);
-            return Outcome::Limited { slipped: true };
+            return Responses::One(Outcome::Limited { slipped: true });
         }
     }
     let limit = match peer.transport {
         Transport::Udp => udp_limit(envelope.edns),
         _ => usize::from(u16::MAX),
     };
+    let limit = limit.saturating_sub(signer.as_ref().map_or(0, Signer::octets));
     let truncated = write(&envelope, &answer, &courtesies, limit, out);
-    Outcome::Response {
+    if let Some(signer) = &mut signer {
+        signer.sign(out, now.wall);
+    }
+    Responses::One(Outcome::Response {
         rcode: answer.rcode,
         truncated,
-    }
+    })
 }
 
 /// What a request gets, and why it gets no more.
@@ -178,6 +260,7 @@ fn answer_to(
             };
             return (answer, why);
         }
+        // Has been answered by then.
         Operation::Transfer => (ResponseCode::Refused, ExtendedError::Prohibited),
         Operation::Notify => (ResponseCode::NotImp, ExtendedError::NotSupported),
         // RFC 2136 §3.1.2: whose zone it is comes before who may change it.
@@ -216,7 +299,7 @@ fn courtesies<'a>(manners: &'a Manners, envelope: &Envelope, peer: Peer) -> Cour
     }
 }
 
-/// Only forged addresses are worth limiting: over a stream, or with a cookie of ours, the client is where it says.
+/// Only forged addresses are worth limiting: over a stream, signed, or with a cookie of ours, the client is where it says.
 fn passage(manners: &Manners, answer: &Answer, known: bool, peer: Peer, now: Now) -> Passage {
     match &manners.rate_limit {
         Some(limit) if peer.transport == Transport::Udp && !known => {

@@ -9,7 +9,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::hall::Hall;
-use super::respond::{Outcome, Peer};
+use super::respond::{Outcome, Peer, Responses};
+use super::transfer::Transfer;
 
 /// Messages are gathered up to this many octets before they are written.
 const GATHER: usize = 1 << 16;
@@ -121,13 +122,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
             idle: Some(hall.patience(false)),
             ..self.peer
         };
-        let outcome = hall.respond(request, peer, &mut self.response);
+        let outcome = match hall.respond_or_transfer(request, peer, &mut self.response) {
+            Responses::One(outcome) => outcome,
+            Responses::Many(transfer) => return self.transfer(*transfer).await,
+        };
         if outcome == Outcome::Silent {
             // What was no request is no DNS: whatever follows is not waited for.
             self.flush().await?;
             return Err(End::Broken);
         }
         self.send().await
+    }
+
+    /// Sends all messages of a transfer. The client's pace is ours: no more than a little is gathered for one that does not
+    /// take them, and one that takes nothing for long is given up.
+    async fn transfer(&mut self, mut transfer: Transfer) -> Result<(), End> {
+        let (counters, read_now) = (&self.hall.counters, &self.hall.authority.read_now);
+        let mut sent = Ok(());
+        while sent.is_ok() && transfer.next(read_now().wall, &mut self.response) {
+            sent = self.send().await;
+        }
+        // What was gathered last is written now, so that a transfer that is told to be whole has been taken.
+        if sent.is_ok() {
+            sent = self.flush().await;
+        }
+        if sent.is_err() {
+            counters.transfers_broken();
+        }
+        transfer.end(sent.is_ok(), read_now().wall);
+        sent
     }
 
     /// Sends the message in `response` after those before it, as soon as it is worth a write. Waits while the client
