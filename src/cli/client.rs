@@ -56,6 +56,11 @@ impl Client {
         })
     }
 
+    /// Does something that waits, on this client's runtime.
+    pub(super) fn wait_for<F: Future>(&self, work: F) -> F::Output {
+        self.runtime.block_on(work)
+    }
+
     pub(super) fn get(&self, path: &str) -> Result<Reply, Failure> {
         self.call("GET", path, Bytes::new())
     }

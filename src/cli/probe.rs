@@ -41,8 +41,8 @@ pub(super) struct Probe {
 impl Probe {
     pub(super) fn run(&self, session: &Session) -> Result<ExitCode, Failure> {
         let probed = match &self.config {
-            Some(file) => self.without_server(file)?,
-            None => self.by_the_server(session)?,
+            Some(file) => without_server(file, &self.route, self.pool.as_deref())?,
+            None => by_the_server(session, &self.route, self.pool.as_deref())?,
         };
         session.say(&probed, || screen(&probed, session.paint));
         let reached = |one: &Probed| one.observation.result == ProbeResult::Reached;
@@ -51,60 +51,70 @@ impl Probe {
             false => REFUSED.into(),
         })
     }
+}
 
-    fn by_the_server(&self, session: &Session) -> Result<Vec<Probed>, Failure> {
-        let pool = match &self.pool {
-            Some(pool) => Some(pool.parse().map_err(|fault| {
-                super::failure::not_a_name(&format!("probe route {}", self.route), &fault)
-            })?),
-            None => None,
-        };
-        let path = format!("/v1/routes/{}/probes", segment(&self.route));
-        let reply = session.client.send("POST", &path, &ProbeBody { pool })?;
-        session.client.read(&reply)
-    }
+/// One probe of each check of a route, made by the server.
+pub(super) fn by_the_server(
+    session: &Session,
+    route: &str,
+    pool: Option<&str>,
+) -> Result<Vec<Probed>, Failure> {
+    let pool = match pool {
+        Some(pool) => Some(pool.parse().map_err(|fault| {
+            super::failure::not_a_name(&format!("probe route {route}"), &fault)
+        })?),
+        None => None,
+    };
+    let path = format!("/v1/routes/{}/probes", segment(route));
+    let reply = session.client.send("POST", &path, &ProbeBody { pool })?;
+    session.client.read(&reply)
+}
 
-    fn without_server(&self, file: &Path) -> Result<Vec<Probed>, Failure> {
-        let what = format!("cannot probe route {}", self.route);
-        let fault = |why: String| {
-            Failure::Local(Fault {
-                what: what.clone(),
-                why,
-                in_force: String::new(),
-                hint: None,
-            })
-        };
-        let configuration = config::load(file).map_err(|problems| fault(problems.render(false)))?;
-        let topology = &configuration.topology;
-        let routes: BTreeMap<&str, _> = topology
-            .routes
-            .values()
-            .map(|r| (r.name.as_str(), r))
-            .collect();
-        let route = routes
-            .get(self.route.as_str())
-            .ok_or_else(|| fault(unknown("route", &self.route, routes.keys().copied())))?;
-        let pools: Vec<&str> = route.pool_names().map(|pool| pool.as_str()).collect();
-        let pool = match &self.pool {
-            None => None,
-            Some(name) => Some(
-                route
-                    .pool_names()
-                    .find(|pool| pool.as_str() == name)
-                    .ok_or_else(|| fault(unknown("pool of the route", name, pools)))?,
-            ),
-        };
-        let clock = Clock::new();
-        let settings = topology.checks.iter().map(|(_, check)| &check.settings);
-        let prober = Prober::new(settings, Arc::new(move || clock.now()))
-            .map(Arc::new)
-            .map_err(|error| fault(error.to_string()))?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| fault(error.to_string()))?;
-        Ok(runtime.block_on(probe_route(prober, topology, &route.name, pool)))
-    }
+/// The same from here, by a configuration file.
+pub(super) fn without_server(
+    file: &Path,
+    route: &str,
+    pool: Option<&str>,
+) -> Result<Vec<Probed>, Failure> {
+    let what = format!("cannot probe route {route}");
+    let fault = |why: String| {
+        Failure::Local(Fault {
+            what: what.clone(),
+            why,
+            in_force: String::new(),
+            hint: None,
+        })
+    };
+    let configuration = config::load(file).map_err(|problems| fault(problems.render(false)))?;
+    let topology = &configuration.topology;
+    let routes: BTreeMap<&str, _> = topology
+        .routes
+        .values()
+        .map(|r| (r.name.as_str(), r))
+        .collect();
+    let route = routes
+        .get(route)
+        .ok_or_else(|| fault(unknown("route", route, routes.keys().copied())))?;
+    let pools: Vec<&str> = route.pool_names().map(|pool| pool.as_str()).collect();
+    let pool = match pool {
+        None => None,
+        Some(name) => Some(
+            route
+                .pool_names()
+                .find(|pool| pool.as_str() == name)
+                .ok_or_else(|| fault(unknown("pool of the route", name, pools)))?,
+        ),
+    };
+    let clock = Clock::new();
+    let settings = topology.checks.iter().map(|(_, check)| &check.settings);
+    let prober = Prober::new(settings, Arc::new(move || clock.now()))
+        .map(Arc::new)
+        .map_err(|error| fault(error.to_string()))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| fault(error.to_string()))?;
+    Ok(runtime.block_on(probe_route(prober, topology, &route.name, pool)))
 }
 
 fn unknown<'a>(noun: &str, name: &str, names: impl IntoIterator<Item = &'a str>) -> String {

@@ -4,9 +4,17 @@
 //! with their remedies, the next step of leaving. `gather` asks; everything else is pure. Never here: changing anything,
 //! here or there.
 
+mod facts;
+mod finding;
+mod gather;
+mod judge;
 mod records;
 mod served;
 
+pub use facts::{CertificateSeen, Facts};
+pub use finding::{Code, Finding, Severity};
+pub use gather::gather;
+pub use judge::judge;
 pub use records::{Arrangement, ParentRecord, ParentRecords, Step, parent_records};
 pub use served::{
     Host, Selection, Served, ServedDomain, ServedName, ServedRecord, ServedTarget, ServedZone,

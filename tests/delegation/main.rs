@@ -2,4 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod configs;
+mod lab;
+mod live;
 mod show;
+#[path = "../world/mod.rs"]
+mod world;
+
+/// What the stories in a private network start.
+const PROGRAMS: &[&str] = &["knotd", "nsd", "named", "unbound", "dig"];

@@ -3,8 +3,10 @@
 //! In: a route or a zone, from the server or from a configuration file. Out: records, findings, the next step. Never
 //! here: a change of anything.
 
+mod check;
 mod show;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -12,9 +14,11 @@ use super::client::segment;
 use super::failure::{Failure, Fault};
 use super::session::Session;
 use crate::config;
-use crate::control::nearest;
-use crate::delegation::{Arrangement, Selection, Served, first_zones, parent_records};
-use crate::topology::DomainName;
+use crate::control::{Probed, nearest};
+use crate::delegation::{
+    Arrangement, CertificateSeen, Selection, Served, first_zones, gather, judge, parent_records,
+};
+use crate::topology::{DomainName, RouteName};
 
 /// See to the delegation: the records that the zones above must have.
 #[derive(Debug, clap::Subcommand)]
@@ -34,6 +38,16 @@ pub(super) enum Delegation {
         /// What another arrangement would need
         #[arg(long, value_name = "A|B|C|D", value_enum, hide_possible_values = true)]
         option: Option<Arrangement>,
+    },
+    /// Ask the zones above and every nameserver, and report what is wrong, each with its remedy
+    ///
+    /// The questions go out from this machine. Exit code 0 when nothing is wrong, 1 with warnings, 2 with errors.
+    #[command(
+        after_help = "Examples:\n  repoint delegation check\n  repoint delegation check contoso --json"
+    )]
+    Check {
+        #[command(flatten)]
+        of: Of,
     },
 }
 
@@ -57,11 +71,44 @@ impl Delegation {
                 session.say(&records, || show::screen(&served, &records));
                 Ok(ExitCode::SUCCESS)
             }
+            Delegation::Check { of } => {
+                let served = of.served(session)?;
+                let certificates = of.certificates(session, &served);
+                let facts = session.client.wait_for(gather(served, certificates));
+                let findings = judge(&facts);
+                let report = check::Report {
+                    zones: facts.zones.len(),
+                    domains: facts.domains.len(),
+                    findings: &findings,
+                };
+                session.say(&report, || {
+                    check::screen(&facts.served, &findings, session.paint)
+                });
+                Ok(check::code(&findings).into())
+            }
         }
     }
 }
 
 impl Of {
+    /// What the pools' certificates are good for: by the server's own probes, one of each check. A route that cannot be
+    /// probed is said and left out.
+    fn certificates(&self, session: &Session, served: &Served) -> Vec<CertificateSeen> {
+        let routes: BTreeSet<&RouteName> = served.domains.iter().map(|d| &d.route).collect();
+        let mut seen = Vec::new();
+        for route in routes {
+            let probed = match &self.config {
+                Some(file) => super::probe::without_server(file, route.as_str(), None),
+                None => super::probe::by_the_server(session, route.as_str(), None),
+            };
+            match probed {
+                Ok(probed) => seen.extend(probed.into_iter().filter_map(certificate)),
+                Err(failure) => session.talk(&failure.render(session.paint)),
+            }
+        }
+        seen
+    }
+
     fn served(&self, session: &Session) -> Result<Served, Failure> {
         match &self.config {
             Some(file) => self.of_file(file),
@@ -108,4 +155,19 @@ impl Of {
         let zones = first_zones(&configuration);
         Ok(Served::of(&configuration, &zones, &selection, false))
     }
+}
+
+/// What a probe saw of a certificate; nothing when it did not come so far, which is the verdict's matter.
+fn certificate(probed: Probed) -> Option<CertificateSeen> {
+    let facts = probed.observation.certificate?;
+    // An identifier is service/address/domain.
+    let check = probed.observation.check.as_str().rsplit('/').next();
+    Some(CertificateSeen {
+        pool: probed.pool,
+        target: probed.target,
+        peer: probed.observation.peer,
+        check: check.unwrap_or_default().to_owned(),
+        names: facts.names,
+        fault: facts.fault.map(|fault| fault.describe()),
+    })
 }

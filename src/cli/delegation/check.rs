@@ -1,0 +1,85 @@
+//! Findings as a screen: worst first, what is the same everywhere said once.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::super::paint::{Paint, Tone, hang};
+use crate::delegation::{Finding, Served, Severity};
+
+/// Subjects of one finding that are named; the rest is counted.
+const SHOWN: usize = 4;
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+pub(super) struct Report<'a> {
+    /// How many zones and domains were looked at.
+    pub(super) zones: usize,
+    pub(super) domains: usize,
+    pub(super) findings: &'a [Finding],
+}
+
+/// The findings, then what they were found in.
+pub(in crate::cli) fn screen(served: &Served, findings: &[Finding], paint: Paint) -> String {
+    let mut out = String::new();
+    let mut groups: BTreeMap<(Severity, _, &str, &str), Vec<&str>> = BTreeMap::new();
+    for finding in findings {
+        let key = (
+            finding.severity,
+            finding.code,
+            finding.seen.as_str(),
+            finding.remedy.as_str(),
+        );
+        groups.entry(key).or_default().push(&finding.subject);
+    }
+    for ((severity, code, seen, remedy), subjects) in groups {
+        let tone = match severity {
+            Severity::Error => Tone::Bad,
+            Severity::Warning => Tone::Doubtful,
+            Severity::Info => Tone::Quiet,
+        };
+        let mut named = subjects[..subjects.len().min(SHOWN)].join(", ");
+        if subjects.len() > SHOWN {
+            named.push_str(&format!(" and {} more", subjects.len() - SHOWN));
+        }
+        let title = format!("{} {}", severity.as_str(), code.as_str());
+        out.push_str(&format!("{}\n", paint.tone(tone, &title)));
+        out.push_str(&hang("  of      ", &named));
+        out.push_str(&hang("  seen    ", seen));
+        out.push_str(&hang("  remedy  ", remedy));
+        out.push('\n');
+    }
+    let count = |severity| findings.iter().filter(|f| f.severity == severity).count();
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    out.push_str(&format!(
+        "{} of {} looked at: {}\n",
+        counted(served.zones.len(), "zone"),
+        counted(served.domains.len(), "domain"),
+        match (errors, warnings) {
+            (0, 0) => paint.tone(Tone::Good, "nothing is wrong"),
+            _ => format!(
+                "{}, {}",
+                counted(errors, "error"),
+                counted(warnings, "warning")
+            ),
+        }
+    ));
+    out
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    match count {
+        1 => format!("1 {noun}"),
+        count => format!("{count} {noun}s"),
+    }
+}
+
+/// 0 when nothing is wrong, 1 with warnings, 2 with errors.
+pub(super) fn code(findings: &[Finding]) -> u8 {
+    let worst = findings.iter().map(|finding| finding.severity).min();
+    match worst {
+        Some(Severity::Error) => 2,
+        Some(Severity::Warning) => 1,
+        Some(Severity::Info) | None => 0,
+    }
+}

@@ -1,0 +1,554 @@
+//! Asking the zones above and every nameserver.
+//!
+//! In: what is served, and how to ask. Out: [`Facts`]. Never here: what they mean.
+//!
+//! Resolvers only tell where servers are and what partners see; what a delegation holds is asked of each server
+//! directly. Zones are asked about side by side, bounded; what many zones share is asked once.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
+use tokio::net::TcpStream;
+use tokio::sync::{Mutex, OnceCell, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::facts::{
+    CertificateSeen, Delegated, DomainFacts, Facts, ParentFacts, ParentView, ServerFacts,
+    ServiceSeen, SrvSeen, TargetFacts, ZoneAnswer, ZoneFacts, code,
+};
+use super::served::{Served, ServedDomain, ServedZone};
+use crate::ask::{
+    self, AskError, DsSaid, How, Parent, Query, Reply, Resolvers, Transport, ask, parent_of,
+};
+use crate::topology::DomainName;
+use crate::zone::{Name, Rdata};
+
+const PORT: u16 = 53;
+/// The port at the domain itself that partners fall back to (RFC 6120 §3.2.2).
+const FALLBACK_PORT: u16 = 5269;
+/// How long a connection to it is waited for.
+const FALLBACK_TIME: Duration = Duration::from_secs(3);
+/// Zones and domains asked about at the same time.
+const SIDE_BY_SIDE: usize = 16;
+/// A nameserver that is behind is asked again after this: NOTIFY may be on its way.
+const CATCH_UP: Duration = Duration::from_secs(2);
+
+/// Looks at everything that is served, from here.
+pub async fn gather(served: Served, certificates: Vec<CertificateSeen>) -> Facts {
+    let gatherer = Arc::new(Gatherer {
+        resolvers: Resolvers::new(&served.resolvers),
+        turns: Semaphore::new(SIDE_BY_SIDE),
+        parents: Mutex::default(),
+        hosts: Mutex::default(),
+        tcp: Mutex::default(),
+    });
+    let outside: Vec<ServedZone> = served
+        .zones
+        .iter()
+        .filter(|zone| zone.within.is_none())
+        .cloned()
+        .collect();
+    let zones = in_order(outside, {
+        let gatherer = Arc::clone(&gatherer);
+        move |zone| {
+            let gatherer = Arc::clone(&gatherer);
+            async move { gatherer.zone(&zone).await }
+        }
+    });
+    let domains = in_order(served.domains.clone(), {
+        let gatherer = Arc::clone(&gatherer);
+        move |domain| {
+            let gatherer = Arc::clone(&gatherer);
+            async move { gatherer.domain(&domain).await }
+        }
+    });
+    let (zones, domains) = tokio::join!(zones, domains);
+
+    let seen = domains.iter().flat_map(|domain| &domain.services);
+    let seen = seen.flat_map(|service| service.records.iter().flatten());
+    let mut names: BTreeSet<Name> = seen.map(|srv| srv.target.clone()).collect();
+    names.extend(served.targets.iter().map(|target| Name::from(&target.name)));
+    names.remove(&Name::root());
+    let targets = in_order(names.into_iter().collect(), move |name| {
+        let gatherer = Arc::clone(&gatherer);
+        async move { gatherer.target(name).await }
+    });
+    Facts {
+        targets: targets.await,
+        served,
+        zones,
+        domains,
+        certificates,
+    }
+}
+
+/// Does the same for all of them, side by side.
+async fn in_order<T, R, F>(items: Vec<T>, mut job: impl FnMut(T) -> F) -> Vec<R>
+where
+    R: Send + 'static,
+    F: Future<Output = R> + Send + 'static,
+{
+    let mut set = JoinSet::new();
+    for (place, item) in items.into_iter().enumerate() {
+        let job = job(item);
+        set.spawn(async move { (place, job.await) });
+    }
+    let mut done = set.join_all().await;
+    done.sort_by_key(|(place, _)| *place);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+/// Something asked once, however many want to know.
+type Once<K, V> = Mutex<HashMap<K, Arc<OnceCell<V>>>>;
+
+struct Gatherer {
+    resolvers: Resolvers,
+    turns: Semaphore,
+    /// By the name above a zone's apex.
+    parents: Once<Name, Result<Parent, String>>,
+    hosts: Once<Name, Result<Vec<IpAddr>, String>>,
+    tcp: Once<SocketAddr, Result<(), String>>,
+}
+
+async fn once<K, V, F>(of: &Once<K, V>, key: K, find: impl FnOnce() -> F) -> V
+where
+    K: std::hash::Hash + Eq,
+    V: Clone,
+    F: Future<Output = V>,
+{
+    let cell = Arc::clone(of.lock().await.entry(key).or_default());
+    cell.get_or_init(find).await.clone()
+}
+
+impl Gatherer {
+    async fn zone(&self, zone: &ServedZone) -> ZoneFacts {
+        let _turn = self.turns.acquire().await;
+        let apex = Name::from(&zone.apex);
+        let above = apex.parent().unwrap_or_else(Name::root);
+        let parent = once(&self.parents, above, || async {
+            let found = parent_of(&apex, &self.resolvers).await;
+            found.map_err(|error| error.to_string())
+        });
+        let parent = match parent.await {
+            Ok(parent) => Ok(self.parent(&apex, &parent).await),
+            Err(error) => Err(error),
+        };
+        let servers = self.servers(zone, &apex, &parent).await;
+        ZoneFacts {
+            apex: zone.apex.clone(),
+            parent,
+            servers,
+        }
+    }
+
+    /// What each address of each server of the zone above says.
+    async fn parent(&self, apex: &Name, parent: &Parent) -> ParentFacts {
+        let how = &self.resolvers.how;
+        let between = between(apex, &parent.apex);
+        let ds = ask::ds_at(apex, parent, how).await;
+        let views = in_order(ds, |answer| {
+            let (apex, how, between) = (apex.clone(), how.clone(), between.clone());
+            async move {
+                let (server, address) = (answer.server, answer.address);
+                let query = Query::new(apex.clone(), RecordType::NS);
+                let delegation = match ask(address, &query, &how).await {
+                    Ok(reply) => delegated(&reply, &apex),
+                    Err(error) => Err(brief(&error)),
+                };
+                ParentView {
+                    missing: missing(address, &between, &how).await,
+                    delegation,
+                    ds: match answer.said {
+                        DsSaid::Set { rdatas, ttl } => Ok((rdatas, ttl)),
+                        DsSaid::Absent { .. } => Ok((Vec::new(), 0)),
+                        DsSaid::Lame(why) => Err(why),
+                        DsSaid::Silent(error) => Err(brief(&error)),
+                    },
+                    server,
+                    address,
+                }
+            }
+        });
+        ParentFacts {
+            apex: parent.apex.clone(),
+            views: views.await,
+        }
+    }
+
+    /// Every nameserver that anybody names, and what it says. Those that the zone alone names are learnt from those that
+    /// the zone above names.
+    async fn servers(
+        &self,
+        zone: &ServedZone,
+        apex: &Name,
+        parent: &Result<ParentFacts, String>,
+    ) -> Vec<ServerFacts> {
+        let views = parent.iter().flat_map(|parent| &parent.views);
+        let mut glue: BTreeMap<Name, BTreeSet<IpAddr>> = BTreeMap::new();
+        let mut by_parent: BTreeSet<Name> = BTreeSet::new();
+        for view in views {
+            if let Ok(Delegated::To { ns, glue: g, .. }) = &view.delegation {
+                by_parent.extend(ns.iter().cloned());
+                for (name, address) in g {
+                    glue.entry(name.clone()).or_default().insert(*address);
+                }
+            }
+        }
+        let own = zone.nameservers.iter().map(|host| Name::from(&host.name));
+        let mut by_zone: BTreeSet<Name> = own.collect();
+        for host in &zone.nameservers {
+            let name = Name::from(&host.name);
+            if name.is_at_or_below(apex) {
+                glue.entry(name).or_default().extend(&host.addresses);
+            }
+        }
+        let empty: Vec<Name> = zone.empty_names.iter().map(Name::from).collect();
+        let mut asked: BTreeSet<Name> = BTreeSet::new();
+        let mut servers: Vec<ServerFacts> = Vec::new();
+        // Twice: a server may name another one.
+        for _ in 0..2 {
+            let new: Vec<Name> = by_parent.union(&by_zone).cloned().collect();
+            for name in new {
+                if !asked.insert(name.clone()) {
+                    continue;
+                }
+                let known = glue.get(&name).into_iter().flatten().copied().collect();
+                servers.extend(self.server(&name, known, apex, &empty).await);
+            }
+            for server in &servers {
+                if let Ok(answer) = &server.udp
+                    && answer.authoritative
+                {
+                    by_zone.extend(answer.ns.iter().cloned());
+                }
+            }
+        }
+        for server in &mut servers {
+            server.by_parent = by_parent.contains(&server.server);
+            server.by_zone = by_zone.contains(&server.server);
+        }
+        self.catch_up(apex, &empty, &mut servers).await;
+        servers
+    }
+
+    async fn server(
+        &self,
+        name: &Name,
+        glue: Vec<IpAddr>,
+        apex: &Name,
+        empty: &[Name],
+    ) -> Vec<ServerFacts> {
+        let facts = |address, udp, tcp| ServerFacts {
+            server: name.clone(),
+            address,
+            by_parent: false,
+            by_zone: false,
+            udp,
+            tcp,
+        };
+        // In the zone itself its addresses are glue; a resolver would only find them by way of this very delegation.
+        let addresses = match name.is_at_or_below(apex) && !glue.is_empty() {
+            true => Ok(glue),
+            false => self.addresses(name).await,
+        };
+        let addresses = match addresses {
+            Ok(addresses) if !addresses.is_empty() => addresses,
+            Ok(_) => return vec![facts(None, Err("its name has no address".to_owned()), None)],
+            Err(why) => return vec![facts(None, Err(why), None)],
+        };
+        let mut all = Vec::new();
+        for address in addresses {
+            let address = SocketAddr::new(address, PORT);
+            let udp = zone_answer(address, apex, empty, &self.resolvers.how).await;
+            let tcp = match &udp {
+                Ok(_) => Some(self.tcp(address, apex).await),
+                Err(_) => None,
+            };
+            all.push(facts(Some(address), udp, tcp));
+        }
+        all
+    }
+
+    async fn addresses(&self, name: &Name) -> Result<Vec<IpAddr>, String> {
+        let find = || async {
+            let found = self.resolvers.addresses(name).await;
+            found.map_err(|error| error.to_string())
+        };
+        once(&self.hosts, name.clone(), find).await
+    }
+
+    /// Whether an address answers over TCP: asked for one zone, as it is not a matter of zones.
+    async fn tcp(&self, address: SocketAddr, apex: &Name) -> Result<(), String> {
+        let find = || async {
+            let how = How {
+                transport: Transport::Tcp,
+                ..self.resolvers.how.clone()
+            };
+            let query = Query::new(apex.clone(), RecordType::SOA);
+            let reply = ask(address, &query, &how).await;
+            reply.map(|_| ()).map_err(|error| brief(&error))
+        };
+        once(&self.tcp, address, find).await
+    }
+
+    /// Servers with different serials are asked once more.
+    async fn catch_up(&self, apex: &Name, empty: &[Name], servers: &mut [ServerFacts]) {
+        let serials: BTreeSet<u32> = servers
+            .iter()
+            .filter_map(|server| server.udp.as_ref().ok()?.serial)
+            .collect();
+        if serials.len() < 2 {
+            return;
+        }
+        sleep(CATCH_UP).await;
+        for server in servers {
+            if let (Some(address), Ok(_)) = (server.address, &server.udp) {
+                server.udp = zone_answer(address, apex, empty, &self.resolvers.how).await;
+            }
+        }
+    }
+
+    async fn domain(&self, domain: &ServedDomain) -> DomainFacts {
+        let _turn = self.turns.acquire().await;
+        let mut services = Vec::new();
+        for name in &domain.names {
+            let Some(kind) = name.service else { continue };
+            let public = Name::from(&name.public);
+            let reply = self.resolvers.lookup(&public, RecordType::SRV).await;
+            services.push(ServiceSeen {
+                kind,
+                public: name.public.clone(),
+                alias: reply
+                    .as_ref()
+                    .ok()
+                    .and_then(|reply| alias_of(reply, &public)),
+                records: match reply {
+                    Ok(reply) => Ok(srv_records(&reply)),
+                    Err(error) => Err(error.to_string()),
+                },
+            });
+        }
+        let (apex_listens, apex_drops) = self.fallback(&domain.domain).await;
+        DomainFacts {
+            domain: domain.domain.clone(),
+            services,
+            apex_listens,
+            apex_drops,
+        }
+    }
+
+    /// The domain's own addresses that accept connections on the fallback port, and those that drop them.
+    async fn fallback(&self, domain: &DomainName) -> (Vec<IpAddr>, Vec<IpAddr>) {
+        let name = Name::from(domain);
+        let addresses = self.addresses(&name).await.unwrap_or_default();
+        let (mut listens, mut drops) = (Vec::new(), Vec::new());
+        for address in addresses {
+            let connect = TcpStream::connect((address, FALLBACK_PORT));
+            match timeout(FALLBACK_TIME, connect).await {
+                Ok(Ok(_)) => listens.push(address),
+                Ok(Err(_)) => {}
+                Err(_) => drops.push(address),
+            }
+        }
+        (listens, drops)
+    }
+
+    async fn target(&self, name: Name) -> TargetFacts {
+        let _turn = self.turns.acquire().await;
+        let reply = self.resolvers.lookup(&name, RecordType::A).await;
+        let alias = reply.as_ref().ok().and_then(|reply| alias_of(reply, &name));
+        let addresses = self.addresses(&name).await;
+        TargetFacts {
+            name,
+            alias,
+            addresses,
+        }
+    }
+}
+
+/// The names above `apex` and below `above`: for `_xmpp-server._tcp.contoso.com` that is `_tcp.contoso.com`.
+fn between(apex: &Name, above: &Name) -> Vec<Name> {
+    let mut names = Vec::new();
+    let mut name = apex.parent();
+    while let Some(next) = name.filter(|next| next != above && next.is_at_or_below(above)) {
+        name = next.parent();
+        names.push(next);
+    }
+    names
+}
+
+/// Those of `names` that a server says do not exist.
+async fn missing(address: SocketAddr, names: &[Name], how: &How) -> Vec<Name> {
+    let mut missing = Vec::new();
+    for name in names {
+        let query = Query::new(name.clone(), RecordType::A);
+        if let Ok(reply) = ask(address, &query, how).await
+            && reply.rcode == ResponseCode::NXDomain
+        {
+            missing.push(name.clone());
+        }
+    }
+    missing
+}
+
+/// What a reply to a question for the NS records of `apex` says of its delegation.
+fn delegated(reply: &Reply, apex: &Name) -> Result<Delegated, String> {
+    match reply.rcode {
+        ResponseCode::NoError => {}
+        ResponseCode::NXDomain if reply.authoritative => {
+            return Ok(Delegated::Not { nxdomain: true });
+        }
+        rcode => return Err(format!("it answered {}", code(rcode))),
+    }
+    let ns_of = |records: Vec<&ask::Record>| {
+        let mut ns: Vec<Name> = records
+            .iter()
+            .filter_map(|record| record.rdata.target(RecordType::NS))
+            .collect();
+        ns.sort();
+        ns.dedup();
+        (
+            ns,
+            records.iter().map(|record| record.ttl).min().unwrap_or(0),
+        )
+    };
+    let alias = reply.answers_of(apex, RecordType::CNAME).next();
+    if let Some(alias) = alias {
+        return Ok(Delegated::Alias {
+            to: alias.rdata.target(RecordType::CNAME),
+            ttl: alias.ttl,
+        });
+    }
+    let answers: Vec<_> = reply.answers_of(apex, RecordType::NS).collect();
+    let referral: Vec<_> = reply.authorities_of(apex, RecordType::NS).collect();
+    let itself = !answers.is_empty();
+    if !itself && referral.is_empty() {
+        return match reply.authoritative {
+            true => Ok(Delegated::Not { nxdomain: false }),
+            false => Err("it answered without authority and without a referral".to_owned()),
+        };
+    }
+    let (ns, ttl) = ns_of(if itself { answers } else { referral });
+    let glue = reply.additionals.iter().filter_map(|record| {
+        let address = record.rdata.as_address()?;
+        let is_address = matches!(record.rtype, RecordType::A | RecordType::AAAA);
+        (is_address && record.class == 1).then(|| (record.owner.clone(), address))
+    });
+    let glue: BTreeSet<(Name, IpAddr)> = glue.collect();
+    Ok(Delegated::To {
+        ns,
+        ttl,
+        glue: glue.into_iter().collect(),
+        itself,
+    })
+}
+
+/// What a nameserver says of a zone, over UDP.
+async fn zone_answer(
+    address: SocketAddr,
+    apex: &Name,
+    empty: &[Name],
+    how: &How,
+) -> Result<ZoneAnswer, String> {
+    let how = How {
+        transport: Transport::Udp,
+        ..how.clone()
+    };
+    let asked = |name: &Name, rtype| {
+        let (query, how) = (Query::new(name.clone(), rtype), how.clone());
+        async move { ask(address, &query, &how).await.map_err(|e| brief(&e)) }
+    };
+    let soa = asked(apex, RecordType::SOA).await?;
+    let mut answer = ZoneAnswer {
+        rcode: soa.rcode,
+        authoritative: soa.authoritative,
+        recursion: soa.recursion_available,
+        serial: soa.answers_of(apex, RecordType::SOA).find_map(serial),
+        ns: Vec::new(),
+        ns_ttl: 0,
+        addresses: Vec::new(),
+        dnskeys: Vec::new(),
+        missing: Vec::new(),
+    };
+    if answer.serial.is_none() || !answer.authoritative {
+        return Ok(answer);
+    }
+    if let Ok(ns) = asked(apex, RecordType::NS).await {
+        let records = ns.answers_of(apex, RecordType::NS);
+        for record in records {
+            answer.ns.extend(record.rdata.target(RecordType::NS));
+            answer.ns_ttl = record.ttl;
+        }
+        answer.ns.sort();
+    }
+    for name in answer.ns.clone() {
+        if !name.is_at_or_below(apex) {
+            continue;
+        }
+        for rtype in [RecordType::A, RecordType::AAAA] {
+            if let Ok(reply) = asked(&name, rtype).await {
+                let records = reply.answers_of(&name, rtype);
+                let addresses = records.filter_map(|record| record.rdata.as_address());
+                answer
+                    .addresses
+                    .extend(addresses.map(|a| (name.clone(), a)));
+            }
+        }
+    }
+    // Keys need room: truncated over UDP, they come over TCP.
+    let how = How {
+        transport: Transport::UdpThenTcp,
+        ..how
+    };
+    let query = Query::new(apex.clone(), RecordType::DNSKEY);
+    if let Ok(reply) = ask(address, &query, &how).await {
+        let keys = reply.answers_of(apex, RecordType::DNSKEY);
+        answer.dnskeys = keys.map(|record| record.rdata.clone()).collect();
+    }
+    answer.missing = missing(address, empty, &how).await;
+    Ok(answer)
+}
+
+fn serial(record: &ask::Record) -> Option<u32> {
+    let octets = record.rdata.wire();
+    // Serial and the four timers are the last twenty octets (RFC 1035 §3.3.13).
+    let at = octets.len().checked_sub(20)?;
+    Some(u32::from_be_bytes(octets.get(at..at + 4)?.try_into().ok()?))
+}
+
+fn alias_of(reply: &Reply, name: &Name) -> Option<Name> {
+    let alias = reply.answers_of(name, RecordType::CNAME).next()?;
+    alias.rdata.target(RecordType::CNAME)
+}
+
+/// The SRV records in a resolver's answer, whatever alias led to them.
+fn srv_records(reply: &Reply) -> Vec<SrvSeen> {
+    let port = |rdata: &Rdata| Some(u16::from_be_bytes(rdata.wire().get(4..6)?.try_into().ok()?));
+    let records = reply.answers.iter();
+    records
+        .filter(|record| record.rtype == RecordType::SRV && record.class == 1)
+        .filter_map(|record| {
+            Some(SrvSeen {
+                port: port(&record.rdata)?,
+                target: record.rdata.target(RecordType::SRV)?,
+            })
+        })
+        .collect()
+}
+
+/// What happened, without the address, which is known where it is said.
+fn brief(error: &AskError) -> String {
+    match error {
+        AskError::Timeout { after, .. } => format!("it did not answer within {after:?}"),
+        AskError::Unreachable { reason, .. } => reason.clone(),
+        AskError::Malformed { fault, .. } => format!("it sent what is not a reply: {fault}"),
+        AskError::Mismatched { .. } => "it sent a reply to another question".to_owned(),
+        AskError::Rcode { rcode, .. } => format!("it answered {}", code(*rcode)),
+        AskError::TooLong => error.to_string(),
+    }
+}

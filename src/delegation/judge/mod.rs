@@ -1,0 +1,90 @@
+//! What the facts mean.
+//!
+//! In: [`Facts`]. Out: [`Finding`]s, worst first, each with its remedy. Never here: asking, a clock.
+
+mod domain;
+mod parent;
+mod servers;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::facts::Facts;
+use super::finding::{Code, Finding, Severity};
+use super::served::ServedZone;
+use crate::topology::DomainName;
+
+/// Judges everything that was seen.
+pub fn judge(facts: &Facts) -> Vec<Finding> {
+    let mut findings = Findings::default();
+    let served: HashMap<&DomainName, &ServedZone> = facts
+        .served
+        .zones
+        .iter()
+        .map(|zone| (&zone.apex, zone))
+        .collect();
+    for zone in &facts.zones {
+        let Some(served) = served.get(&zone.apex) else {
+            continue;
+        };
+        parent::judge(zone, served, &mut findings);
+        servers::judge(zone, served, &facts.served, &mut findings);
+    }
+    let broken: BTreeSet<String> = findings
+        .all
+        .iter()
+        .filter(|finding| finding.severity == Severity::Error)
+        .map(|finding| finding.subject.clone())
+        .collect();
+    domain::judge(facts, &broken, &mut findings);
+    let mut all = findings.all;
+    all.sort();
+    all.dedup();
+    all
+}
+
+#[derive(Default)]
+struct Findings {
+    all: Vec<Finding>,
+}
+
+impl Findings {
+    fn error(&mut self, code: Code, subject: &dyn ToString, seen: String, remedy: &str) {
+        self.add(Severity::Error, code, subject, seen, remedy);
+    }
+
+    fn warning(&mut self, code: Code, subject: &dyn ToString, seen: String, remedy: &str) {
+        self.add(Severity::Warning, code, subject, seen, remedy);
+    }
+
+    fn info(&mut self, code: Code, subject: &dyn ToString, seen: String, remedy: &str) {
+        self.add(Severity::Info, code, subject, seen, remedy);
+    }
+
+    fn add(
+        &mut self,
+        severity: Severity,
+        code: Code,
+        subject: &dyn ToString,
+        seen: String,
+        remedy: &str,
+    ) {
+        self.all.push(Finding {
+            severity,
+            code,
+            subject: subject.to_string(),
+            seen,
+            remedy: remedy.to_owned(),
+        });
+    }
+}
+
+/// Items as a list in a sentence.
+fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+    let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
+    match items.is_empty() {
+        true => "none".to_owned(),
+        false => items.join(", "),
+    }
+}
