@@ -7,13 +7,16 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use crate::config::Configuration;
-use crate::serve::{Berths, Manners, Transfers};
+use crate::config::{Configuration, MannersSettings};
+use crate::serve::{Berths, Manners, RateLimit, RateTable, Secret, Secrets, Transfers};
 
 /// The manners of the listeners, and what of them outlives a reload.
 pub(super) struct Desk {
     manners: Arc<ArcSwap<Manners>>,
     berths: Berths,
+    /// Cookies are made from it when the configuration has no secret. Random: a restart costs clients one exchange.
+    own_secret: Secret,
+    table: Arc<RateTable>,
 }
 
 impl Desk {
@@ -22,6 +25,8 @@ impl Desk {
         let desk = Desk {
             manners,
             berths: Berths::default(),
+            own_secret: rand::random(),
+            table: Arc::new(RateTable::new(rand::random())),
         };
         desk.follow(configuration);
         desk
@@ -29,13 +34,35 @@ impl Desk {
 
     /// Puts another configuration's manners in place.
     pub(super) fn follow(&self, configuration: &Configuration) {
+        let MannersSettings {
+            nsid,
+            version,
+            cookies,
+            cookie_secrets,
+            rate_limit,
+            rate_limit_slip,
+            rate_limit_exempt,
+        } = &configuration.manners;
+        let secrets = match cookie_secrets {
+            Some(shared) => Secrets::Shared(shared.0.clone()),
+            None => Secrets::Own(self.own_secret),
+        };
+        let rate_limit = RateLimit {
+            rate: *rate_limit,
+            slip: *rate_limit_slip,
+            exempt: rate_limit_exempt.clone(),
+            table: Arc::clone(&self.table),
+        };
         self.manners.store(Arc::new(Manners {
+            nsid: nsid.clone(),
+            version: version.clone(),
+            cookies: cookies.then_some(secrets),
+            rate_limit: (rate_limit.rate > 0).then_some(rate_limit),
             tsig: configuration.tsig.clone(),
             transfers: Transfers {
                 secondaries: configuration.secondaries.clone(),
                 berths: self.berths.clone(),
             },
-            ..Manners::default()
         }));
     }
 }

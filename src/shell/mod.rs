@@ -303,10 +303,13 @@ impl<C: Core, P: Probing> Shell<C, P> {
         };
         let name = name(&event);
         match catch_unwind(AssertUnwindSafe(|| core.handle(event, now))) {
-            Ok(effects) => self.carry_out(effects),
-            Err(_) => return self.give_up(name),
+            Ok(effects) => {
+                // Whoever is told that a reload is done finds its configuration in force.
+                self.follow_configuration();
+                self.carry_out(effects);
+            }
+            Err(_) => self.give_up(name),
         }
-        self.follow_configuration();
     }
 
     /// After a reload: what else depends on the configuration.

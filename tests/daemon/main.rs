@@ -12,6 +12,7 @@ mod disk;
 mod kill;
 mod load;
 mod manager;
+mod manners;
 mod server;
 mod start;
 mod state;
