@@ -171,28 +171,18 @@ impl Reply<'_> {
         }
         let found = match self.rtype {
             // RFC 8482 §4.1: one RRset of those there is a fair answer to ANY.
-            RecordType::ANY => node.sets.first(),
-            RecordType::RRSIG => return self.signatures(zone, name, node),
+            RecordType::ANY => node.sets.iter().find(|set| is_data(set.rtype)),
+            // The RRSIGs over one RRset of those there, for the same reason.
+            RecordType::RRSIG => {
+                let mut signatures = node.signatures.iter();
+                let over = signatures.find(|signature| is_data(signature.covered));
+                over.map(|signature| &signature.set)
+            }
             rtype => node.set(rtype),
         };
         match found {
             Some(set) => self.put_answer(zone, name, node, set),
             None => self.no_data(zone, name, node),
-        }
-        Step::Done
-    }
-
-    /// All RRSIGs of a name: the RRset of that type is none that anything else could be signed with (RFC 4035 §2.2).
-    fn signatures(&mut self, zone: &ZoneVersion, name: &Name, node: &Node) -> Step {
-        if node.signatures.is_empty() {
-            self.no_data(zone, name, node);
-            return Step::Done;
-        }
-        for signature in &node.signatures {
-            self.answer.answers.push(required(name, &signature.set));
-        }
-        if node.name != *name {
-            self.deny_closer(zone, name);
         }
         Step::Done
     }
@@ -316,6 +306,11 @@ pub(super) fn required(owner: &Name, set: &Arc<Rrset>) -> Placed {
         ttl: set.ttl,
         required: true,
     }
+}
+
+/// Whether somebody put it there: every name that has something has NSEC as well.
+fn is_data(rtype: RecordType) -> bool {
+    rtype != RecordType::NSEC
 }
 
 fn optional(owner: &Name, set: &Arc<Rrset>) -> Placed {

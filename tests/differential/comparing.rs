@@ -12,7 +12,7 @@ use crate::asking;
 use crate::corpus::Corpus;
 use crate::peers::{Peer, Server};
 use crate::questions::Asked;
-use crate::reviewed::Rule;
+use crate::reviewed::{RULES, Rule, Zones};
 use crate::said::{self, Record, Said};
 
 /// How many unexplained differences are shown in full.
@@ -53,7 +53,8 @@ pub(crate) struct Difference<'a> {
     pub(crate) record: Option<(Side, &'a Record)>,
     pub(crate) ours: &'a Said,
     pub(crate) theirs: &'a Said,
-    /// What the server says without a limit of octets; the same as `theirs` when it was not limited.
+    /// What is said without a limit of octets; the same as `ours` and `theirs` when neither was truncated.
+    pub(crate) ours_whole: &'a Said,
     pub(crate) theirs_whole: &'a Said,
 }
 
@@ -96,6 +97,7 @@ impl Question {
 
 /// One run: what was compared and what was found.
 pub(crate) struct Comparison {
+    rules: Vec<&'static Rule>,
     seed: u64,
     messages: usize,
     unexplained: Vec<String>,
@@ -103,8 +105,16 @@ pub(crate) struct Comparison {
 }
 
 impl Comparison {
-    pub(crate) fn new(seed: u64) -> Comparison {
+    /// By the rules that are for signed zones, or for unsigned ones.
+    pub(crate) fn new(signed: bool, seed: u64) -> Comparison {
+        let not = if signed {
+            Zones::Unsigned
+        } else {
+            Zones::Signed
+        };
+        let rules = RULES.iter().filter(|rule| rule.zones != not);
         Comparison {
+            rules: rules.collect(),
             seed,
             messages: 0,
             unexplained: Vec::new(),
@@ -112,14 +122,8 @@ impl Comparison {
         }
     }
 
-    /// Asks a server and repoint all questions and compares what they say, by these rules.
-    pub(crate) fn run(
-        &mut self,
-        corpus: &Corpus,
-        peer: &Peer,
-        questions: &[Question],
-        rules: &[Rule],
-    ) {
+    /// Asks a server and repoint all questions and compares what they say.
+    pub(crate) fn run(&mut self, corpus: &Corpus, peer: &Peer, questions: &[Question]) {
         let (udp, tcp): (Vec<&Question>, Vec<&Question>) = questions
             .iter()
             .partition(|question| question.asked.transport == Transport::Udp);
@@ -137,7 +141,7 @@ impl Comparison {
                 };
                 again.push((Question::new(corpus, asked), at));
             } else {
-                self.compare(corpus, peer.server, question, reply.as_deref(), None, rules);
+                self.compare(corpus, peer.server, question, reply.as_deref(), None);
             }
         }
         let streamed: Vec<&Question> = tcp
@@ -147,19 +151,13 @@ impl Comparison {
         let messages: Vec<&[u8]> = streamed.iter().map(|q| q.asked.octets.as_slice()).collect();
         let wholes = asking::tcp(peer.address, &messages);
         for (question, whole) in streamed.iter().zip(&wholes) {
-            self.compare(corpus, peer.server, question, whole.as_deref(), None, rules);
+            self.compare(corpus, peer.server, question, whole.as_deref(), None);
         }
         let wholes = &wholes[wholes.len() - again.len()..];
-        for ((_, at), whole) in again.iter().zip(wholes) {
+        for ((whole, at), theirs) in again.iter().zip(wholes) {
             let reply = replies[*at].as_deref();
-            self.compare(
-                corpus,
-                peer.server,
-                udp[*at],
-                reply,
-                whole.as_deref(),
-                rules,
-            );
+            let whole = Some((whole, theirs.as_deref()));
+            self.compare(corpus, peer.server, udp[*at], reply, whole);
         }
     }
 
@@ -169,8 +167,7 @@ impl Comparison {
         server: Server,
         question: &Question,
         theirs: Option<&[u8]>,
-        theirs_whole: Option<&[u8]>,
-        rules: &[Rule],
+        whole: Option<(&Question, Option<&[u8]>)>,
     ) {
         self.messages += 1;
         let asked = &question.asked;
@@ -190,8 +187,15 @@ impl Comparison {
                 return;
             }
         };
-        let whole = theirs_whole.and_then(|octets| said::read(octets).ok());
-        let theirs_whole = whole.as_ref().unwrap_or(theirs);
+        let (ours_whole, theirs_whole) = match whole {
+            Some((question, octets)) => (
+                question.ours.as_ref().and_then(|said| said.clone().ok()),
+                octets.and_then(|octets| said::read(octets).ok()),
+            ),
+            None => (None, None),
+        };
+        let ours_whole = ours_whole.as_ref().unwrap_or(ours);
+        let theirs_whole = theirs_whole.as_ref().unwrap_or(theirs);
         let mut wanting = BTreeSet::new();
         for (part, record) in differing(ours, theirs) {
             let difference = Difference {
@@ -202,9 +206,10 @@ impl Comparison {
                 record,
                 ours,
                 theirs,
+                ours_whole,
                 theirs_whole,
             };
-            let rule = rules.iter().position(|rule| {
+            let rule = self.rules.iter().position(|rule| {
                 rule.parts.contains(&part)
                     && rule.servers.contains(&server)
                     && (rule.explains)(&difference)
@@ -224,12 +229,12 @@ impl Comparison {
     }
 
     /// Fails with everything that nothing explains, and with every rule that a server did not need.
-    pub(crate) fn conclude(&self, rules: &[Rule]) {
+    pub(crate) fn conclude(&self) {
         let mut report = String::new();
         for (n, text) in self.unexplained.iter().take(SHOWN).enumerate() {
             writeln!(report, "\n{}. {text}", n + 1).unwrap();
         }
-        for (n, rule) in rules.iter().enumerate() {
+        for (n, rule) in self.rules.iter().enumerate() {
             for server in rule.servers {
                 if !self.used.contains_key(&(n, *server)) {
                     writeln!(
@@ -249,7 +254,7 @@ impl Comparison {
             self.unexplained.len()
         );
         for ((rule, server), count) in &self.used {
-            println!("  {count:6} {server:5} {}", rules[*rule].name);
+            println!("  {count:6} {server:5} {}", self.rules[*rule].name);
         }
         assert!(
             report.is_empty(),

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::reviewed::RULES;
+use crate::reviewed::{RULES, Zones};
 
 const BEGIN: &str = "<!-- reviewed -->\n";
 const END: &str = "<!-- /reviewed -->\n";
@@ -14,13 +14,19 @@ fn the_document_tells_every_reviewed_difference() {
     let text = fs::read_to_string(&path).unwrap();
     let (before, rest) = text.split_once(BEGIN).expect("the table's beginning");
     let (_, after) = rest.split_once(END).expect("the table's end");
-    let mut table = "| what they do | who | why repoint does not |\n|---|---|---|\n".to_owned();
+    let mut table =
+        "| what they do | who | zones | why repoint does not |\n|---|---|---|---|\n".to_owned();
     for rule in RULES {
         let servers: Vec<String> = rule.servers.iter().map(ToString::to_string).collect();
         table.push_str(&format!(
-            "| {} | {} | {} |\n",
+            "| {} | {} | {} | {} |\n",
             rule.name,
             servers.join(", "),
+            match rule.zones {
+                Zones::All => "all",
+                Zones::Signed => "signed",
+                Zones::Unsigned => "unsigned",
+            },
             rule.why
         ));
     }

@@ -19,9 +19,11 @@ mod said;
 #[path = "../world/mod.rs"]
 mod world;
 
+use std::path::Path;
 use std::time::Duration;
 
 use comparing::{Comparison, Question};
+use corpus::Corpus;
 use world::private_network;
 
 /// What the tests start.
@@ -32,17 +34,28 @@ const LIMIT: Duration = Duration::from_secs(1200);
 #[test]
 fn repoint_answers_as_knot_nsd_and_bind_do() {
     private_network::enter("repoint_answers_as_knot_nsd_and_bind_do", LIMIT, |dir| {
-        let corpus = corpus::unsigned();
-        let peers = peers::start(&corpus, dir);
-        let seed = questions::seed();
-        let questions: Vec<Question> = questions::of(&corpus, seed)
-            .into_iter()
-            .map(|asked| Question::new(&corpus, asked))
-            .collect();
-        let mut comparison = Comparison::new(seed);
-        for peer in &peers {
-            comparison.run(&corpus, peer, &questions, reviewed::RULES);
-        }
-        comparison.conclude(reviewed::RULES);
+        compare(&corpus::unsigned(), false, dir);
     });
+}
+
+#[test]
+fn repoint_answers_from_signed_zones_as_knot_nsd_and_bind_do() {
+    let test = "repoint_answers_from_signed_zones_as_knot_nsd_and_bind_do";
+    private_network::enter(test, LIMIT, |dir| {
+        compare(&corpus::signed(), true, dir);
+    });
+}
+
+fn compare(corpus: &Corpus, signed: bool, dir: &Path) {
+    let peers = peers::start(corpus, dir);
+    let seed = questions::seed();
+    let questions: Vec<Question> = questions::of(corpus, seed)
+        .into_iter()
+        .map(|asked| Question::new(corpus, asked))
+        .collect();
+    let mut comparison = Comparison::new(signed, seed);
+    for peer in &peers {
+        comparison.run(corpus, peer, &questions);
+    }
+    comparison.conclude();
 }

@@ -12,10 +12,20 @@ use crate::comparing::{Difference, Part};
 use crate::peers::Server;
 use crate::said::{Record, Said};
 
+/// Which zones a rule is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Zones {
+    All,
+    Unsigned,
+    Signed,
+}
+
 /// One explanation.
 pub(crate) struct Rule {
     /// What differs, as a sentence.
     pub(crate) name: &'static str,
+    /// The zones in which they differ.
+    pub(crate) zones: Zones,
     /// The servers that differ in this.
     pub(crate) servers: &'static [Server],
     /// The parts of the message that differ.
@@ -38,6 +48,7 @@ const REFUSED: u16 = 5;
 pub(crate) const RULES: &[Rule] = &[
     Rule {
         name: "CD is copied into the response",
+        zones: Zones::All,
         servers: &[Server::Bind],
         parts: &[Part::CheckingDisabled],
         why: "it should be clear in an authoritative response: RFC 4035 §3.1.6",
@@ -45,6 +56,7 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         name: "AD is set in a truncated response",
+        zones: Zones::All,
         servers: &[Server::Bind],
         parts: &[Part::AuthenticData],
         why: "we validate nothing: RFC 4035 §3.1.6",
@@ -52,35 +64,39 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         name: "aliases in a circle are a server failure",
+        zones: Zones::All,
         servers: &[Server::Bind],
         parts: &[Part::Rcode],
         why: "the circle is what the zone says, and the resolver sees it; no RFC asks for a failure",
         explains: |d| {
-            let ours = &d.ours.answer;
+            let ours = &d.ours_whole.answer;
             d.ours.rcode == NOERROR
                 && d.theirs.rcode == SERVFAIL
                 && !ours.is_empty()
                 && ours.iter().all(|r| r.is(Rtype::CNAME))
                 && ours
                     .iter()
+                    .filter(|r| r.covered == 0)
                     .all(|r| ours.iter().any(|o| o.owner == r.target()))
         },
     },
     Rule {
         name: "a long chain of aliases is followed to another length",
+        zones: Zones::All,
         servers: &[Server::Knot, Server::Nsd, Server::Bind],
         parts: &[Part::Answer, Part::Authority, Part::Additional],
         why: "how far is ours to choose; a resolver asks for the rest: RFC 1034 §5.3.3",
         explains: |d| {
-            let (ours, theirs) = (aliases(d.ours), aliases(d.theirs));
+            let (ours, theirs) = (d.ours_whole, d.theirs_whole);
             match d.server {
-                Server::Knot => theirs == 5 && d.theirs.answer.is_subset(&d.ours.answer),
-                _ => ours == 8 && d.ours.answer.is_subset(&d.theirs.answer),
+                Server::Knot => aliases(theirs) == 5 && theirs.answer.is_subset(&ours.answer),
+                _ => aliases(ours) == 8 && ours.answer.is_subset(&theirs.answer),
             }
         },
     },
     Rule {
         name: "ANY is answered with another RRset, or with all",
+        zones: Zones::All,
         servers: &[Server::Knot, Server::Nsd, Server::Bind],
         parts: &[Part::Answer, Part::Additional],
         why: "one RRset of those there is enough: RFC 8482 §4.1",
@@ -89,11 +105,12 @@ pub(crate) const RULES: &[Rule] = &[
                 let data = said.answer.iter().filter(|r| !r.is(Rtype::RRSIG));
                 data.map(|r| r.rtype).collect()
             };
-            d.asked.rtype == ANY && types(d.ours).len() == 1 && !types(d.theirs).is_empty()
+            d.asked.rtype == ANY && types(d.ours).len() == 1 && !d.theirs.answer.is_empty()
         },
     },
     Rule {
         name: "meta types are looked up as any other type",
+        zones: Zones::All,
         servers: &[Server::Knot, Server::Nsd, Server::Bind],
         parts: &[Part::Rcode, Part::Authoritative, Part::Authority],
         why: "they are never data: FORMERR for 0, OPT, TKEY, TSIG and NXNAME (RFC 9824 §3.5), else NOTIMP",
@@ -105,6 +122,7 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         name: "another error is chosen for meta types",
+        zones: Zones::All,
         servers: &[Server::Knot, Server::Bind],
         parts: &[Part::Rcode],
         why: "an unassigned type is well formed and not implemented, type 0 is reserved: RFC 6895 §3.1",
@@ -116,7 +134,78 @@ pub(crate) const RULES: &[Rule] = &[
         },
     },
     Rule {
+        name: "RRSIG is answered with those over another RRset, or with all",
+        zones: Zones::Signed,
+        servers: &[Server::Knot, Server::Nsd, Server::Bind],
+        parts: &[Part::Answer],
+        why: "those over one RRset are enough, as for ANY, and cannot be used to amplify",
+        explains: |d| {
+            d.asked.rtype == Rtype::RRSIG.to_int()
+                && !d.ours.answer.is_empty()
+                && d.record.is_some_and(|(_, r)| r.covered != 0)
+        },
+    },
+    Rule {
+        name: "NSEC at a delegation is answered, not referred",
+        zones: Zones::Signed,
+        servers: &[Server::Bind],
+        parts: &[
+            Part::Authoritative,
+            Part::Answer,
+            Part::Authority,
+            Part::Additional,
+        ],
+        why: "of what is at a cut only DS is asked of the parent: RFC 4035 §3.1.4.1",
+        explains: |d| {
+            let nsec = d.asked.rtype == Rtype::NSEC.to_int();
+            nsec && !d.ours.flags.aa && d.theirs_whole.answer.iter().any(|r| r.is(Rtype::NSEC))
+        },
+    },
+    Rule {
+        name: "a name with a zero octet is covered by another NSEC",
+        zones: Zones::Signed,
+        servers: &[Server::Knot],
+        parts: &[Part::Authority],
+        why: "what lies below a name comes before all that its label begins: RFC 4034 §6.1",
+        explains: |d| {
+            let mut labels = d.asked.name.labels();
+            labels.any(|label| label.contains(&0))
+                && d.record.is_some_and(|(_, r)| r.is(Rtype::NSEC))
+        },
+    },
+    Rule {
+        name: "an NSEC expanded from a wildcard is not proved by the same NSEC",
+        zones: Zones::Signed,
+        servers: &[Server::Knot],
+        parts: &[Part::Authority],
+        why: "the one in the answer has another owner: RFC 4035 §3.1.3.3",
+        explains: |d| {
+            d.asked.rtype == Rtype::NSEC.to_int()
+                && !d.ours.answer.is_empty()
+                && d.only_ours().is_some_and(|r| r.is(Rtype::NSEC))
+        },
+    },
+    Rule {
+        name: "a wildcard that is an empty non-terminal is not proved to be empty",
+        zones: Zones::Signed,
+        servers: &[Server::Knot, Server::Bind],
+        parts: &[Part::Authority],
+        why: "both halves are needed: RFC 4035 §3.1.3.4; NSD has both",
+        explains: |d| {
+            // The NSEC leads to a name below an asterisk, which is therefore there.
+            let next = |owner: &str| {
+                let mut all = d.ours.authority.iter();
+                let nsec = all.find(|r| r.owner == owner && r.rtype == Rtype::NSEC.to_int());
+                nsec.map_or("", |nsec| nsec.text.as_str())
+            };
+            d.ours.answer.is_empty()
+                && d.only_ours()
+                    .is_some_and(|r| r.is(Rtype::NSEC) && next(&r.owner).contains(".*."))
+        },
+    },
+    Rule {
         name: "classes other than IN",
+        zones: Zones::All,
         servers: &[Server::Knot, Server::Nsd, Server::Bind],
         parts: &[
             Part::Rcode,
@@ -129,6 +218,7 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         name: "the question is left out of a refusal by class",
+        zones: Zones::All,
         servers: &[Server::Nsd],
         parts: &[Part::Question],
         why: "a response repeats its question: RFC 1035 §4.1.2",
@@ -136,20 +226,22 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         name: "NSEC, RRSIG or NSEC3 of an alias",
+        zones: Zones::All,
         servers: &[Server::Nsd],
         parts: &[Part::Rcode, Part::Answer, Part::Authority, Part::Additional],
         why: "NSEC and RRSIG may stand beside a CNAME and are then its own; NSEC3 may not: RFC 4035 §2.5",
         explains: |d| {
             let alias = |said: &Said| said.answer.iter().any(|r| r.is(Rtype::CNAME));
             match Rtype::from_int(d.asked.rtype) {
-                Rtype::NSEC | Rtype::RRSIG => alias(d.theirs) && !alias(d.ours),
-                Rtype::NSEC3 => alias(d.ours) && !alias(d.theirs),
+                Rtype::NSEC | Rtype::RRSIG => alias(d.theirs_whole) && !alias(d.ours_whole),
+                Rtype::NSEC3 => alias(d.ours_whole) && !alias(d.theirs_whole),
                 _ => false,
             }
         },
     },
     Rule {
         name: "DS at an apex that no zone above delegates",
+        zones: Zones::All,
         servers: &[Server::Knot, Server::Nsd, Server::Bind],
         parts: &[Part::Authority],
         why: "the zone above would deny a name that is there; whoever asks us has been sent here for it",
@@ -159,7 +251,22 @@ pub(crate) const RULES: &[Rule] = &[
         },
     },
     Rule {
+        name: "what does not fit here fits there, or the other way round",
+        zones: Zones::Signed,
+        servers: &[Server::Knot, Server::Nsd, Server::Bind],
+        parts: &[Part::Truncated],
+        why: "the two say different things (other lines of this list), or compress names otherwise: ours keeps their case",
+        explains: |d| {
+            let limit = limit(d);
+            let fits = |said: &Said, whole: &Said| !said.flags.tc || whole.octets > limit;
+            fits(d.ours, d.ours_whole)
+                && fits(d.theirs, d.theirs_whole)
+                && (d.theirs.flags.tc || lacks_what_it_may(d))
+        },
+    },
+    Rule {
         name: "a referral without room for its in-domain glue is not truncated",
+        zones: Zones::All,
         servers: &[Server::Nsd, Server::Bind],
         parts: &[Part::Truncated],
         why: "TC is set: RFC 9471 §3.1, which is younger than these releases",
@@ -172,6 +279,7 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         name: "referrals carry glue only",
+        zones: Zones::All,
         servers: &[Server::Bind],
         parts: &[Part::Additional],
         why: "an address that our zones have is worth its octets: RFC 1034 §4.3.2 step 6",
@@ -183,6 +291,7 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         name: "positive answers carry the zone's NS and their addresses",
+        zones: Zones::All,
         servers: &[Server::Nsd],
         parts: &[Part::Authority, Part::Additional],
         why: "nobody needs them and they cost octets; no RFC asks for them",
@@ -198,6 +307,7 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         name: "an alias is not followed into another zone of the same server",
+        zones: Zones::All,
         servers: &[Server::Knot, Server::Bind],
         parts: &[Part::Answer, Part::Authority, Part::Additional],
         why: "aliases are followed as far as our zones go: RFC 1034 §4.3.2 step 3a",
@@ -212,6 +322,7 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         name: "targets in another zone of the same server get no addresses",
+        zones: Zones::All,
         servers: &[Server::Knot, Server::Nsd, Server::Bind],
         parts: &[Part::Additional],
         why: "addresses are added as far as our zones have them: RFC 1034 §4.3.2 step 6",
@@ -222,6 +333,7 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         name: "a positive answer comes without additional addresses",
+        zones: Zones::All,
         servers: &[Server::Bind],
         parts: &[Part::Additional],
         why: "BIND leaves them out when there are many or the message is small; ours go last and only when they fit",
@@ -233,13 +345,13 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         name: "where not all additional addresses fit, others are chosen",
+        zones: Zones::Unsigned,
         servers: &[Server::Nsd],
         parts: &[Part::Additional],
         why: "any of them may be left out: RFC 2181 §9; ours are whole hosts in the answer's order",
         explains: |d| {
-            let limit = d.asked.edns.map_or(512, |size| size.clamp(512, 1232));
             // An AAAA record with a compressed owner.
-            let full = |said: &Said| said.octets + 28 > usize::from(limit);
+            let full = |said: &Said| said.octets + 28 > limit(d);
             d.asked.transport == Transport::Udp
                 && full(d.ours)
                 && full(d.theirs)
@@ -247,7 +359,21 @@ pub(crate) const RULES: &[Rule] = &[
         },
     },
     Rule {
+        name: "where not all signatures of additional addresses fit, others are chosen",
+        zones: Zones::Signed,
+        servers: &[Server::Knot, Server::Nsd],
+        parts: &[Part::Additional],
+        why: "any of them may be left out: RFC 4035 §3.1.1; ours come behind all addresses",
+        explains: |d| {
+            let full = |said: &Said| said.octets + 160 > limit(d);
+            d.asked.transport == Transport::Udp
+                && (full(d.ours) || full(d.theirs))
+                && d.record.is_some_and(|(_, r)| r.is_address())
+        },
+    },
+    Rule {
         name: "targets of SRV and MX below a cut get glue",
+        zones: Zones::All,
         servers: &[Server::Knot],
         parts: &[Part::Additional],
         why: "glue is for referrals and not ours to hand out as data: RFC 2181 §5.4.1",
@@ -255,6 +381,7 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         name: "hosts of KX and AFSDB get addresses",
+        zones: Zones::All,
         servers: &[Server::Nsd, Server::Bind],
         parts: &[Part::Additional],
         why: "repoint adds them for NS, MX and SRV; whoever uses the others asks: RFC 1183 §1, RFC 2230 §2.1",
@@ -262,6 +389,7 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         name: "replacements of NAPTR get SRV and addresses",
+        zones: Zones::All,
         servers: &[Server::Bind],
         parts: &[Part::Additional],
         why: "optional, and large: RFC 3403 §4.2",
@@ -269,9 +397,27 @@ pub(crate) const RULES: &[Rule] = &[
     },
 ];
 
+/// Whether all that their datagram lacks may be left out: with an answer the zone's NS and all addresses, else signatures
+/// of addresses.
+fn lacks_what_it_may(d: &Difference<'_>) -> bool {
+    let (theirs, whole) = (d.theirs, d.theirs_whole);
+    let answered = !theirs.answer.is_empty();
+    let mut authority = whole.authority.difference(&theirs.authority);
+    let mut additional = whole.additional.difference(&theirs.additional);
+    theirs.answer == whole.answer
+        && authority.all(|r| answered && r.is(Rtype::NS))
+        && additional.all(|r| answered || r.covered != 0)
+}
+
+/// The octets that a datagram may have.
+fn limit(d: &Difference<'_>) -> usize {
+    usize::from(d.asked.edns.map_or(512, |size| size.clamp(512, 1232)))
+}
+
 /// How many aliases a message follows.
 fn aliases(said: &Said) -> usize {
-    said.answer.iter().filter(|r| r.is(Rtype::CNAME)).count()
+    let cname = Rtype::CNAME.to_int();
+    said.answer.iter().filter(|r| r.rtype == cname).count()
 }
 
 /// Whether they add an address of a host that a record of these types in the answer leads to.

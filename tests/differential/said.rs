@@ -28,8 +28,9 @@ pub(crate) struct Record {
 }
 
 impl Record {
+    /// Whether it is of this type, or a signature over it: the two are said or not said together.
     pub(crate) fn is(&self, rtype: Rtype) -> bool {
-        self.rtype == rtype.to_int()
+        self.rtype == rtype.to_int() || self.covered == rtype.to_int()
     }
 
     pub(crate) fn is_address(&self) -> bool {

@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hickory_proto::rr::RecordType;
-use repoint::clock::{Now, ReadNow, Wall};
+use repoint::clock::{Now, ReadNow};
 use repoint::decide::Generation;
 use repoint::serve::{Manners, Outcome, Peer, Transport, respond};
 use repoint::topology::{DomainName, Nameserver, Nameservers, Topology, Zone};
 use repoint::zone::{
-    Challenges, Inputs, Layout, Rdata, Serial, StaticZone, Zones, compile, type_text,
+    Challenges, Inputs, Layout, Name, Rdata, Serial, StaticZone, ZoneKeys, Zones, compile,
+    type_text,
 };
 
 /// The SOA and NS that a test zone begins with when its records are what matters.
@@ -29,6 +30,15 @@ pub fn zones(files: &[(&str, &str)]) -> Zones {
 
 /// The same where the configuration names these name servers, or none.
 pub fn zones_with(servers: Vec<Nameserver>, files: &[(&str, &str)]) -> Zones {
+    signed_zones(servers, files, &BTreeMap::new())
+}
+
+/// The same where zones with keys are signed, from now on.
+pub fn signed_zones(
+    servers: Vec<Nameserver>,
+    files: &[(&str, &str)],
+    keys: &BTreeMap<Name, Arc<ZoneKeys>>,
+) -> Zones {
     let mut statics = BTreeMap::new();
     let mut configured = BTreeMap::new();
     for (apex, text) in files {
@@ -62,12 +72,12 @@ pub fn zones_with(servers: Vec<Nameserver>, files: &[(&str, &str)]) -> Zones {
     compile(&Inputs {
         layout: &layout,
         decisions: &BTreeMap::new(),
-        keys: &BTreeMap::new(),
+        keys,
         challenges: &Challenges::default(),
         previous: None,
         generation: Generation(1),
         serial: Serial(7),
-        now: Wall::default(),
+        now: read_now()().wall,
     })
 }
 
