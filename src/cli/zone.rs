@@ -8,7 +8,8 @@ use super::failure::Failure;
 use super::paint::Paint;
 use super::session::Session;
 use super::table::Table;
-use crate::engine::ZoneView;
+use crate::control::Refreshed;
+use crate::engine::{InboundView, ZoneView};
 
 /// Look at the zones that are served.
 #[derive(Debug, clap::Subcommand)]
@@ -18,6 +19,12 @@ pub(super) enum Zone {
     /// A zone as master-file text
     #[command(after_help = "Example:\n  repoint zone show fed.contoso.com")]
     Show {
+        /// The zone's apex
+        apex: String,
+    },
+    /// Ask the primaries of a zone now, instead of when its timers say so
+    #[command(after_help = "Example:\n  repoint zone refresh contoso.com")]
+    Refresh {
         /// The zone's apex
         apex: String,
     },
@@ -36,13 +43,76 @@ impl Zone {
                 let reply = session.client.get("/v1/zones")?;
                 session.answer::<Vec<ZoneView>>(&reply, |zones, paint| list(zones, paint))
             }
-            Zone::Show { apex } => text(session, apex, "text", |text, _| text.to_owned()),
+            Zone::Show { apex } => show(session, apex),
+            Zone::Refresh { apex } => {
+                let path = format!("/v1/zones/{}/refresh", segment(apex));
+                let reply = session.client.send("POST", &path, &serde_json::json!({}))?;
+                session.answer::<Refreshed>(&reply, |refreshed, _| format!("{}\n", refreshed.came))
+            }
             Zone::Diff { apex } => text(session, apex, "diff", |text, paint| match text {
                 "" => "the zone has not changed since the server began\n".to_owned(),
                 text => diff(text, paint),
             }),
         }
     }
+}
+
+/// The zone's text, behind comments that say where its static part comes from.
+fn show(session: &Session, apex: &str) -> Result<ExitCode, Failure> {
+    let reply = session
+        .client
+        .get(&format!("/v1/zones/{}", segment(apex)))?;
+    let zone: ZoneView = session.client.read(&reply)?;
+    let from = zone.inbound.as_ref().map(comments).unwrap_or_default();
+    if zone.serial.is_none() {
+        let json = serde_json::json!({ "apex": apex, "text": "", "inbound": zone.inbound });
+        session.say(&json, || from);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let inbound = zone.inbound;
+    let reply = session
+        .client
+        .get(&format!("/v1/zones/{}/text", segment(apex)))?;
+    let text = reply.text();
+    let mut json = serde_json::json!({ "apex": apex, "text": text });
+    if let Some(inbound) = &inbound {
+        json["inbound"] = serde_json::json!(inbound);
+    }
+    session.say(&json, || format!("{from}{text}"));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Where a zone's static part comes from, as comments of a master file.
+pub(super) fn comments(inbound: &InboundView) -> String {
+    let mut lines = Vec::new();
+    let primaries: Vec<String> = inbound.primaries.iter().map(ToString::to_string).collect();
+    let key = match &inbound.tsig {
+        Some(key) => format!("TSIG key {key}"),
+        None => "no TSIG key".into(),
+    };
+    lines.push(format!("static part from {} ({key})", primaries.join(", ")));
+    match (inbound.serial, inbound.from, inbound.received) {
+        (Some(serial), Some(from), Some(received)) => {
+            lines.push(format!(
+                "its serial {serial}, received from {from} at {received}"
+            ));
+        }
+        _ => lines.push("not received yet: the zone is not served".into()),
+    }
+    if let Some(checked) = inbound.checked {
+        let stale = if inbound.stale {
+            ": stale, served on"
+        } else {
+            ""
+        };
+        lines.push(format!("last confirmed at {checked}{stale}"));
+    }
+    if let Some(attempt) = &inbound.attempt {
+        lines.push(format!("last asked at {}: {}", attempt.at, attempt.text));
+    }
+    lines.extend(inbound.refused.iter().map(|why| format!("refused: {why}")));
+    lines.extend(inbound.warnings.iter().cloned());
+    lines.iter().map(|line| format!("; {line}\n")).collect()
 }
 
 fn text(
@@ -60,15 +130,54 @@ fn text(
     Ok(ExitCode::SUCCESS)
 }
 
-/// One line per zone.
+/// One line per zone; where some come from a primary, with what is known of it.
 pub(super) fn list(zones: &[ZoneView], paint: Paint) -> String {
-    let mut table = Table::headed(["zone", "serial", "rrsets"]);
+    let received = zones.iter().any(|zone| zone.inbound.is_some());
+    let mut table = match received {
+        true => Table::headed([
+            "zone",
+            "serial",
+            "rrsets",
+            "from",
+            "its serial",
+            "last asked",
+        ]),
+        false => Table::headed(["zone", "serial", "rrsets"]),
+    };
     for zone in zones {
-        table.row([
-            zone.apex.as_str().into(),
-            zone.serial_text().into(),
-            zone.rrsets.to_string().into(),
-        ]);
+        let (apex, serial) = (zone.apex.as_str(), zone.serial_text());
+        let rrsets = zone.rrsets.to_string();
+        if received {
+            let [from, theirs, asked] = zone.inbound.as_ref().map(columns).unwrap_or_default();
+            table.row([
+                apex.into(),
+                serial.into(),
+                rrsets.into(),
+                from.into(),
+                theirs.into(),
+                asked.into(),
+            ]);
+        } else {
+            table.row([apex.into(), serial.into(), rrsets.into()]);
+        }
     }
     table.render(paint)
+}
+
+/// Who sent a zone's static part, with which serial, and how the primaries are.
+fn columns(inbound: &InboundView) -> [String; 3] {
+    let from = inbound.from.or_else(|| inbound.primaries.first().copied());
+    let serial = inbound.serial.map(|serial| serial.to_string());
+    let asked = match &inbound.attempt {
+        _ if inbound.refused.is_some() => "refused".into(),
+        _ if inbound.stale => "stale".into(),
+        Some(attempt) if attempt.succeeded => format!("{} ok", attempt.at),
+        Some(attempt) => format!("{} failed", attempt.at),
+        None => "not yet".into(),
+    };
+    [
+        from.map(|from| from.to_string()).unwrap_or_default(),
+        serial.unwrap_or_else(|| "-".into()),
+        asked,
+    ]
 }

@@ -155,6 +155,7 @@ pub fn compare(old: &Configuration, new: &Configuration) -> Changes {
         ("alarm", old.alarm != new.alarm),
         ("server.certificate", certificate(old) != certificate(new)),
         ("static records", statics_differ(old, new)),
+        ("primaries", primaries_differ(was, will)),
         ("tsig", old.tsig != new.tsig),
         ("dns.manners", old.manners != new.manners),
         ("acme", old.acme != new.acme),
@@ -190,6 +191,15 @@ fn statics_differ(old: &Configuration, new: &Configuration) -> bool {
             .collect()
     };
     texts(old) != texts(new)
+}
+
+/// Whether zones that stay have other primaries or another TSIG key.
+fn primaries_differ(was: &Topology, will: &Topology) -> bool {
+    let mut zones = was.zones.iter();
+    zones.any(|(apex, zone)| {
+        let now = will.zones.get(apex);
+        now.is_some_and(|now| now.primary != zone.primary)
+    })
 }
 
 fn difference<K: Ord + Clone, V: PartialEq>(

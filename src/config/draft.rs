@@ -154,6 +154,11 @@ pub(super) struct CheckDraft {
 pub(super) struct ZoneDraft {
     pub(super) apex: Option<At<DomainName>>,
     pub(super) file: Option<At<PathBuf>>,
+    pub(super) primary: Option<List<SocketAddr>>,
+    /// The inner absence is `tsig = "none"`.
+    pub(super) tsig: Option<Option<At<Name>>>,
+    /// Where `tsig` stands.
+    pub(super) tsig_place: Option<Place>,
 }
 
 /// `[[tsig]]`.

@@ -16,7 +16,7 @@ use super::extract::{Body, Known, etag};
 use super::node::Node;
 use super::probing::Probed;
 use super::refusal::{Refused, unknown};
-use super::wire::{ProbeBody, ServerHealth, TargetView};
+use super::wire::{ProbeBody, Refreshed, ServerHealth, TargetView};
 use crate::clock::Wall;
 use crate::decide::{Override, OverrideKey};
 use crate::engine::{Alarm, Entry, PoolView, RouteView, View, ZoneView};
@@ -197,6 +197,16 @@ pub(super) async fn zone_diff(
         }
         None => Err(no_zone(&view, &apex)),
     }
+}
+
+pub(super) async fn refresh(
+    State(node): AnyNode,
+    Path(apex): Path<String>,
+) -> Result<Json<Refreshed>, Refused> {
+    let view = node.view().await?;
+    let apex = find_zone(&view, &apex)?.apex.clone();
+    let came = node.refresh(apex.clone()).await?;
+    Ok(Json(Refreshed { apex, came }))
 }
 
 pub(super) async fn backup(State(node): AnyNode) -> Result<Response, Refused> {

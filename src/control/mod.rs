@@ -33,6 +33,6 @@ pub use node::{Answer, Node, Reload};
 pub use probing::{Probed, probe_route};
 pub use router::router;
 pub use wire::{
-    DrainBody, FailoverBody, FreezeBody, How, Nothing, PinBody, ProbeBody, ReloadBody,
+    DrainBody, FailoverBody, FreezeBody, How, Nothing, PinBody, ProbeBody, Refreshed, ReloadBody,
     ServerHealth, TargetView, lifetime,
 };

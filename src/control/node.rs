@@ -39,6 +39,9 @@ pub trait Node: Send + Sync + 'static {
     /// What the last version of the zone changed, as lines that left (`-`) and came (`+`).
     fn zone_diff(&self, apex: &DomainName) -> Option<String>;
 
+    /// Asks the primaries of a zone now; the answer says what came of it.
+    fn refresh(&self, apex: DomainName) -> Answer<'_, String>;
+
     /// Reads the configuration file and says whether it could be used; changes nothing.
     fn check_configuration(&self) -> Answer<'_, Vec<String>>;
 

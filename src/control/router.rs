@@ -58,6 +58,7 @@ pub fn router(node: Arc<dyn Node>) -> Router {
         .route("/zones/{apex}", get(look::zone))
         .route("/zones/{apex}/text", get(look::zone_text))
         .route("/zones/{apex}/diff", get(look::zone_diff))
+        .route("/zones/{apex}/refresh", post(look::refresh))
         .route("/delegation", get(delegation::served))
         .route("/configuration/check", post(change::check_configuration))
         .route("/configuration/reload", post(change::reload))

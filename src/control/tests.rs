@@ -90,6 +90,10 @@ impl Node for Fake {
         Some("- old\n+ new\n".into())
     }
 
+    fn refresh(&self, _: DomainName) -> Answer<'_, String> {
+        Box::pin(async { Ok("serial 7 received from 192.0.2.1:53".into()) })
+    }
+
     fn check_configuration(&self) -> Answer<'_, Vec<String>> {
         Box::pin(async { Ok(vec!["no canaries".into()]) })
     }

@@ -185,6 +185,15 @@ pub mod lifetime {
     }
 }
 
+/// What came of asking a zone's primaries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refreshed {
+    /// The zone.
+    pub apex: DomainName,
+    /// What came of it, in words.
+    pub came: String,
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::config::{Configuration, MannersSettings};
-use crate::serve::{Berths, Manners, RateLimit, RateTable, Secret, Secrets, Transfers};
+use crate::inbound::Inbound;
+use crate::serve::{Berths, Manners, Primaries, RateLimit, RateTable, Secret, Secrets, Transfers};
+use crate::zone::Name;
 
 /// The manners of the listeners, and what of them outlives a reload.
 pub(super) struct Desk {
@@ -17,16 +19,22 @@ pub(super) struct Desk {
     /// Cookies are made from it when the configuration has no secret. Random: a restart costs clients one exchange.
     own_secret: Secret,
     table: Arc<RateTable>,
+    inbound: Inbound,
 }
 
 impl Desk {
     /// Puts the configuration's manners in place.
-    pub(super) fn new(manners: Arc<ArcSwap<Manners>>, configuration: &Configuration) -> Desk {
+    pub(super) fn new(
+        manners: Arc<ArcSwap<Manners>>,
+        configuration: &Configuration,
+        inbound: Inbound,
+    ) -> Desk {
         let desk = Desk {
             manners,
             berths: Berths::default(),
             own_secret: rand::random(),
             table: Arc::new(RateTable::new(rand::random())),
+            inbound,
         };
         desk.follow(configuration);
         desk
@@ -62,6 +70,11 @@ impl Desk {
             transfers: Transfers {
                 secondaries: configuration.secondaries.clone(),
                 berths: self.berths.clone(),
+            },
+            primaries: {
+                let inbound = self.inbound.clone();
+                let hear = Arc::new(move |apex: &Name| inbound.hurry(apex));
+                Primaries::new(&configuration.topology, hear)
             },
         }));
     }

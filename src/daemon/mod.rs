@@ -27,6 +27,7 @@ pub use start::{Chosen, Paths, StartError, choose};
 
 use crate::config::ServerSettings;
 use crate::engine::{Batch, Engine, Event};
+use crate::inbound::Inbound;
 use crate::probe::{Prober, TrustError};
 use crate::serve::{
     self, Addresses, Authority, Encryption, ListenError, Listeners, Serving, TcpLimits, Transport,
@@ -101,7 +102,12 @@ impl Daemon {
             .with(&addresses(&configuration.server))
             .map_err(DaemonError::Listen)?;
         let authority = Authority::new(handle.zones(), Arc::new(move || clock.now()));
-        let desk = Desk::new(Arc::clone(&authority.manners), &configuration);
+        let inbound = Inbound::start(handle.clone(), clock, &chosen.remembered.inbound);
+        let desk = Desk::new(
+            Arc::clone(&authority.manners),
+            &configuration,
+            inbound.clone(),
+        );
         let certificate = listeners
             .is_encrypted()
             .then(|| Arc::new(ShownCertificate::default()));
@@ -128,6 +134,7 @@ impl Daemon {
             prober,
             chosen.store.clone(),
             certificate,
+            inbound,
             chosen.paths.clone(),
             desk,
         ));

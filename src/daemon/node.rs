@@ -16,6 +16,7 @@ use crate::config::{self, Configuration};
 use crate::control::{Answer, Node, Probed, Reload, probe_route};
 use crate::delegation::{Selection, Served};
 use crate::engine::{Command, Done, Entry, Event, Refusal, RefusalKind, View};
+use crate::inbound::{Inbound, RefreshError};
 use crate::probe::Prober;
 use crate::shell::{Ask, Clock, Handle};
 use crate::store::{self, HistoryFilter, Store};
@@ -29,6 +30,7 @@ pub struct ServedNode {
     store: Store,
     /// What the encrypted transports show, when there are any.
     certificate: Option<Arc<ShownCertificate>>,
+    inbound: Inbound,
     paths: Paths,
     desk: Desk,
     /// One reload at a time: prober and engine get the same configuration.
@@ -41,6 +43,7 @@ impl ServedNode {
         prober: Arc<Prober>,
         store: Store,
         certificate: Option<Arc<ShownCertificate>>,
+        inbound: Inbound,
         paths: Paths,
         desk: Desk,
     ) -> ServedNode {
@@ -49,6 +52,7 @@ impl ServedNode {
             prober,
             store,
             certificate,
+            inbound,
             paths,
             desk,
             reloading: Mutex::new(()),
@@ -214,6 +218,26 @@ impl Node for ServedNode {
         Some(before.map_or(String::new(), |before| {
             zone::diff(&before, &current).to_string()
         }))
+    }
+
+    fn refresh(&self, apex: DomainName) -> Answer<'_, String> {
+        Box::pin(async move {
+            let came = self.inbound.refresh(&apex).await;
+            came.map_err(|error| Refusal {
+                code: match error {
+                    RefreshError::NotInbound => "not-inbound".into(),
+                    RefreshError::Failed(_) | RefreshError::Slow => "primary-failing".into(),
+                },
+                kind: match error {
+                    RefreshError::NotInbound => RefusalKind::Conflict,
+                    RefreshError::Failed(_) | RefreshError::Slow => RefusalKind::Unavailable,
+                },
+                what: format!("cannot refresh zone {apex}"),
+                why: error.to_string(),
+                in_force: "what was received last is served on".into(),
+                hint: None,
+            })
+        })
     }
 
     fn check_configuration(&self) -> Answer<'_, Vec<String>> {

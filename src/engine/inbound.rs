@@ -40,6 +40,8 @@ pub struct InboundNews {
 pub enum InboundOutcome {
     /// Another version of the zone.
     Received(Arc<StaticZone>),
+    /// A version received before, told again because another core or configuration may not know it.
+    Known(Arc<StaticZone>),
     /// The version we have is the primary's.
     Current,
     /// No primary could be asked, or none answered with a version.
@@ -201,9 +203,19 @@ impl Engine {
             return;
         }
         let inbound = self.inbound.entry(apex.clone()).or_default();
+        if let InboundOutcome::Known(zone) = outcome {
+            let in_force = inbound.copy.as_ref();
+            if in_force.is_none_or(|copy| !Arc::ptr_eq(&copy.zone, &zone)) {
+                self.take_received(apex, from, zone, now, out);
+                self.look_again();
+            }
+            return;
+        }
         let (succeeded, text) = match &outcome {
             InboundOutcome::Received(zone) => (true, format!("serial {} received", zone.serial())),
-            InboundOutcome::Current => (true, "no newer version".to_owned()),
+            InboundOutcome::Known(_) | InboundOutcome::Current => {
+                (true, "no newer version".to_owned())
+            }
             InboundOutcome::Failed(why) | InboundOutcome::Unusable(why) => (false, why.clone()),
         };
         inbound.attempt = Some(InboundAttempt {
@@ -218,7 +230,7 @@ impl Engine {
         match outcome {
             InboundOutcome::Received(zone) => self.take_received(apex, from, zone, now, out),
             InboundOutcome::Unusable(why) => inbound.refused = Some(why),
-            InboundOutcome::Current | InboundOutcome::Failed(_) => {}
+            InboundOutcome::Known(_) | InboundOutcome::Current | InboundOutcome::Failed(_) => {}
         }
         self.look_again();
     }

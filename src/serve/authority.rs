@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::cookie::Secrets;
+use super::notify::Primaries;
 use super::rate::RateLimit;
 use super::transfer::Transfers;
 use crate::clock::ReadNow;
@@ -51,4 +52,6 @@ pub struct Manners {
     pub tsig: Keys,
     /// Who may transfer zones.
     pub transfers: Transfers,
+    /// Who may say that a zone has changed at its primary.
+    pub primaries: Primaries,
 }

@@ -19,7 +19,7 @@ use super::rate::{Passage, Said};
 use super::transfer::Transfer;
 use crate::clock::Now;
 use crate::tsig::{self, Fault, Received, Signer};
-use crate::zone::Zones;
+use crate::zone::{Name, Zones};
 
 /// Responses on encrypted transports have a multiple of this many octets (RFC 8467 §4.1).
 const BLOCK: usize = 468;
@@ -188,7 +188,8 @@ fn say(
             }
         }
         Ok(request) => {
-            let (answer, extended_error) = answer_to(zones, manners, &request);
+            let signed_by = signer.as_ref().map(|signer| signer.key().name());
+            let (answer, extended_error) = answer_to(zones, manners, &request, peer, signed_by);
             (request.envelope, answer, extended_error)
         }
     };
@@ -240,6 +241,8 @@ fn answer_to(
     zones: &Zones,
     manners: &Manners,
     request: &Request,
+    peer: Peer,
+    signed_by: Option<&Name>,
 ) -> (Answer, Option<ExtendedError>) {
     let question = &request.question;
     let (rcode, why) = match request.operation {
@@ -262,7 +265,7 @@ fn answer_to(
         }
         // Has been answered by then.
         Operation::Transfer => (ResponseCode::Refused, ExtendedError::Prohibited),
-        Operation::Notify => (ResponseCode::NotImp, ExtendedError::NotSupported),
+        Operation::Notify => return manners.primaries.notified(&question.name, peer, signed_by),
         // RFC 2136 §3.1.2: whose zone it is comes before who may change it.
         Operation::Update => match zones.version_at(&question.name) {
             Some(_) => (ResponseCode::Refused, ExtendedError::Prohibited),

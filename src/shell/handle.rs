@@ -64,6 +64,8 @@ pub(super) enum Message {
 pub(super) struct Live {
     pub(super) zones: Arc<ArcSwap<Zones>>,
     pub(super) configuration: ArcSwap<Configuration>,
+    /// Counts configurations and cores: who depends on either looks again.
+    pub(super) configured: watch::Sender<u64>,
     /// Of each zone that has changed, the version before the one served.
     before: Mutex<HashMap<Name, Arc<ZoneVersion>>>,
     /// Whether zones have been published yet.
@@ -75,6 +77,7 @@ impl Live {
         Live {
             zones: Arc::new(ArcSwap::from_pointee(Zones::empty())),
             configuration: ArcSwap::new(configuration),
+            configured: watch::Sender::new(0),
             before: Mutex::default(),
             first: watch::Sender::new(false),
         }
@@ -152,6 +155,11 @@ impl Handle {
     /// The configuration in force.
     pub fn configuration(&self) -> Arc<Configuration> {
         self.live.configuration.load_full()
+    }
+
+    /// Changes when another configuration is in force, or another core has begun with it.
+    pub fn configurations(&self) -> watch::Receiver<u64> {
+        self.live.configured.subscribe()
     }
 
     /// Whether the engine's task answers; it does so between two cores, too.

@@ -321,6 +321,7 @@ impl<C: Core, P: Probing> Shell<C, P> {
         if !Arc::ptr_eq(current, &self.live.configuration.load()) {
             self.alarms.replace(&current.alarm);
             self.live.configuration.store(Arc::clone(current));
+            self.live.configured.send_modify(|count| *count += 1);
         }
     }
 
@@ -399,6 +400,7 @@ impl<C: Core, P: Probing> Shell<C, P> {
                 self.began = Instant::now();
                 tracing::warn!("the engine runs again");
                 self.carry_out(effects);
+                self.live.configured.send_modify(|count| *count += 1);
             }
             Err(_) => self.give_up("its restart"),
         }

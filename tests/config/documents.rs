@@ -114,6 +114,10 @@ fn every_example_value_can_be_taken() {
         if example.starts_with("secret ") {
             text = text.replace("\nsecret_file = ", "\n#secret_file = ");
         }
+        if example.starts_with("primary") || example.starts_with("tsig = \"ns2") {
+            text = text.replace("#primary = ", "primary = ");
+            text = text.replace("#tsig = \"ns2", "tsig = \"ns2");
+        }
         if example.starts_with("listen_") || example.starts_with("certificate") {
             // They stand together or not at all.
             for other in examples

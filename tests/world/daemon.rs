@@ -62,6 +62,11 @@ impl Daemon {
         kill(self.pid(), Signal::SIGCONT).expect("the process is ours");
     }
 
+    /// `kill -HUP`: it reads its files again.
+    pub(crate) fn hang_up(&self) {
+        kill(self.pid(), Signal::SIGHUP).expect("the process is ours");
+    }
+
     /// Whether it is still running: one that ended during start-up has said why in its log.
     pub(crate) fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))

@@ -166,7 +166,13 @@ pub(super) const SERVICE: Section = Section {
 pub(super) const ZONE: Section = Section {
     header: "[[zone]]",
     path: "zone",
-    keys: &[live("apex"), live("file"), live("dnssec")],
+    keys: &[
+        live("apex"),
+        live("file"),
+        live("primary"),
+        live("tsig"),
+        live("dnssec"),
+    ],
 };
 
 pub(super) const TSIG: Section = Section {

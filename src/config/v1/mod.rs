@@ -12,6 +12,7 @@ mod route;
 mod secondary;
 mod server;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
@@ -19,7 +20,7 @@ use toml::de::DeTable;
 use super::draft::{Draft, ZoneDraft};
 use super::problem::{At, ConfigProblems, Place, Problem, Rule};
 use super::table::Table;
-use super::value::Value;
+use super::value::{List, Value};
 
 /// Reads a whole file. `base` is the directory that relative paths begin in.
 pub(super) fn read(
@@ -62,11 +63,33 @@ fn zones(value: Option<Value<'_>>, base: &Path, problems: &mut ConfigProblems) -
                 )
             });
         let file = table.get("file").and_then(|v| path(&v, base, problems));
+        let primary = table
+            .get("primary")
+            .map(|value| primaries(&value, problems));
+        let tsig = table.get("tsig");
+        let tsig_place = tsig.as_ref().map(|value| value.place().clone());
+        let tsig = tsig.and_then(|value| secondary::tsig_or_none(&value, problems));
         refuse_dnssec(table.get("dnssec"), problems);
         table.finish(problems);
-        ZoneDraft { apex, file }
+        ZoneDraft {
+            apex,
+            file,
+            primary,
+            tsig,
+            tsig_place,
+        }
     });
     read.collect()
+}
+
+fn primaries(value: &Value<'_>, problems: &mut ConfigProblems) -> List<SocketAddr> {
+    let wanted = "a list of addresses like [\"192.0.2.1:53\"]";
+    let list = value.list_of(wanted, problems, |item, p| item.socket(53, p));
+    if value.is_empty_list() {
+        value.bad("it is empty", format!("write {wanted}"), problems);
+    }
+    super::validate::no_duplicates(&list.items, "address", problems);
+    list
 }
 
 /// A path; a relative one begins in the directory of the configuration file.

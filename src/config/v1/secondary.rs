@@ -90,6 +90,15 @@ pub(super) fn tsig_name(value: &Value<'_>, problems: &mut ConfigProblems) -> Opt
     value.parsed(wanted, parse, problems)
 }
 
+/// The TSIG key that the other side must have; inner none when the operator says that there is none.
+pub(super) fn tsig_or_none(
+    value: &Value<'_>,
+    problems: &mut ConfigProblems,
+) -> Option<Option<At<Name>>> {
+    let name = tsig_name(value, problems)?;
+    Some((!is_none(&name.value)).then_some(name))
+}
+
 /// `none` in the place of a TSIG key's name says: on purpose without one.
 fn is_none(name: &Name) -> bool {
     name.key() == b"none\0"
@@ -143,10 +152,7 @@ fn secondary(mut table: Table<'_>, problems: &mut ConfigProblems) -> SecondaryDr
             "tsig = \"ns2.example.net\", or tsig = \"none\" to let its address alone vouch for it",
             problems,
         )
-        .and_then(|value| {
-            let name = tsig_name(&value, problems)?;
-            Some((!is_none(&name.value)).then_some(name))
-        });
+        .and_then(|value| tsig_or_none(&value, problems));
     let zones = table.get("zones").map(|value| {
         let wanted = "a list of zones like [\"fed.contoso.com\"]";
         let list = value.list_of(wanted, problems, |item, p| {

@@ -9,6 +9,7 @@
 mod check;
 mod owners;
 mod pools;
+mod primary;
 mod routes;
 mod services;
 
@@ -194,13 +195,16 @@ fn zones(
     let apexes: Vec<At<DomainName>> = draft.zones.iter().filter_map(|z| z.apex.clone()).collect();
     no_duplicates(&apexes, "zone", problems);
     let mut zones = BTreeMap::new();
-    for apex in apexes {
-        places.zones.entry(apex.value.clone()).or_insert(apex.place);
+    for zone in &draft.zones {
+        let primary = primary::primary(zone, draft, problems);
+        let Some(apex) = &zone.apex else { continue };
+        let place = places.zones.entry(apex.value.clone());
+        place.or_insert(apex.place.clone());
         let zone = Zone {
             apex: apex.value.clone(),
-            primary: None,
+            primary,
         };
-        zones.insert(apex.value, zone);
+        zones.insert(apex.value.clone(), zone);
     }
     zones
 }

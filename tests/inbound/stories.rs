@@ -1,0 +1,175 @@
+//! What an owner who edits a zone elsewhere, and the operator of repoint, live through.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::primary::{Kind, Primary, SECRET};
+use crate::server::{Place, Pools, Server, configuration, names};
+use crate::world::private_network::enter;
+
+const LIMIT: Duration = Duration::from_secs(240);
+
+/// The zone of the stories: two hosts, and a record where repoint steers.
+const RECORDS: &str =
+    "www A 192.0.2.80\n_xmpp-server._tcp.route1 SRV 0 0 5269 elsewhere.example.net.\n";
+
+pub(crate) fn configured(pools: &Pools, secret: &str) -> String {
+    let text = configuration(pools, &names(1), 30);
+    let text = text.replace("\"127.0.0.1:0\"", "\"127.0.0.1:53\"").replace(
+        "apex = \"contoso.com\"\n",
+        "apex = \"contoso.com\"\nprimary = [\"127.0.0.1:5354\", \"127.0.0.1:5353\"]\ntsig = \"owner.example.\"\n",
+    );
+    format!(
+        "{text}[[tsig]]\nname = \"owner.example.\"\nalgorithm = \"hmac-sha256\"\nsecret = \"{secret}\"\n"
+    )
+}
+
+pub(crate) fn answers(server: &Server, name: &str, rtype: &str) -> Vec<String> {
+    server
+        .ask(&format!("{name}.contoso.com"), rtype)
+        .answers()
+        .to_vec()
+}
+
+fn zone(server: &Server) -> Value {
+    let (code, zone) = server.control("GET", "/v1/zones/contoso.com", &Value::Null);
+    assert_eq!(code, 200, "{zone}");
+    zone
+}
+
+fn follows(kind: Kind, dir: &Path) {
+    let mut primary = Primary::start(kind, dir, RECORDS);
+    let pools = Pools::new();
+    let place = Place::new(&configured(&pools, SECRET));
+    let mut server = place.start();
+    server.until("the zone is received", |server| {
+        answers(server, "www", "A").len() == 1
+    });
+
+    // What is steered replaces what was sent, and is said to; nothing that signing made is there.
+    assert_eq!(server.active("route1"), "pool1");
+    let now = zone(&server);
+    let inbound = &now["inbound"];
+    let warning = inbound["warnings"][0].as_str().unwrap();
+    assert!(
+        warning.contains("_xmpp-server._tcp.route1.contoso.com."),
+        "{warning}"
+    );
+    assert_ne!(now["serial"], inbound["serial"], "our serial is our own");
+    for rtype in ["DNSKEY", "NSEC", "CDS"] {
+        let said = server.ask("contoso.com", rtype);
+        assert_eq!(said.answers().len(), 0, "{rtype}: {said:?}");
+    }
+    assert!(
+        !server
+            .alarms()
+            .iter()
+            .any(|kind| kind.starts_with("inbound"))
+    );
+
+    // The owner edits; repoint follows the NOTIFY.
+    for (serial, host) in (2..).zip(["mail", "chat", "blog"]) {
+        let before = zone(&server)["serial"].as_u64().unwrap();
+        let began = Instant::now();
+        primary.edit(serial, &format!("{RECORDS}{host} A 192.0.2.{serial}\n"));
+        server.until("the edit is served", |server| {
+            answers(server, host, "A").len() == 1
+        });
+        println!("{kind:?}: followed in {:?}", began.elapsed());
+        assert!(zone(&server)["serial"].as_u64().unwrap() > before);
+        assert_eq!(answers(&server, "www", "A").len(), 1);
+    }
+    assert_eq!(
+        answers(&server, "mail", "A").len(),
+        0,
+        "what the owner removed is gone"
+    );
+    let (code, said) = server.control("POST", "/v1/zones/contoso.com/refresh", &Value::Null);
+    assert_eq!(code, 200, "{said}");
+    assert!(
+        said["came"].as_str().unwrap().contains("no newer version"),
+        "{said}"
+    );
+
+    // The primary dies: served on, with an alarm.
+    primary.kill();
+    server.until("the alarm", |server| {
+        server.alarms().contains(&"inbound-stale".to_owned())
+    });
+    assert_eq!(answers(&server, "blog", "A").len(), 1);
+    let (code, said) = server.control("POST", "/v1/zones/contoso.com/refresh", &Value::Null);
+    assert_eq!(code, 503, "{said}");
+    // And repoint with it: what was received last is served from the store.
+    server.kill_9();
+    drop(server);
+    let server = place.start();
+    assert_eq!(answers(&server, "blog", "A").len(), 1);
+    assert_eq!(server.active("route1"), "pool1");
+    assert_eq!(zone(&server)["inbound"]["from"], "127.0.0.1:5353");
+}
+
+#[test]
+fn knot_signs_and_is_followed_by_its_changes() {
+    let test = "stories::knot_signs_and_is_followed_by_its_changes";
+    enter(test, LIMIT, |dir| follows(Kind::Knot, dir));
+}
+
+#[test]
+fn bind_is_followed_by_its_changes() {
+    let test = "stories::bind_is_followed_by_its_changes";
+    enter(test, LIMIT, |dir| follows(Kind::Bind, dir));
+}
+
+#[test]
+fn nsd_is_followed_by_whole_transfers() {
+    let test = "stories::nsd_is_followed_by_whole_transfers";
+    enter(test, LIMIT, |dir| follows(Kind::Nsd, dir));
+}
+
+#[test]
+fn a_zone_that_conflicts_or_is_not_signed_as_agreed_changes_nothing() {
+    let test = "stories::a_zone_that_conflicts_or_is_not_signed_as_agreed_changes_nothing";
+    enter(test, LIMIT, |dir| {
+        let mut primary = Primary::start(Kind::Knot, dir, RECORDS);
+        let pools = Pools::new();
+        let wrong = SECRET.replace("b3du", "d3du");
+        let place = Place::new(&configured(&pools, &wrong));
+        let server = place.start();
+        server.logged("BADSIG");
+        server.until("the alarm", |server| {
+            server.alarms().contains(&"inbound-absent".to_owned())
+        });
+        let said = server.ask("www.contoso.com", "A");
+        assert_eq!(u16::from(said.rcode), 5, "refused: {said:?}");
+        assert_eq!(zone(&server)["serial"], Value::Null);
+
+        // The secret is mended, live.
+        place.configure(&configured(&pools, SECRET));
+        let (code, said) = server.control("POST", "/v1/configuration/reload", &Value::Null);
+        assert_eq!(code, 200, "{said}");
+        server.until("the zone is received", |server| {
+            server.ask("www.contoso.com", "A").answers().len() == 1
+        });
+
+        // An alias where repoint steers an address: what was received before stays.
+        primary.edit(
+            5,
+            &format!("{RECORDS}xmpp.route1 CNAME www\nnew A 192.0.2.9\n"),
+        );
+        server.until("the alarm", |server| {
+            server.alarms().contains(&"inbound-refused".to_owned())
+        });
+        assert_eq!(answers(&server, "new", "A").len(), 0);
+        assert_eq!(answers(&server, "www", "A").len(), 1);
+        assert_eq!(answers(&server, "xmpp.route1", "A").len(), 1);
+        primary.edit(6, &format!("{RECORDS}new A 192.0.2.9\n"));
+        server.until("the next version", |server| {
+            answers(server, "new", "A").len() == 1
+        });
+        server.until("the alarm has ended", |server| {
+            !server.alarms().contains(&"inbound-refused".to_owned())
+        });
+    });
+}
