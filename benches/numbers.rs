@@ -4,7 +4,10 @@
 //! In: the release binary, built-in pools on loopback addresses. Out: a table on standard output.
 //! Never here: a pass or fail; a busy machine would decide it.
 //!
-//! `cargo bench --bench numbers` runs all; `-- failover` or `-- idle` one of them.
+//! `cargo bench --bench numbers` runs all; `-- failover`, `-- idle` or `-- signing` one of them.
+
+#[path = "numbers/signing.rs"]
+mod signing;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -28,6 +31,9 @@ fn main() {
     }
     if run("idle") {
         idle(&runtime);
+    }
+    if run("signing") {
+        signing::run();
     }
 }
 

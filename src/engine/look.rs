@@ -152,7 +152,7 @@ impl Engine {
             let apex = version.apex().to_domain_name()?;
             Some(ZoneView {
                 serial: Some(version.serial().0),
-                rrsets: version.nodes().iter().map(|node| node.sets.len()).sum(),
+                rrsets: version.rrset_count(),
                 inbound: inbound.remove(&apex),
                 apex,
             })

@@ -25,11 +25,15 @@ use super::serial::Serial;
 use super::signing::Signing;
 use super::validity::{self, Keep};
 use super::version::{ZoneVersion, negative_ttl, same_but_serial};
+use super::workers;
 use super::zone_keys::{Role, ZoneKeys};
 use crate::clock::Wall;
 
 /// The most signatures renewed at once while none is urgent: a failover never waits long behind them.
 const RENEWED_AT_ONCE: usize = 2000;
+
+/// As many nodes as are worth another core: more than a millisecond of signing.
+const WORTH_A_CORE: usize = 64;
 
 /// RRsets added to a plan, by name. A name stands here even when nothing is added to it now.
 pub(super) type Overlay = BTreeMap<Name, Vec<Arc<Rrset>>>;
@@ -123,6 +127,7 @@ impl Build<'_> {
             keys.map(|keys| keys.signing_keys()).unwrap_or_default()
         }
         self.same_plan
+            && before.keeps_serial()
             && before.challenged() == self.challenged
             && signers(before.keys()) == signers(self.keys)
     }
@@ -167,15 +172,26 @@ impl Build<'_> {
         for planned in plan.iter().rev() {
             let name = &planned.name;
             let added = self.overlay.get(name.key()).map_or(&[][..], Vec::as_slice);
-            let before = self.before.and_then(|before| before.node(name.key()));
-            let node = signing.finish(with(Some(planned), name, added), Some(&next), before)?;
-            if is_in_chain(&node) {
-                next = node.name.clone();
+            let node = with(Some(planned), name, added);
+            let in_chain = is_in_chain(&node);
+            nodes.push((node, next.clone()));
+            if in_chain {
+                next = name.clone();
             }
-            nodes.push(node);
         }
         nodes.reverse();
-        Ok(Nodes::new(nodes))
+        let worth = if signing.signs() {
+            WORTH_A_CORE
+        } else {
+            usize::MAX
+        };
+        let finished = workers::map(nodes, worth, |(node, next)| {
+            let before = self.before.and_then(|before| before.node(node.name.key()));
+            signing.finish(node, Some(&next), before)
+        });
+        Ok(Nodes::new(
+            finished.into_iter().collect::<Result<Vec<_>, _>>()?,
+        ))
     }
 }
 

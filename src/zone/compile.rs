@@ -16,6 +16,8 @@ use super::layout::{Layout, Steered, ZonePlan};
 use super::name::Name;
 use super::rdata::{Rdata, Rrset};
 use super::serial::Serial;
+use super::version::ZoneVersion;
+use super::workers;
 use super::zone_keys::ZoneKeys;
 use super::zones::Zones;
 use crate::clock::Wall;
@@ -64,6 +66,9 @@ fn rrset(rtype: RecordType, ttl: u32, rdatas: impl Iterator<Item = Rdata>) -> Op
     (!rdatas.is_empty()).then(|| Arc::new(Rrset { rtype, ttl, rdatas }))
 }
 
+/// As many zones as are worth another core.
+const WORTH_A_CORE: usize = 64;
+
 /// All that a publication is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct Inputs<'a> {
@@ -105,8 +110,8 @@ pub fn compile(inputs: &Inputs<'_>) -> Zones {
         matches!((before, rendered.get(route)), (Some(a), Some(b)) if Arc::ptr_eq(a, b))
     };
     let mut soas: BTreeMap<*const Rrset, Arc<Rrset>> = BTreeMap::new();
-    let mut versions = Vec::with_capacity(layout.plans.len());
-    let mut faults = Vec::new();
+    let mut versions: Vec<Option<Arc<ZoneVersion>>> = Vec::with_capacity(layout.plans.len());
+    let mut builds = Vec::new();
     for (at, plan) in layout.plans.iter().enumerate() {
         if plan.awaited {
             versions.push(None);
@@ -131,8 +136,8 @@ pub fn compile(inputs: &Inputs<'_>) -> Zones {
             versions.push(Some(before.clone()));
             continue;
         }
+        versions.push(None);
         let Some(overlay) = overlay(plan, &rendered, &challenges, keys) else {
-            versions.push(None);
             continue;
         };
         // Generated zones have one SOA between them, so its copy with the new serial is made once.
@@ -151,13 +156,22 @@ pub fn compile(inputs: &Inputs<'_>) -> Zones {
             serial,
             now,
         };
-        versions.push(match build.version() {
+        builds.push((at, build));
+    }
+    let mut faults = Vec::new();
+    let built = workers::map(builds, WORTH_A_CORE, |(at, build)| {
+        let (apex, before) = (&build.plan.apex, build.before);
+        (at, apex, before, build.version())
+    });
+    for (at, apex, before, version) in built {
+        versions[at] = match version {
             Ok(version) => Some(version),
             Err(fault) => {
-                faults.push((plan.apex.clone(), fault));
-                before.cloned()
+                faults.push((apex.clone(), fault));
+                // It is not of this plan, so the next one is made anew.
+                before.map(|before| Arc::new(ZoneVersion::clone(before).without_its_serial()))
             }
-        });
+        };
     }
     Zones {
         generation: inputs.generation,

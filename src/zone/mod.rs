@@ -35,6 +35,7 @@ mod static_zone;
 mod tally;
 mod validity;
 mod version;
+mod workers;
 mod zone_keys;
 mod zones;
 

@@ -80,6 +80,12 @@ impl Name {
 
     /// Takes the uncompressed wire name at the start of `bytes`; says how many octets it has.
     pub fn read_wire(bytes: &[u8]) -> Result<(Name, usize), NameFault> {
+        let length = Name::wire_length(bytes)?;
+        Ok((Name::of_valid_wire(bytes[..length].into()), length))
+    }
+
+    /// How many octets the uncompressed wire name at the start of `bytes` has.
+    pub fn wire_length(bytes: &[u8]) -> Result<usize, NameFault> {
         let mut at = 0;
         loop {
             let length = usize::from(*bytes.get(at).ok_or(NameFault::Wire)?);
@@ -91,8 +97,7 @@ impl Name {
                 return Err(NameFault::Long);
             }
             if length == 0 {
-                let wire = bytes.get(..at).ok_or(NameFault::Wire)?;
-                return Ok((Name::of_valid_wire(wire.into()), at));
+                return Ok(at);
             }
         }
     }

@@ -246,3 +246,65 @@ impl fmt::Debug for Nodes {
         f.debug_list().entries(self.iter()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+
+    use super::super::name::Name;
+    use super::*;
+
+    fn node(number: u16) -> Arc<Node> {
+        let text = format!("n{number:05}.example.");
+        Arc::new(Node::empty(Name::from_text(text.as_bytes(), None).unwrap()))
+    }
+
+    fn keys<'a>(nodes: impl Iterator<Item = &'a Arc<Node>>) -> Vec<Vec<u8>> {
+        nodes.map(|node| node.name.key().to_vec()).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Whatever the chunks are, a sequence is what a sorted list would be.
+        #[test]
+        fn chunks_are_not_seen(
+            there in prop::collection::btree_set(0..400_u16, 0..300),
+            other in prop::collection::btree_set(0..400_u16, 0..300),
+            replaced in prop::collection::btree_set(0..400_u16, 0..40),
+            asked in 0..400_u16,
+        ) {
+            let all: BTreeMap<u16, Arc<Node>> = there.iter().map(|n| (*n, node(*n))).collect();
+            let nodes = Nodes::new(all.values().cloned());
+            prop_assert_eq!(nodes.len(), all.len());
+            prop_assert_eq!(keys(nodes.iter()), keys(all.values()));
+            prop_assert_eq!(nodes.first().is_some(), !all.is_empty());
+            let asked_key = node(asked).name.key().to_vec();
+            prop_assert_eq!(nodes.get(&asked_key).is_some(), all.contains_key(&asked));
+            prop_assert_eq!(keys(nodes.up_to(&asked_key)), keys(all.range(..=asked).rev().map(|(_, n)| n)));
+            prop_assert_eq!(keys(nodes.after(&asked_key)), keys(all.range(asked + 1..).map(|(_, n)| n)));
+
+            let mut later = nodes.clone();
+            later.replace(replaced.iter().map(|n| node(*n)));
+            prop_assert_eq!(keys(nodes.iter()), keys(later.iter()));
+            let changed: BTreeSet<u16> = replaced.intersection(&there).copied().collect();
+            let pairs = nodes.differences(&later);
+            let differ = pairs.iter().map(|(_, new)| new.unwrap());
+            prop_assert_eq!(keys(differ), keys(changed.iter().map(|n| &all[n])));
+            prop_assert_eq!(nodes.same(&later), changed.is_empty());
+
+            // Another shape altogether that shares some nodes.
+            let shared = |n: &u16| all.get(n).cloned().unwrap_or_else(|| node(*n));
+            let mixed = Nodes::new(other.iter().map(shared));
+            let pairs = nodes.differences(&mixed);
+            let gone = pairs.iter().filter(|(_, new)| new.is_none()).map(|(old, _)| old.unwrap());
+            prop_assert_eq!(keys(gone), keys(there.difference(&other).map(|n| &all[n])));
+            let came = pairs.iter().filter(|(old, _)| old.is_none()).count();
+            prop_assert_eq!(came, other.difference(&there).count());
+            prop_assert_eq!(pairs.len(), there.symmetric_difference(&other).count());
+        }
+    }
+}

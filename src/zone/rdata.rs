@@ -208,7 +208,7 @@ pub struct Rrset {
 /// What follows a field at the start of `octets`; none when the field is not whole.
 fn skip(field: Field, octets: &[u8]) -> Option<&[u8]> {
     match field {
-        Field::Name => octets.get(Name::read_wire(octets).ok()?.1..),
+        Field::Name => octets.get(Name::wire_length(octets).ok()?..),
         Field::U8 => octets.get(1..),
         Field::U16 | Field::Type => octets.get(2..),
         Field::U32 | Field::Period | Field::Moment | Field::Ipv4 => octets.get(4..),

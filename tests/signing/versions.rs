@@ -117,7 +117,7 @@ fn live(steps: Vec<Step>) -> Result<(), TestCaseError> {
             }
             Step::Keys(number) => served.keys = keys(*number, &one, &two).map(Arc::new),
             Step::Time(seconds) => {
-                served.now = served.now + Duration::from_secs(u64::from(*seconds))
+                served.now = served.now + Duration::from_secs(u64::from(*seconds));
             }
             Step::Restart { clean } => {
                 let before = served.zone();
