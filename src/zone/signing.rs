@@ -51,7 +51,8 @@ impl<'a> Signing<'a> {
         let looks_like = |key: &Dnskey, other: &Dnskey| {
             (key.tag(), key.algorithm()) == (other.tag(), other.algorithm())
         };
-        let of_before = before.map(ZoneVersion::dnskeys).unwrap_or_default();
+        let of_before = before.filter(|_| !signers.is_empty());
+        let of_before = of_before.map(ZoneVersion::dnskeys).unwrap_or_default();
         let signers = signers.iter().map(|signer| {
             let key = signer.key.dnskey();
             // Two keys may share tag and algorithm (RFC 4034 §5.3.1); then an RRSIG does not say whose it is.
@@ -98,7 +99,7 @@ impl<'a> Signing<'a> {
                 *set = kept.clone();
             }
         }
-        let mut signatures = Vec::with_capacity(node.sets.len());
+        let mut signatures = Vec::new();
         for set in node
             .sets
             .iter()
