@@ -312,6 +312,14 @@ impl Engine {
             serial,
             now: now.wall,
         });
+        for (apex, fault) in zones.faults() {
+            out.push(Effect::Log {
+                warn: true,
+                text: format!(
+                    "cannot sign zone {apex}: {fault}; its version before stays in force"
+                ),
+            });
+        }
         self.zones = Arc::new(zones);
         self.unpublished = false;
         self.keeping.want();
