@@ -201,7 +201,7 @@ impl Daemon {
 
 /// What to listen on, as configured.
 fn addresses(settings: &ServerSettings) -> Addresses {
-    let workers = settings.workers.map(|workers| usize::try_from(workers));
+    let workers = settings.workers.map(usize::try_from);
     Addresses {
         plain: settings.listen.clone(),
         tls: settings.listen_tls.clone(),

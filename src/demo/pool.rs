@@ -209,7 +209,7 @@ async fn stream<S: AsyncRead + AsyncWrite + Unpin>(
     let mut depth = 0_u32;
     let mut chunk = [0; 2048];
     loop {
-        let event = match reader.next() {
+        let event = match reader.next_event() {
             Ok(Some(event)) => event,
             Ok(None) => {
                 let count = io.read(&mut chunk).await?;

@@ -15,7 +15,7 @@ mod tcp;
 mod tls;
 mod trust;
 mod wire;
-pub(crate) mod xml;
+pub mod xml;
 mod xmpp;
 
 pub use observation::{

@@ -187,7 +187,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
     async fn event(&mut self) -> Result<Event, Reason> {
         let mut chunk = Vec::new();
         loop {
-            if let Some(event) = self.reader.next().map_err(xml_reason)? {
+            if let Some(event) = self.reader.next_event().map_err(xml_reason)? {
                 return Ok(event);
             }
             chunk.resize(CHUNK, 0);

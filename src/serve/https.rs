@@ -182,12 +182,12 @@ async fn exchange(request: Request<Incoming>, peer: Peer, hall: &Hall) -> Respon
         Ok(message) => message,
         Err(refusal) => {
             hall.counters.http_refusals();
-            return refusal;
+            return refusal.into();
         }
     };
     let mut response = Vec::new();
     if hall.respond(&message, peer, &mut response) == Outcome::Silent {
-        return refused(StatusCode::BAD_REQUEST, "this is no DNS request");
+        return refused(StatusCode::BAD_REQUEST, "this is no DNS request").into();
     }
     // How long an HTTP cache may keep it: no longer than any DNS cache (RFC 8484 §5.1).
     let fresh = freshness(&response).unwrap_or(0);
@@ -200,22 +200,14 @@ async fn exchange(request: Request<Incoming>, peer: Peer, hall: &Hall) -> Respon
 }
 
 /// The DNS message of a request, or what HTTP has to say (RFC 8484 §4.1, §4.2.1).
-async fn message(
-    request: Request<Incoming>,
-    hall: &Hall,
-) -> Result<Vec<u8>, Response<Full<Bytes>>> {
+async fn message(request: Request<Incoming>, hall: &Hall) -> Result<Vec<u8>, Refusal> {
     let (head, body) = request.into_parts();
     let refusal = match head.method {
         _ if head.uri.path() != PATH => refused(StatusCode::NOT_FOUND, "DNS is at /dns-query"),
         Method::GET | Method::HEAD => return asked_in_query(head.uri.query().unwrap_or("")),
         Method::POST if is_message(&head.headers) => return asked_in_body(body, hall).await,
         Method::POST => refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, MESSAGE),
-        _ => {
-            let mut refusal = refused(StatusCode::METHOD_NOT_ALLOWED, "GET or POST");
-            let allowed = HeaderValue::from_static("GET, HEAD, POST");
-            refusal.headers_mut().insert(ALLOW, allowed);
-            refusal
-        }
+        _ => refused(StatusCode::METHOD_NOT_ALLOWED, "GET or POST"),
     };
     drain(body, hall).await;
     Err(refusal)
@@ -235,7 +227,7 @@ async fn drain(body: Incoming, hall: &Hall) {
     let _ = timeout(hall.limits.read, rest).await;
 }
 
-fn asked_in_query(query: &str) -> Result<Vec<u8>, Response<Full<Bytes>>> {
+fn asked_in_query(query: &str) -> Result<Vec<u8>, Refusal> {
     let message = query
         .split('&')
         .find_map(|pair| pair.strip_prefix("dns="))
@@ -253,7 +245,7 @@ fn asked_in_query(query: &str) -> Result<Vec<u8>, Response<Full<Bytes>>> {
     })
 }
 
-async fn asked_in_body(mut body: Incoming, hall: &Hall) -> Result<Vec<u8>, Response<Full<Bytes>>> {
+async fn asked_in_body(mut body: Incoming, hall: &Hall) -> Result<Vec<u8>, Refusal> {
     match timeout(hall.limits.read, Limited::new(&mut body, LONGEST).collect()).await {
         Ok(Ok(whole)) => Ok(whole.to_bytes().into()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
@@ -271,10 +263,28 @@ async fn asked_in_body(mut body: Incoming, hall: &Hall) -> Result<Vec<u8>, Respo
     }
 }
 
-fn refused(status: StatusCode, why: &'static str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(format!("{why}\n"))));
-    *response.status_mut() = status;
-    let text = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(CONTENT_TYPE, text);
-    response
+/// Why there is no DNS message to answer.
+struct Refusal {
+    status: StatusCode,
+    why: &'static str,
+}
+
+fn refused(status: StatusCode, why: &'static str) -> Refusal {
+    Refusal { status, why }
+}
+
+impl From<Refusal> for Response<Full<Bytes>> {
+    fn from(refusal: Refusal) -> Response<Full<Bytes>> {
+        let Refusal { status, why } = refusal;
+        let mut response = Response::new(Full::new(Bytes::from(format!("{why}\n"))));
+        *response.status_mut() = status;
+        let head = response.headers_mut();
+        let text = HeaderValue::from_static("text/plain; charset=utf-8");
+        head.insert(CONTENT_TYPE, text);
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            // RFC 9110 §15.5.6.
+            head.insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
+        }
+        response
+    }
 }

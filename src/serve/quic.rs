@@ -19,6 +19,7 @@ use tokio::time::{sleep, timeout};
 
 use super::hall::{Hall, TcpLimits};
 use super::identity::Identity;
+use super::question::read;
 use super::respond::{Outcome, Peer, Transport};
 use super::tls;
 
@@ -186,6 +187,7 @@ async fn converse(
 enum Broken {
     Length,
     Identifier,
+    Keepalive,
     NoRequest,
 }
 
@@ -194,6 +196,7 @@ impl fmt::Display for Broken {
         f.write_str(match self {
             Broken::Length => "a stream is not one message with its length",
             Broken::Identifier => "a message has an identifier other than 0",
+            Broken::Keepalive => "a message has an edns-tcp-keepalive option",
             Broken::NoRequest => "a message is no request",
         })
     }
@@ -265,6 +268,13 @@ fn response(octets: &[u8], peer: Peer, hall: &Hall) -> Result<Vec<u8>, Broken> {
     // RFC 9250 §4.2.1: the stream says which answer belongs to which question.
     if request.get(..2).is_some_and(|id| id != [0, 0]) {
         return Err(Broken::Identifier);
+    }
+    // RFC 9250 §5.5.2: QUIC has its own way to keep a connection.
+    if read(request).is_ok_and(|request| {
+        let edns = request.envelope.edns;
+        edns.is_some_and(|edns| edns.options.keepalive)
+    }) {
+        return Err(Broken::Keepalive);
     }
     let mut response = Vec::new();
     if hall.respond(request, peer, &mut response) == Outcome::Silent {

@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
 use crate::client::framed;
-use crate::dns::Response;
+use crate::dns::{Response, query};
 use crate::place::{encrypted, over};
 use crate::server::{PATIENCE, Pools};
 
@@ -140,7 +140,13 @@ async fn what_breaks_the_rules_ends_the_connection_with_a_protocol_error() {
     let good = framed("host.other.example", "A", 0);
     let mut response = good.clone();
     response[4] |= 0x80;
+    let mut keepalive = query("host.other.example", "A").opt(1232, 0, &[0, 11, 0, 0]);
+    keepalive.id = 0;
+    let mut keepalive = keepalive.octets();
+    let length = u16::try_from(keepalive.len()).unwrap().to_be_bytes();
+    keepalive.splice(..0, length);
     for (what, octets) in [
+        ("edns-tcp-keepalive (RFC 9250 §5.5.2)", keepalive),
         (
             "an identifier (RFC 9250 §4.2.1)",
             framed("host.other.example", "A", 1),

@@ -24,7 +24,7 @@ const MAX_REFERENCE: usize = 10;
 
 /// Why the bytes are not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum XmlError {
+pub enum XmlError {
     /// Not well-formed XML.
     #[error("{0}")]
     Malformed(&'static str),
@@ -38,34 +38,34 @@ pub(crate) enum XmlError {
 
 /// A name with its namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Name {
+pub struct Name {
     /// The namespace; none when the name is in no namespace.
-    pub(crate) ns: Option<Arc<str>>,
+    pub ns: Option<Arc<str>>,
     /// The name without its prefix.
-    pub(crate) local: String,
+    pub local: String,
 }
 
 impl Name {
     /// Whether this is the name `local` of the namespace `ns`.
-    pub(crate) fn is(&self, ns: &str, local: &str) -> bool {
+    pub fn is(&self, ns: &str, local: &str) -> bool {
         self.local == local && self.ns.as_deref() == Some(ns)
     }
 }
 
 /// A start tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Start {
+pub struct Start {
     /// The element's name.
-    pub(crate) name: Name,
+    pub name: Name,
     /// Its attributes, without namespace declarations.
-    pub(crate) attributes: Vec<(Name, String)>,
+    pub attributes: Vec<(Name, String)>,
     /// The default namespace inside it.
-    pub(crate) default_ns: Option<Arc<str>>,
+    pub default_ns: Option<Arc<str>>,
 }
 
 /// What the reader found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Event {
+pub enum Event {
     /// An element begins.
     Start(Start),
     /// The innermost open element ends.
@@ -75,7 +75,7 @@ pub(crate) enum Event {
 }
 
 /// The reader: [`feed`](Reader::feed) it bytes, then take events until there are none.
-pub(crate) struct Reader {
+pub struct Reader {
     buffer: Vec<u8>,
     /// The first byte of `buffer` that is not read yet.
     at: usize,
@@ -99,7 +99,7 @@ struct Open {
 
 impl Reader {
     /// A reader that takes at most `limit` bytes.
-    pub(crate) fn new(limit: usize) -> Reader {
+    pub fn new(limit: usize) -> Reader {
         Reader {
             buffer: Vec::new(),
             at: 0,
@@ -116,7 +116,7 @@ impl Reader {
     }
 
     /// Takes more bytes; refuses those past the limit.
-    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<(), XmlError> {
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<(), XmlError> {
         self.fed = self.fed.saturating_add(bytes.len());
         if self.fed > self.limit {
             return Err(XmlError::TooMuch("the stream does not end"));
@@ -128,12 +128,12 @@ impl Reader {
     }
 
     /// Whether bytes are left that no event has reported.
-    pub(crate) fn has_unread(&self) -> bool {
+    pub fn has_unread(&self) -> bool {
         self.at < self.buffer.len()
     }
 
     /// The next event; none when more bytes are needed first.
-    pub(crate) fn next(&mut self) -> Result<Option<Event>, XmlError> {
+    pub fn next_event(&mut self) -> Result<Option<Event>, XmlError> {
         loop {
             if self.end_due {
                 self.end_due = false;
@@ -414,7 +414,7 @@ mod tests {
         let mut reader = Reader::new(64 * 1024);
         reader.feed(text.as_bytes())?;
         let mut events = Vec::new();
-        while let Some(event) = reader.next()? {
+        while let Some(event) = reader.next_event()? {
             events.push(event);
         }
         Ok(events)
@@ -461,7 +461,7 @@ mod tests {
             let mut events = Vec::new();
             for piece in text.as_bytes().chunks(size) {
                 reader.feed(piece).unwrap();
-                while let Some(event) = reader.next().unwrap() {
+                while let Some(event) = reader.next_event().unwrap() {
                     events.push(event);
                 }
             }
@@ -546,8 +546,8 @@ mod tests {
         }
         let mut reader = Reader::new(100);
         reader.feed(b"<a>\xff\xfe</a>").unwrap();
-        reader.next().unwrap();
-        assert!(reader.next().is_err());
+        reader.next_event().unwrap();
+        assert!(reader.next_event().is_err());
     }
 
     #[test]
@@ -586,7 +586,7 @@ mod tests {
                 reader
                     .feed(&[alphabet[rng.random_range(0..alphabet.len())]])
                     .unwrap();
-                match reader.next() {
+                match reader.next_event() {
                     Ok(Some(_)) => taken += 1,
                     Ok(None) => {}
                     Err(_) => break,
