@@ -18,7 +18,7 @@ use crate::topology::{FailbackPolicy, FailoverPolicy};
 const PLAIN: Paint = Paint { colour: false };
 
 /// Compares with the file of this name, or rewrites it.
-fn golden(name: &str, text: &str) {
+pub(super) fn golden(name: &str, text: &str) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("tests/golden/cli")
         .join(format!("{name}.txt"));

@@ -40,13 +40,7 @@ const CATCH_UP: Duration = Duration::from_secs(2);
 
 /// Looks at everything that is served, from here.
 pub async fn gather(served: Served, certificates: Vec<CertificateSeen>) -> Facts {
-    let gatherer = Arc::new(Gatherer {
-        resolvers: Resolvers::new(&served.resolvers),
-        turns: Semaphore::new(SIDE_BY_SIDE),
-        parents: Mutex::default(),
-        hosts: Mutex::default(),
-        tcp: Mutex::default(),
-    });
+    let gatherer = Arc::new(Gatherer::new(&served));
     let outside: Vec<ServedZone> = served
         .zones
         .iter()
@@ -88,7 +82,7 @@ pub async fn gather(served: Served, certificates: Vec<CertificateSeen>) -> Facts
 }
 
 /// Does the same for all of them, side by side.
-async fn in_order<T, R, F>(items: Vec<T>, mut job: impl FnMut(T) -> F) -> Vec<R>
+pub(super) async fn in_order<T, R, F>(items: Vec<T>, mut job: impl FnMut(T) -> F) -> Vec<R>
 where
     R: Send + 'static,
     F: Future<Output = R> + Send + 'static,
@@ -106,9 +100,10 @@ where
 /// Something asked once, however many want to know.
 type Once<K, V> = Mutex<HashMap<K, Arc<OnceCell<V>>>>;
 
-struct Gatherer {
-    resolvers: Resolvers,
-    turns: Semaphore,
+/// Who asks, and what was learnt already.
+pub(super) struct Gatherer {
+    pub(super) resolvers: Resolvers,
+    pub(super) turns: Semaphore,
     /// By the name above a zone's apex.
     parents: Once<Name, Result<Parent, String>>,
     hosts: Once<Name, Result<Vec<IpAddr>, String>>,
@@ -126,15 +121,30 @@ where
 }
 
 impl Gatherer {
+    pub(super) fn new(served: &Served) -> Gatherer {
+        Gatherer {
+            resolvers: Resolvers::new(&served.resolvers),
+            turns: Semaphore::new(SIDE_BY_SIDE),
+            parents: Mutex::default(),
+            hosts: Mutex::default(),
+            tcp: Mutex::default(),
+        }
+    }
+
+    /// The zone above a name, taken as the apex of a zone.
+    pub(super) async fn above(&self, apex: &Name) -> Result<Parent, String> {
+        let above = apex.parent().unwrap_or_else(Name::root);
+        let find = || async {
+            let found = parent_of(apex, &self.resolvers).await;
+            found.map_err(|error| error.to_string())
+        };
+        once(&self.parents, above, find).await
+    }
+
     async fn zone(&self, zone: &ServedZone) -> ZoneFacts {
         let _turn = self.turns.acquire().await;
         let apex = Name::from(&zone.apex);
-        let above = apex.parent().unwrap_or_else(Name::root);
-        let parent = once(&self.parents, above, || async {
-            let found = parent_of(&apex, &self.resolvers).await;
-            found.map_err(|error| error.to_string())
-        });
-        let parent = match parent.await {
+        let parent = match self.above(&apex).await {
             Ok(parent) => Ok(self.parent(&apex, &parent).await),
             Err(error) => Err(error),
         };
@@ -147,7 +157,7 @@ impl Gatherer {
     }
 
     /// What each address of each server of the zone above says.
-    async fn parent(&self, apex: &Name, parent: &Parent) -> ParentFacts {
+    pub(super) async fn parent(&self, apex: &Name, parent: &Parent) -> ParentFacts {
         let how = &self.resolvers.how;
         let between = between(apex, &parent.apex);
         let ds = ask::ds_at(apex, parent, how).await;
@@ -542,7 +552,7 @@ fn srv_records(reply: &Reply) -> Vec<SrvSeen> {
 }
 
 /// What happened, without the address, which is known where it is said.
-fn brief(error: &AskError) -> String {
+pub(super) fn brief(error: &AskError) -> String {
     match error {
         AskError::Timeout { after, .. } => format!("it did not answer within {after:?}"),
         AskError::Unreachable { reason, .. } => reason.clone(),

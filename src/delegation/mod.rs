@@ -8,15 +8,19 @@ mod facts;
 mod finding;
 mod gather;
 mod judge;
+mod leave;
 mod records;
 mod served;
+mod sight;
 
 pub use facts::{CertificateSeen, Facts};
 pub use finding::{Code, Finding, Severity};
 pub use gather::gather;
 pub use judge::judge;
+pub use leave::{LeaveStep, Leaving, Link, Memory, Sighting, State, leave};
 pub use records::{Arrangement, ParentRecord, ParentRecords, Step, parent_records};
 pub use served::{
     Host, Selection, Served, ServedDomain, ServedName, ServedRecord, ServedTarget, ServedZone,
     first_zones,
 };
+pub use sight::sight;

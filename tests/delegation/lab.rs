@@ -478,6 +478,26 @@ file = "fed.{domain}.zone"
             });
         }
     }
+
+    /// Puts another version of the zone above in force, on both its servers.
+    pub(crate) fn replace_parent(&mut self, domain: &str, text: &str) {
+        self.write_parent(domain, text);
+        // Knot and BIND are the second and third that were started.
+        for n in [1, 2] {
+            self.daemons[n].kill();
+        }
+        self.daemons.remove(2);
+        self.daemons.remove(1);
+        self.knot();
+        self.bind();
+        let end = self.daemons.len();
+        self.daemons[1..end].rotate_right(2);
+    }
+
+    /// Ends one of the two servers of the zones above.
+    pub(crate) fn kill_bind(&mut self) {
+        self.daemons[2].kill();
+    }
 }
 
 /// Asks as an operator would.

@@ -3,6 +3,7 @@
 
 mod configs;
 mod lab;
+mod leave;
 mod live;
 mod show;
 #[path = "../world/mod.rs"]

@@ -38,6 +38,7 @@ fn pure_stages_name_neither_sockets_nor_files_nor_clocks() {
         "ask/reply.rs",
         "delegation/facts.rs",
         "delegation/finding.rs",
+        "delegation/leave.rs",
         "delegation/records.rs",
         "delegation/served.rs",
     ]

@@ -83,3 +83,60 @@ pub(super) fn code(findings: &[Finding]) -> u8 {
         Some(Severity::Info) | None => 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::golden::golden;
+    use super::*;
+    use crate::delegation::Code;
+
+    const PLAIN: Paint = Paint { colour: false };
+
+    fn finding(severity: Severity, code: Code, subject: &str) -> Finding {
+        Finding {
+            severity,
+            code,
+            subject: subject.into(),
+            seen: "ns2.example.net. (198.51.100.53:53), named above and in the zone: it answers REFUSED".into(),
+            remedy: "configure the zone there (as a secondary of repoint), or take the server out of the NS records above \
+                     and in the zone"
+                .into(),
+        }
+    }
+
+    fn served() -> Served {
+        Served {
+            live: true,
+            resolvers: vec![],
+            state: "/var/lib/repoint".into(),
+            zones: vec![],
+            domains: vec![],
+            targets: vec![],
+        }
+    }
+
+    #[test]
+    fn what_is_the_same_everywhere_is_said_once() {
+        let mut findings: Vec<Finding> = (0..2000)
+            .map(|n| {
+                let zone = format!("xmpp.d{n}.example");
+                finding(Severity::Error, Code::LameNameserver, &zone)
+            })
+            .collect();
+        findings.push(finding(
+            Severity::Warning,
+            Code::SerialDiffers,
+            "fed.contoso.com",
+        ));
+        findings.push(finding(Severity::Info, Code::DsAbsent, "fed.contoso.com"));
+        golden("delegation-check", &screen(&served(), &findings, PLAIN));
+        assert_eq!(code(&findings), 2);
+        assert_eq!(code(&findings[2000..]), 1);
+        assert_eq!(code(&findings[2001..]), 0);
+    }
+
+    #[test]
+    fn a_clean_delegation_is_one_line() {
+        golden("delegation-check-clean", &screen(&served(), &[], PLAIN));
+    }
+}

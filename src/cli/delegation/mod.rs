@@ -4,6 +4,7 @@
 //! here: a change of anything.
 
 mod check;
+mod leave;
 mod show;
 
 use std::collections::BTreeSet;
@@ -11,12 +12,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::client::segment;
-use super::failure::{Failure, Fault};
+use super::failure::{Failure, Fault, REFUSED};
+use super::moment;
 use super::session::Session;
 use crate::config;
 use crate::control::{Probed, nearest};
 use crate::delegation::{
-    Arrangement, CertificateSeen, Selection, Served, first_zones, gather, judge, parent_records,
+    self, Arrangement, CertificateSeen, LeaveStep, Selection, Served, first_zones, gather, judge,
+    parent_records, sight,
 };
 use crate::topology::{DomainName, RouteName};
 
@@ -43,11 +46,21 @@ pub(super) enum Delegation {
     ///
     /// The questions go out from this machine. Exit code 0 when nothing is wrong, 1 with warnings, 2 with errors.
     #[command(
-        after_help = "Examples:\n  repoint delegation check\n  repoint delegation check contoso --json"
+        after_help = "Examples:\n  repoint delegation check\n  repoint delegation check contoso --json\n  \
+                      repoint delegation check contoso --leave"
     )]
     Check {
         #[command(flatten)]
         of: Of,
+        /// The way out: which step one is at, and when it is safe to stop
+        ///
+        /// Looks at the zones above and remembers what it saw, so run it once before anything is changed there, TTLs included,
+        /// and again after each step. Exit code 0 when it is safe to stop, 1 while it is not.
+        #[arg(long, conflicts_with = "config")]
+        leave: bool,
+        /// Where --leave remembers what it saw; in the server's state directory when left out
+        #[arg(long, value_name = "FILE", requires = "leave")]
+        memory: Option<PathBuf>,
     },
 }
 
@@ -71,7 +84,12 @@ impl Delegation {
                 session.say(&records, || show::screen(&served, &records));
                 Ok(ExitCode::SUCCESS)
             }
-            Delegation::Check { of } => {
+            Delegation::Check {
+                of,
+                leave: true,
+                memory,
+            } => leave_by_steps(session, of, memory.as_deref()),
+            Delegation::Check { of, .. } => {
                 let served = of.served(session)?;
                 let certificates = of.certificates(session, &served);
                 let facts = session.client.wait_for(gather(served, certificates));
@@ -155,6 +173,49 @@ impl Of {
         let zones = first_zones(&configuration);
         Ok(Served::of(&configuration, &zones, &selection, false))
     }
+}
+
+/// Looks at the zones above, remembers it, and says where one is.
+fn leave_by_steps(session: &Session, of: &Of, memory: Option<&Path>) -> Result<ExitCode, Failure> {
+    let served = of.served(session)?;
+    let file = memory.map_or_else(|| served.state.join(leave::FILE), Path::to_owned);
+    let mut memory = leave::recall(&file)?;
+    let sightings = session.client.wait_for(sight(&served));
+    let now = moment::now();
+    let leaving = delegation::leave(&mut memory, &sightings, now);
+    leave::keep(&file, &memory)?;
+    let records = match leaving.step {
+        LeaveStep::Replace => own_records(session, &served)?,
+        _ => String::new(),
+    };
+    let answer = serde_json::json!({ "leaving": leaving, "records": records });
+    session.say(&answer, || {
+        leave::screen(&served, &leaving, &records, now, session.paint)
+    });
+    Ok(match leaving.step {
+        LeaveStep::Safe => ExitCode::SUCCESS,
+        _ => REFUSED.into(),
+    })
+}
+
+/// What the zones above need of their own when nothing leads here any more: all that is served now, and the SRV records
+/// of a child zone under the names that partners ask for.
+fn own_records(session: &Session, served: &Served) -> Result<String, Failure> {
+    let mut records = String::new();
+    for zone in &served.zones {
+        let path = format!("/v1/zones/{}/text", segment(zone.apex.as_str()));
+        let text = session.client.get(&path)?.text();
+        records.push_str(&leave::portable(zone.apex.as_str(), &text));
+    }
+    let names = served.domains.iter().flat_map(|domain| &domain.names);
+    for name in names.filter(|name| name.owner != name.public && name.public_zone.is_none()) {
+        for record in &name.records {
+            let (public, ttl, rtype, data) =
+                (&name.public, record.ttl, &record.rtype, &record.data);
+            records.push_str(&format!("{public}.\t{ttl}\tIN\t{rtype}\t{data}\n"));
+        }
+    }
+    Ok(records)
 }
 
 /// What a probe saw of a certificate; nothing when it did not come so far, which is the verdict's matter.
