@@ -146,5 +146,6 @@ fn kind(kind: EntryKind) -> &'static str {
         EntryKind::Alarm => "alarm",
         EntryKind::Configuration => "configuration",
         EntryKind::Inbound => "inbound",
+        EntryKind::Challenge => "challenge",
     }
 }

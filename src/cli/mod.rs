@@ -3,6 +3,7 @@
 //! In: argv. Out: the answer on stdout, talk on stderr, an exit code. Never here: a decision; commands ask the
 //! running server through its control socket, and `docs/commands.md` is the reference of what they print.
 
+mod acme;
 mod change;
 mod client;
 mod config;
@@ -101,6 +102,8 @@ enum Command {
     #[command(subcommand)]
     Zone(zone::Zone),
     #[command(subcommand)]
+    Acme(acme::Acme),
+    #[command(subcommand)]
     Delegation(delegation::Delegation),
     #[command(subcommand)]
     Config(config::Config),
@@ -141,6 +144,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Probe(it) => it.run(session),
         Command::History(it) => it.run(session),
         Command::Zone(it) => it.run(session),
+        Command::Acme(it) => it.run(session),
         Command::Delegation(it) => it.run(session),
         Command::Config(it) => it.run(session),
         Command::State(it) => it.run(session),

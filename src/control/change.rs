@@ -21,7 +21,7 @@ use crate::shell::Ask;
 use crate::topology::RouteName;
 
 /// What every change comes with.
-type Asked = (Extension<Peer>, Known<How>, HeaderMap);
+pub(super) type Asked = (Extension<Peer>, Known<How>, HeaderMap);
 
 pub(super) async fn pin(
     State(node): AnyNode,
@@ -247,7 +247,7 @@ async fn route_for_change(
 }
 
 /// For changes of more than one route: the generation that must still be served.
-async fn view_for_change(
+pub(super) async fn view_for_change(
     node: &Arc<dyn Node>,
     asked: &Asked,
 ) -> Result<(View, Option<Expected>), Refused> {
@@ -257,7 +257,7 @@ async fn view_for_change(
     Ok((view, expected.map(Expected::Node)))
 }
 
-async fn carry_out(
+pub(super) async fn carry_out(
     node: &Arc<dyn Node>,
     command: Command,
     asked: Asked,

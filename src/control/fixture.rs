@@ -281,6 +281,7 @@ pub(crate) fn view() -> View {
         pools: vec![pool(&SPECS[0], "fabrikam"), pool(&SPECS[1], "contoso")],
         checks: SPECS.iter().map(check_view).collect(),
         overrides: vec![pin()],
+        challenges: Vec::new(),
         alarms: vec![
             Alarm {
                 kind: AlarmKind::PinOnDownPool,

@@ -7,6 +7,7 @@
 //! `docs/api.md` lists the routes.
 
 mod author;
+mod challenge;
 mod change;
 mod delegation;
 mod explanation;
@@ -33,6 +34,6 @@ pub use node::{Answer, Node, Reload};
 pub use probing::{Probed, probe_route};
 pub use router::router;
 pub use wire::{
-    DrainBody, FailoverBody, FreezeBody, How, Nothing, PinBody, ProbeBody, Refreshed, ReloadBody,
-    ServerHealth, TargetView, lifetime,
+    ChallengeBody, ClearBody, DrainBody, FailoverBody, FreezeBody, How, Nothing, PinBody,
+    ProbeBody, Refreshed, ReloadBody, ServerHealth, TargetView, lifetime,
 };

@@ -11,7 +11,7 @@ use axum::routing::{get, post, put};
 
 use super::node::Node;
 use super::refusal::{Refused, invalid};
-use super::{change, delegation, look};
+use super::{challenge, change, delegation, look};
 
 /// No request needs more; history keeps at most 1,000 characters of a reason.
 const LARGEST_BODY: usize = 64 * 1024;
@@ -42,6 +42,9 @@ pub fn router(node: Arc<dyn Node>) -> Router {
             "/freeze",
             put(change::freeze_all).delete(change::unfreeze_all),
         )
+        .route("/challenges", get(challenge::list))
+        .route("/challenges/{name}", put(challenge::set))
+        .route("/challenges/{name}/clear", post(challenge::clear))
         .route("/pools", get(look::pools))
         .route("/pools/{pool}", get(look::pool))
         .route(

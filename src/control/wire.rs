@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +68,31 @@ pub struct FreezeBody {
     /// How long.
     #[serde(rename = "for", with = "lifetime")]
     pub lifetime: Lifetime,
+}
+
+/// `PUT /v1/challenges/{name}`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChallengeBody {
+    /// The text to publish.
+    pub value: String,
+    /// How long: `"10m"`; what the configuration says when absent.
+    #[serde(
+        rename = "for",
+        default,
+        with = "duration",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub lifetime: Option<Duration>,
+}
+
+/// `POST /v1/challenges/{name}/clear`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClearBody {
+    /// The text to take away; all of the name when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
 }
 
 /// `POST /v1/routes/{route}/failover`
@@ -219,5 +245,31 @@ mod tests {
     fn a_misspelt_key_is_refused() {
         let text = r#"{"pool":"edgepool2","for":"2h","forse":true}"#;
         assert!(serde_json::from_str::<PinBody>(text).is_err());
+    }
+}
+
+mod duration {
+    //! Lengths of time as text: `"10m"`.
+
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(
+        value: &Option<Duration>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(time) => to.collect_str(&humantime::format_duration(*time)),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        let text = Option::<String>::deserialize(from)?;
+        let read = text.map(|text| humantime::parse_duration(&text).map_err(D::Error::custom));
+        read.transpose()
     }
 }

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::challenge::ChallengeChange;
 use crate::config::Configuration;
 use crate::decide::{Decision, Generation, OverrideKey};
-use crate::topology::{PoolName, RouteName};
+use crate::topology::{DomainName, PoolName, RouteName};
 
 /// Tells requests apart while they are under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -86,6 +87,15 @@ pub enum Command {
         configuration: Arc<Configuration>,
         /// Allow it to remove an active or pinned pool, a route, or more than a few zones.
         allow_removal: bool,
+    },
+    /// Put challenges of certificate authorities in place, or take them away.
+    Challenges {
+        /// What is done, in order.
+        changes: Vec<(DomainName, ChallengeChange)>,
+        /// How long values that are set stay; what the configuration says when absent.
+        lifetime: Option<Duration>,
+        /// Clearing what is not there is fine.
+        lenient: bool,
     },
     /// Declare restored or lost state good: automatic changes may go on.
     AcceptState,

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::alarm::{AlarmKind, Concern};
 use super::alarms::Alarms;
+use super::challenge::InForce;
 use super::command::Request;
 use super::event::{BatchToken, Effect, Event, StoreFault};
 use super::inbound::Inbound;
@@ -43,6 +44,7 @@ pub struct Engine {
     pub(super) users: BTreeMap<CheckId, BTreeSet<RouteName>>,
     pub(super) health: Health,
     pub(super) overrides: Overrides,
+    pub(super) challenges: InForce,
     pub(super) routes: BTreeMap<RouteName, RouteState>,
     pub(super) warm: BTreeSet<RouteName>,
     pub(super) held: BTreeMap<RouteName, Held>,
@@ -93,6 +95,7 @@ impl Engine {
             users: users_of(topology),
             health: Health::new(topology, seed, now),
             overrides: remembered.overrides.into_iter().collect(),
+            challenges: InForce::new(remembered.challenges),
             routes: remembered
                 .routes
                 .into_iter()
@@ -201,6 +204,7 @@ impl Engine {
         [
             self.health.next_deadline(),
             override_end,
+            self.challenges.next_end(self.last),
             self.journal.deadline(),
             self.keeping.deadline(),
             Some(self.next_look),
@@ -261,6 +265,7 @@ impl Engine {
     fn settle(&mut self, mut triggers: Triggers, now: Now, out: &mut Vec<Effect>) {
         if self.serving {
             self.expire_overrides(now, &mut triggers, out);
+            self.expire_challenges(now, out);
             self.warm_up(&mut triggers);
             self.wake(now, &mut triggers);
             if !triggers.is_empty() {

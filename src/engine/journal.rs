@@ -7,10 +7,12 @@
 
 use std::time::Duration;
 
+use super::challenge::Challenge;
 use super::event::BatchToken;
 use super::record::{Batch, Entry, Reservation, StoredRoute};
 use crate::clock::Mono;
 use crate::decide::{Override, OverrideKey};
+use crate::topology::DomainName;
 
 /// How many entries wait for a store that fails. Beyond it the oldest are dropped; rows never are.
 const MOST_ENTRIES: usize = 10_000;
@@ -44,6 +46,11 @@ impl Journal {
         self.waiting.overrides.push((key, value));
     }
 
+    pub(super) fn challenges(&mut self, name: DomainName, values: Vec<Challenge>) {
+        self.waiting.challenges.retain(|(old, _)| *old != name);
+        self.waiting.challenges.push((name, values));
+    }
+
     pub(super) fn reserve(&mut self, reservation: Reservation) {
         self.waiting.reservation = Some(reservation);
     }
@@ -69,6 +76,8 @@ impl Journal {
                 .retain(|(key, _)| batch.overrides.iter().all(|(new, _)| new != key));
             mine.routes
                 .retain(|row| batch.routes.iter().all(|new| new.route != row.route));
+            mine.challenges
+                .retain(|(name, _)| batch.challenges.iter().all(|(new, _)| new != name));
         }
     }
 
@@ -87,7 +96,11 @@ impl Journal {
                     .routes
                     .iter()
                     .any(|row| batch.routes.iter().any(|new| new.route == row.route));
-                overrides || routes
+                let challenges = mine
+                    .challenges
+                    .iter()
+                    .any(|(name, _)| batch.challenges.iter().any(|(new, _)| new == name));
+                overrides || routes || challenges
             })
     }
 
@@ -133,6 +146,9 @@ impl Journal {
         }
         for row in newer.routes {
             self.route(row);
+        }
+        for (name, values) in newer.challenges {
+            self.challenges(name, values);
         }
         if newer.reservation.is_some() {
             self.waiting.reservation = newer.reservation;

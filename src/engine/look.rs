@@ -55,6 +55,7 @@ impl Engine {
                 })
                 .collect(),
             overrides: self.overrides.iter().cloned().collect(),
+            challenges: self.challenges.iter().cloned().collect(),
             alarms: self.alarms.list(),
             zones: self.zone_views(now),
             store_fault: self.store_fault.clone(),

@@ -11,6 +11,7 @@ mod view;
 mod numbers;
 mod journal;
 mod keeping;
+mod challenge;
 mod inbound;
 mod core;
 mod news;
@@ -23,6 +24,7 @@ mod alarms;
 mod look;
 
 pub use alarm::{Alarm, AlarmKind, Concern, Severity};
+pub use challenge::{Challenge, ChallengeChange};
 pub use command::{
     CHANGED_MEANWHILE, Command, Done, Expected, Lifetime, Refusal, RefusalKind, Request, RequestId,
     RouteChange,

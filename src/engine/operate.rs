@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::challenge::described;
 use super::command::{Command, Done, Refusal, RefusalKind, Request};
 use super::core::{COMMAND_STORE_TIME, Engine, Triggers, users_of};
 use super::event::{BatchToken, Effect, StoreFault};
@@ -203,6 +204,10 @@ impl Engine {
             let in_force = self.overrides.get(key).cloned();
             self.journal.set_override(key.clone(), in_force);
         }
+        for (name, _) in &batch.challenges {
+            let in_force = self.challenges.of(name);
+            self.journal.challenges(name.clone(), in_force);
+        }
         for row in &batch.routes {
             if let Some(row) = self.row(&row.route) {
                 self.journal.route(row);
@@ -239,6 +244,9 @@ impl Engine {
         if plan.accepts_state {
             self.doubt = None;
         }
+        for (name, values) in &plan.challenges {
+            self.challenges.put(name, values.clone());
+        }
         self.look_again();
         out.push(Effect::Log {
             warn: false,
@@ -246,6 +254,7 @@ impl Engine {
         });
         match &plan.configuration {
             Some(configuration) => self.reconfigure(configuration.clone(), now, out),
+            None if !plan.challenges.is_empty() => self.publish_anyway(&plan.triggers, now, out),
             None => {
                 let commanded = plan.commanded.as_ref().map(|(route, pool)| (route, pool));
                 self.reconsider(&plan.triggers, commanded, now, out)
@@ -360,6 +369,7 @@ impl Command {
             Command::Failback { route } => format!("fail route {route} back"),
             Command::Reload { .. } => "reload the configuration".into(),
             Command::AcceptState => "accept the state".into(),
+            Command::Challenges { changes, .. } => described(changes),
         }
     }
 }
@@ -380,6 +390,7 @@ impl Plan {
             overrides: self.overrides.clone(),
             routes: routes.keys().filter_map(|route| twin.row(route)).collect(),
             reservation: None,
+            challenges: self.challenges.clone(),
             entries: vec![Entry {
                 generation: twin.numbers.generation(),
                 ..self.entry.clone()

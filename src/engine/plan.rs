@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::challenge::Challenge;
 use super::command::{Command, Lifetime, Refusal, RefusalKind, Request};
 use super::core::{Engine, Triggers};
 use super::operate::triggers;
@@ -14,7 +15,7 @@ use crate::decide::{
     CommandFault, Generation, Inputs, Override, OverrideKey, Position, Reason, Trigger,
     failback_position, failover_position,
 };
-use crate::topology::{PoolName, RouteName};
+use crate::topology::{DomainName, PoolName, RouteName};
 
 /// What a command changes.
 #[derive(Clone, Debug)]
@@ -25,6 +26,7 @@ pub(super) struct Plan {
     pub(super) released: Vec<RouteName>,
     pub(super) held_from_now: Vec<RouteName>,
     pub(super) configuration: Option<Arc<Configuration>>,
+    pub(super) challenges: Vec<(DomainName, Vec<Challenge>)>,
     pub(super) accepts_state: bool,
     pub(super) triggers: Triggers,
     pub(super) entry: Entry,
@@ -57,6 +59,11 @@ impl Engine {
                 allow_removal,
             } => self.plan_reload(request, configuration, *allow_removal, now),
             Command::AcceptState => self.plan_accept(request, now),
+            Command::Challenges {
+                changes,
+                lifetime,
+                lenient,
+            } => self.plan_challenges(request, changes, *lifetime, *lenient, now),
         }
     }
 
@@ -280,7 +287,7 @@ impl Engine {
         Ok(plan)
     }
 
-    fn empty_plan(
+    pub(super) fn empty_plan(
         &self,
         request: &Request,
         kind: EntryKind,
@@ -295,6 +302,7 @@ impl Engine {
             released: Vec::new(),
             held_from_now: Vec::new(),
             configuration: None,
+            challenges: Vec::new(),
             accepts_state: false,
             triggers: Triggers::new(),
             entry: Entry {

@@ -306,7 +306,7 @@ impl Engine {
             layout: &self.layout,
             decisions: &decisions,
             keys: &BTreeMap::new(),
-            challenges: &zone::Challenges::default(),
+            challenges: &self.challenges.rendered(),
             previous: Some(&self.zones),
             generation,
             serial,

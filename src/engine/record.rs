@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::challenge::Challenge;
 use super::keeping::{Keep, KeptInbound};
 use crate::clock::Wall;
 use crate::decide::{Decision, Generation, Override, OverrideKey};
-use crate::topology::{PoolName, RouteName};
+use crate::topology::{DomainName, PoolName, RouteName};
 use crate::zone::ZoneVersion;
 
 /// Rows that are committed together or not at all.
@@ -24,6 +25,8 @@ pub struct Batch {
     pub routes: Vec<StoredRoute>,
     /// Numbers that may be used up to these bounds without asking again.
     pub reservation: Option<Reservation>,
+    /// Challenges of a name, replaced whole; none takes the name away.
+    pub challenges: Vec<(DomainName, Vec<Challenge>)>,
     /// What happened, oldest first.
     pub entries: Vec<Entry>,
     /// The configuration accepted, as the text of all its files (JSON of `config::Sources`).
@@ -110,6 +113,8 @@ pub enum EntryKind {
     Configuration,
     /// A primary sent another version of a zone, or what is none.
     Inbound,
+    /// A challenge of a certificate authority was set, cleared or ended.
+    Challenge,
 }
 
 /// What is left to store when the engine ends.
@@ -130,6 +135,8 @@ pub struct Remembered {
     pub routes: Vec<StoredRoute>,
     /// The bounds reserved last; none on a first start.
     pub reservation: Option<Reservation>,
+    /// Challenges of certificate authorities.
+    pub challenges: Vec<Challenge>,
     /// The zones as they were kept last, each with its history.
     pub zones: Vec<Arc<ZoneVersion>>,
     /// Nothing was published after they were kept: the last process ended in order.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::alarm::Alarm;
+use super::challenge::Challenge;
 use super::inbound::InboundView;
 use crate::clock::Wall;
 use crate::decide::{Decision, Generation, Override};
@@ -43,6 +44,9 @@ pub struct View {
     pub checks: Vec<CheckView>,
     /// All overrides in force.
     pub overrides: Vec<Override>,
+    /// All challenges of certificate authorities.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub challenges: Vec<Challenge>,
     /// All alarms that stand, worst first.
     pub alarms: Vec<Alarm>,
     /// All zones served, in order of apex.

@@ -105,6 +105,7 @@ impl Core for Puppet {
             pools: Vec::new(),
             checks: Vec::new(),
             overrides: Vec::new(),
+            challenges: Vec::new(),
             alarms: Vec::new(),
             zones: Vec::new(),
             store_fault: Some(self.told.join("; ")),

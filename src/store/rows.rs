@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::engine::{Batch, Entry, EntryKind, Remembered};
+use crate::engine::{Batch, Challenge, Entry, EntryKind, Remembered};
 
 /// How much history is kept. The limits are by count first, because a wall clock that was set wrong for an hour
 /// must not empty it: of each sort the newest `KEPT_AT_LEAST` stay, whatever their age.
@@ -57,6 +57,15 @@ pub(super) fn commit(connection: &mut Connection, batch: &Batch) -> Result<(), r
             &json(state)?,
         )?;
     }
+    for (name, values) in &batch.challenges {
+        if values.is_empty() {
+            change
+                .prepare_cached("DELETE FROM challenges WHERE name = ?1")?
+                .execute([name.as_str()])?;
+        } else {
+            upsert(&change, "challenges", "name", name.as_str(), &json(values)?)?;
+        }
+    }
     if let Some(reservation) = &batch.reservation {
         set_meta(&change, RESERVATION, &json(reservation)?)?;
     }
@@ -103,6 +112,12 @@ pub(super) fn recall(connection: &Connection) -> Result<(Remembered, usize), rus
             "SELECT value FROM routes ORDER BY route",
             &mut unreadable,
         )?,
+        challenges: values::<Vec<Challenge>>(
+            connection,
+            "SELECT value FROM challenges ORDER BY name",
+            &mut unreadable,
+        )?
+        .concat(),
         reservation: meta(connection, RESERVATION)?.and_then(|text| parse(&text, &mut unreadable)),
         doubt: meta(connection, DOUBT)?,
         ..Remembered::default()
@@ -116,6 +131,8 @@ pub(super) fn salvage(connection: &Connection) -> Remembered {
     Remembered {
         overrides: reachable(connection, "SELECT value FROM overrides"),
         routes: reachable(connection, "SELECT value FROM routes"),
+        challenges: reachable::<Vec<Challenge>>(connection, "SELECT value FROM challenges")
+            .concat(),
         reservation: meta(connection, RESERVATION)
             .ok()
             .flatten()

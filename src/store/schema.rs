@@ -59,6 +59,8 @@ pub(super) const STEPS: &[&str] = &[
          received INTEGER NOT NULL,
          checked INTEGER NOT NULL
      ) STRICT, WITHOUT ROWID;",
+    // 3: challenges of certificate authorities, the values of a name as JSON.
+    "CREATE TABLE challenges (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;",
 ];
 
 /// Why a database cannot be used as it is.

@@ -375,6 +375,10 @@ fn keep(remembered: &mut Remembered, batch: &Batch) {
         remembered.routes.retain(|known| known.route != route.route);
         remembered.routes.push(route.clone());
     }
+    for (name, values) in &batch.challenges {
+        remembered.challenges.retain(|known| known.name != *name);
+        remembered.challenges.extend(values.iter().cloned());
+    }
     if batch.reservation.is_some() {
         remembered.reservation = batch.reservation;
     }

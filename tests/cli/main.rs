@@ -5,6 +5,7 @@
 
 #[path = "../dns/mod.rs"]
 mod dns;
+mod acme;
 mod look;
 mod overrides;
 mod moves;

@@ -315,7 +315,7 @@ allow_nonstandard_port = true
         records.min().expect("an SRV RRset is never empty").1
     }
 
-    fn ask(&self, name: &str, rtype: &str) -> Vec<String> {
+    pub(crate) fn ask(&self, name: &str, rtype: &str) -> Vec<String> {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket

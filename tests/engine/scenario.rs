@@ -20,11 +20,14 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
 
+use hickory_proto::rr::RecordType;
+
 use repoint::clock::Wall;
 use repoint::decide::OverrideKey;
-use repoint::engine::{Command, Event, Lifetime, RequestId, View};
+use repoint::engine::{ChallengeChange, Command, Event, Lifetime, RequestId, View};
 use repoint::health::Verdict;
 use repoint::topology::{PoolName, RouteName};
+use repoint::zone::Name;
 
 use crate::network::{Behaviour, Validity};
 use crate::served::{Served, line, served};
@@ -272,6 +275,7 @@ impl Story {
                 self.entries_told = 0;
             }
             ["status"] => self.status(),
+            ["acme", "list"] => self.challenges(),
             ["served"] => self.served(),
             ["history"] => self.history(),
             [place, "certificate", left, "of", lifetime] => {
@@ -303,6 +307,38 @@ impl Story {
             _ => return None,
         }
         Some(())
+    }
+
+    /// The challenges in force, and what the zones say at their names.
+    fn challenges(&mut self) {
+        let world = self.world();
+        let Some(engine) = &world.engine else { return };
+        let (view, zones) = (engine.view(world.now()), engine.zones());
+        let mut lines = Vec::new();
+        for one in &view.challenges {
+            let name = Name::from(&one.name);
+            let zone = zones.zone_of(name.key());
+            let node = zone.and_then(|zone| zone.node(name.key()));
+            let texts = node.and_then(|node| node.set(RecordType::TXT));
+            let served = texts.is_some_and(|set| {
+                let mut texts = set
+                    .rdatas
+                    .iter()
+                    .map(|rdata| rdata.to_text(RecordType::TXT));
+                texts.any(|text| text == format!("\"{}\"", one.value))
+            });
+            let how = if served { "served" } else { "not served" };
+            lines.push(format!(
+                "{} {} until {} {how}",
+                one.name, one.value, one.until
+            ));
+        }
+        if lines.is_empty() {
+            lines.push("no challenges".into());
+        }
+        for line in lines {
+            self.say(line);
+        }
     }
 
     /// What an operator types.
@@ -398,6 +434,24 @@ impl Story {
                 allow_removal,
             },
             ["state", "accept"] => Command::AcceptState,
+            ["acme", "set", name, value] => Command::Challenges {
+                changes: vec![(name.parse().ok()?, ChallengeChange::Set((*value).into()))],
+                lifetime: match lifetime {
+                    Lifetime::For(time) => Some(time),
+                    Lifetime::Forever => None,
+                },
+                lenient: false,
+            },
+            ["acme", "clear", name] => Command::Challenges {
+                changes: vec![(name.parse().ok()?, ChallengeChange::ClearAll)],
+                lifetime: None,
+                lenient: false,
+            },
+            ["acme", "clear", name, value] => Command::Challenges {
+                changes: vec![(name.parse().ok()?, ChallengeChange::Clear((*value).into()))],
+                lifetime: None,
+                lenient: false,
+            },
             _ => return None,
         };
         let id = self

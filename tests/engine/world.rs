@@ -12,11 +12,11 @@ use repoint::clock::{Mono, Now, Wall};
 use repoint::config::Configuration;
 use repoint::decide::{Override, OverrideKey};
 use repoint::engine::{
-    Alarm, Batch, BatchToken, Command, Done, Effect, Engine, Entry, Event, Keep, KeptInbound,
-    Refusal, Remembered, Request, RequestId, Reservation, StoreFault, StoredRoute,
+    Alarm, Batch, BatchToken, Challenge, Command, Done, Effect, Engine, Entry, Event, Keep,
+    KeptInbound, Refusal, Remembered, Request, RequestId, Reservation, StoreFault, StoredRoute,
 };
 use repoint::probe::CanaryObservation;
-use repoint::topology::RouteName;
+use repoint::topology::{DomainName, RouteName};
 use repoint::zone::{Change, Name, OwnedRecord, Serial, ZoneVersion, Zones};
 
 use crate::network::Network;
@@ -43,6 +43,7 @@ pub(crate) enum StoreMood {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Disk {
     pub(crate) overrides: BTreeMap<OverrideKey, Override>,
+    pub(crate) challenges: BTreeMap<DomainName, Vec<Challenge>>,
     pub(crate) routes: BTreeMap<RouteName, StoredRoute>,
     pub(crate) reservation: Option<Reservation>,
     pub(crate) entries: Vec<Entry>,
@@ -102,6 +103,9 @@ impl Disk {
                 None => self.overrides.remove(key),
             };
         }
+        for (name, values) in &batch.challenges {
+            self.challenges.insert(name.clone(), values.clone());
+        }
         for row in &batch.routes {
             self.routes.insert(row.route.clone(), row.clone());
         }
@@ -115,6 +119,7 @@ impl Disk {
     fn recall(&self) -> Remembered {
         Remembered {
             overrides: self.overrides.values().cloned().collect(),
+            challenges: self.challenges.values().flatten().cloned().collect(),
             routes: self.routes.values().cloned().collect(),
             reservation: self.reservation,
             zones: self
