@@ -16,6 +16,7 @@ mod peers;
 mod questions;
 mod reviewed;
 mod said;
+mod validation;
 #[path = "../world/mod.rs"]
 mod world;
 
@@ -27,7 +28,7 @@ use corpus::Corpus;
 use world::private_network;
 
 /// What the tests start.
-const PROGRAMS: &[&str] = &["knotd", "nsd", "named"];
+const PROGRAMS: &[&str] = &["knotd", "nsd", "named", "unbound", "delv"];
 /// How long one comparison may take on a busy machine, the long one included.
 const LIMIT: Duration = Duration::from_secs(1200);
 

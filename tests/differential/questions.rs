@@ -135,10 +135,41 @@ pub(crate) fn of(corpus: &Corpus, seed: u64) -> Vec<Asked> {
         }
     }
     for (name, rtype) in IN_EVERY_WAY {
-        let name = Name::from_text(name.as_bytes(), None).unwrap();
+        let name = self::name(name);
         questions.extend(in_every_way(&name, rtype));
     }
     questions
+}
+
+/// What a validator is asked: every type of every name that is there, and a few of every name beside them. Recursion is
+/// desired, and DNSSEC.
+pub(crate) fn for_validators(corpus: &Corpus) -> Vec<Asked> {
+    let owners: BTreeSet<Name> = corpus.names().into_iter().collect();
+    let beside: BTreeSet<Name> = owners
+        .iter()
+        .flat_map(beside)
+        .filter(|name| !owners.contains(name))
+        .collect();
+    let of_owners = owners
+        .iter()
+        .flat_map(|name| TYPES.iter().map(move |rtype| (name, *rtype)));
+    // A, TXT, SRV and DS.
+    let of_others = beside
+        .iter()
+        .flat_map(|name| [1, 16, 33, 43].map(|rtype| (name, rtype)));
+    of_owners
+        .chain(of_others)
+        // No validator validates signatures as data.
+        .filter(|(_, rtype)| *rtype != 46)
+        .map(|(name, rtype)| {
+            let way = (Some(4096), true);
+            asked((name.clone(), rtype, 1), 0x0100, way, Transport::Udp)
+        })
+        .collect()
+}
+
+pub(crate) fn name(text: &str) -> Name {
+    Name::from_text(text.as_bytes(), None).unwrap()
 }
 
 /// Names around a name: below, far below, above, beside on either side, where a wildcard would be.
