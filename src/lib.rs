@@ -23,6 +23,7 @@ pub mod ask;
 pub mod engine;
 pub mod store;
 pub mod shell;
+pub mod secondaries;
 pub mod inbound;
 pub mod delegation;
 pub mod control;

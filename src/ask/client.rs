@@ -199,7 +199,12 @@ async fn over_tcp(server: SocketAddr, query: &Query, how: &How) -> Result<Reply,
 }
 
 /// Reads a message, and tells whether it is the reply to this query.
-fn belongs(server: SocketAddr, query: &Query, id: u16, octets: &[u8]) -> Result<Reply, AskError> {
+pub(super) fn belongs(
+    server: SocketAddr,
+    query: &Query,
+    id: u16,
+    octets: &[u8],
+) -> Result<Reply, AskError> {
     let mismatched = AskError::Mismatched { server };
     if octets.get(..2) != Some(&id.to_be_bytes()) {
         return Err(mismatched);
@@ -245,7 +250,7 @@ pub(super) async fn connect(server: SocketAddr, how: &How) -> Result<TcpStream, 
     }
 }
 
-fn from(server: SocketAddr, how: &How) -> SocketAddr {
+pub(super) fn from(server: SocketAddr, how: &How) -> SocketAddr {
     let any = match server {
         SocketAddr::V4(_) => IpAddr::from([0; 4]),
         SocketAddr::V6(_) => IpAddr::from([0; 16]),

@@ -9,6 +9,7 @@ mod parent;
 mod query;
 mod reply;
 mod resolver;
+mod signed;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -21,4 +22,5 @@ pub use parent::{
 pub use query::{Operation, Query};
 pub use reply::{Malformed, Record, Reply, ReplyEdns};
 pub use resolver::{LookupError, Resolvers};
+pub use signed::{SignedError, ask_signed, ask_signed_tcp};
 pub use stream::Stream;

@@ -22,6 +22,7 @@ mod pin;
 mod pool;
 mod probe;
 mod route;
+mod secondaries;
 mod serve;
 mod session;
 mod state;

@@ -34,6 +34,13 @@ pub(super) enum Zone {
         /// The zone's apex
         apex: String,
     },
+    /// Which serial each secondary has, and how it got it
+    #[command(after_help = "Example:\n  repoint zone secondaries fed.contoso.com")]
+    Secondaries {
+        /// Only this zone
+        #[arg(value_name = "ZONE")]
+        apex: Option<String>,
+    },
 }
 
 impl Zone {
@@ -43,6 +50,7 @@ impl Zone {
                 let reply = session.client.get("/v1/zones")?;
                 session.answer::<Vec<ZoneView>>(&reply, |zones, paint| list(zones, paint))
             }
+            Zone::Secondaries { apex } => super::secondaries::run(session, apex.as_deref()),
             Zone::Show { apex } => show(session, apex),
             Zone::Refresh { apex } => {
                 let path = format!("/v1/zones/{}/refresh", segment(apex));

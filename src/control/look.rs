@@ -21,6 +21,7 @@ use crate::clock::Wall;
 use crate::decide::{Override, OverrideKey};
 use crate::engine::{Alarm, Entry, PoolView, RouteView, View, ZoneView};
 use crate::health::{AddressHealth, Verdict};
+use crate::secondaries::SecondaryView;
 use crate::store::HistoryFilter;
 use crate::topology::{CheckId, DomainName, PoolName, RouteName};
 
@@ -207,6 +208,19 @@ pub(super) async fn refresh(
     let apex = find_zone(&view, &apex)?.apex.clone();
     let came = node.refresh(apex.clone()).await?;
     Ok(Json(Refreshed { apex, came }))
+}
+
+pub(super) async fn secondaries(State(node): AnyNode) -> Json<Vec<SecondaryView>> {
+    Json(node.secondaries(None))
+}
+
+pub(super) async fn zone_secondaries(
+    State(node): AnyNode,
+    Path(apex): Path<String>,
+) -> Result<Json<Vec<SecondaryView>>, Refused> {
+    let view = node.view().await?;
+    let zone = find_zone(&view, &apex)?;
+    Ok(Json(node.secondaries(Some(&zone.apex))))
 }
 
 pub(super) async fn backup(State(node): AnyNode) -> Result<Response, Refused> {

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use super::probing::Probed;
 use crate::delegation::{Selection, Served};
 use crate::engine::{Done, Entry, Expected, Refusal, View};
+use crate::secondaries::SecondaryView;
 use crate::shell::Ask;
 use crate::store::HistoryFilter;
 use crate::topology::{DomainName, PoolName, RouteName};
@@ -41,6 +42,9 @@ pub trait Node: Send + Sync + 'static {
 
     /// Asks the primaries of a zone now; the answer says what came of it.
     fn refresh(&self, apex: DomainName) -> Answer<'_, String>;
+
+    /// The secondaries, with all their zones or the one asked for.
+    fn secondaries(&self, zone: Option<&DomainName>) -> Vec<SecondaryView>;
 
     /// Reads the configuration file and says whether it could be used; changes nothing.
     fn check_configuration(&self) -> Answer<'_, Vec<String>>;

@@ -62,6 +62,8 @@ pub fn router(node: Arc<dyn Node>) -> Router {
         .route("/zones/{apex}/text", get(look::zone_text))
         .route("/zones/{apex}/diff", get(look::zone_diff))
         .route("/zones/{apex}/refresh", post(look::refresh))
+        .route("/zones/{apex}/secondaries", get(look::zone_secondaries))
+        .route("/secondaries", get(look::secondaries))
         .route("/delegation", get(delegation::served))
         .route("/configuration/check", post(change::check_configuration))
         .route("/configuration/reload", post(change::reload))

@@ -94,6 +94,10 @@ impl Node for Fake {
         Box::pin(async { Ok("serial 7 received from 192.0.2.1:53".into()) })
     }
 
+    fn secondaries(&self, _: Option<&DomainName>) -> Vec<crate::secondaries::SecondaryView> {
+        Vec::new()
+    }
+
     fn check_configuration(&self) -> Answer<'_, Vec<String>> {
         Box::pin(async { Ok(vec!["no canaries".into()]) })
     }

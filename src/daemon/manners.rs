@@ -7,13 +7,17 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use crate::clock::{Now, ReadNow};
 use crate::config::{Configuration, MannersSettings};
 use crate::inbound::Inbound;
-use crate::serve::{Berths, Manners, Primaries, RateLimit, RateTable, Secret, Secrets, Transfers};
+use crate::serve::{
+    Authority, Berths, Manners, Primaries, RateLimit, RateTable, Secret, Secrets, Transfers,
+};
 use crate::zone::Name;
 
 /// The manners of the listeners, and what of them outlives a reload.
 pub(super) struct Desk {
+    read_now: ReadNow,
     manners: Arc<ArcSwap<Manners>>,
     berths: Berths,
     /// Cookies are made from it when the configuration has no secret. Random: a restart costs clients one exchange.
@@ -25,12 +29,13 @@ pub(super) struct Desk {
 impl Desk {
     /// Puts the configuration's manners in place.
     pub(super) fn new(
-        manners: Arc<ArcSwap<Manners>>,
+        authority: &Authority,
         configuration: &Configuration,
         inbound: Inbound,
     ) -> Desk {
         let desk = Desk {
-            manners,
+            read_now: authority.read_now.clone(),
+            manners: Arc::clone(&authority.manners),
             berths: Berths::default(),
             own_secret: rand::random(),
             table: Arc::new(RateTable::new(rand::random())),
@@ -77,5 +82,15 @@ impl Desk {
                 Primaries::new(&configuration.topology, hear)
             },
         }));
+    }
+
+    /// The transfers under way and those of before.
+    pub(super) fn berths(&self) -> &Berths {
+        &self.berths
+    }
+
+    /// What the time is.
+    pub(super) fn now(&self) -> Now {
+        (self.read_now)()
     }
 }

@@ -29,6 +29,7 @@ use crate::config::ServerSettings;
 use crate::engine::{Batch, Engine, Event};
 use crate::inbound::Inbound;
 use crate::probe::{Prober, TrustError};
+use crate::secondaries;
 use crate::serve::{
     self, Addresses, Authority, Encryption, ListenError, Listeners, Serving, TcpLimits, Transport,
 };
@@ -52,6 +53,7 @@ pub struct Daemon {
     serving: Serving,
     control: Control,
     engine: Option<JoinHandle<()>>,
+    secondaries: JoinHandle<()>,
     /// Looks after the certificate, where there is one.
     keeping: Option<JoinHandle<()>>,
     chosen: Chosen,
@@ -103,11 +105,7 @@ impl Daemon {
             .map_err(DaemonError::Listen)?;
         let authority = Authority::new(handle.zones(), Arc::new(move || clock.now()));
         let inbound = Inbound::start(handle.clone(), clock, &chosen.remembered.inbound);
-        let desk = Desk::new(
-            Arc::clone(&authority.manners),
-            &configuration,
-            inbound.clone(),
-        );
+        let desk = Desk::new(&authority, &configuration, inbound.clone());
         let certificate = listeners
             .is_encrypted()
             .then(|| Arc::new(ShownCertificate::default()));
@@ -138,6 +136,11 @@ impl Daemon {
             chosen.paths.clone(),
             desk,
         ));
+        let keeping_secondaries = tokio::spawn(secondaries::keep(
+            node.secondaries().clone(),
+            handle.clone(),
+            clock,
+        ));
         let control = Control::start(&configuration.server, Arc::clone(&node)).await;
         Ok(Daemon {
             handle,
@@ -145,6 +148,7 @@ impl Daemon {
             serving,
             control,
             engine: Some(engine),
+            secondaries: keeping_secondaries,
             keeping,
             chosen,
         })
@@ -175,6 +179,7 @@ impl Daemon {
     /// Ends in the opposite order of the start: answers are the last to go.
     pub async fn stop(self) {
         self.control.stop().await;
+        self.secondaries.abort();
         if let Some(keeping) = &self.keeping {
             keeping.abort();
         }

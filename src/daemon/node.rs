@@ -18,6 +18,7 @@ use crate::delegation::{Selection, Served};
 use crate::engine::{Command, Done, Entry, Event, Refusal, RefusalKind, View};
 use crate::inbound::{Inbound, RefreshError};
 use crate::probe::Prober;
+use crate::secondaries::{Board, SecondaryView};
 use crate::shell::{Ask, Clock, Handle};
 use crate::store::{self, HistoryFilter, Store};
 use crate::topology::{CheckSettings, DomainName, PoolName, RouteName};
@@ -33,6 +34,7 @@ pub struct ServedNode {
     inbound: Inbound,
     paths: Paths,
     desk: Desk,
+    secondaries: Board,
     /// One reload at a time: prober and engine get the same configuration.
     reloading: Mutex<()>,
 }
@@ -55,8 +57,14 @@ impl ServedNode {
             inbound,
             paths,
             desk,
+            secondaries: Board::default(),
             reloading: Mutex::new(()),
         }
+    }
+
+    /// What is known of the secondaries.
+    pub(super) fn secondaries(&self) -> &Board {
+        &self.secondaries
     }
 
     async fn read(&self, what: &str) -> Result<Arc<Configuration>, Box<Refused>> {
@@ -238,6 +246,11 @@ impl Node for ServedNode {
                 hint: None,
             })
         })
+    }
+
+    fn secondaries(&self, zone: Option<&DomainName>) -> Vec<SecondaryView> {
+        let now = self.desk.now();
+        self.secondaries.view(zone, self.desk.berths(), now)
     }
 
     fn check_configuration(&self) -> Answer<'_, Vec<String>> {

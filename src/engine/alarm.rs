@@ -45,6 +45,10 @@ pub enum AlarmKind {
     Impaired,
     /// An override names a pool, target or route that is not configured.
     OverrideUnmatched,
+    /// A secondary does not answer.
+    SecondarySilent,
+    /// A secondary does not get the current version of a zone.
+    SecondaryBehind,
     /// The certificate of our own encrypted transports cannot be used, or its time is running out.
     ServerCertificate,
     /// A zone has never been received from its primaries: it is not served.
@@ -75,6 +79,8 @@ impl AlarmKind {
             AlarmKind::ServiceImpaired => "service-impaired",
             AlarmKind::Impaired => "impaired",
             AlarmKind::OverrideUnmatched => "override-unmatched",
+            AlarmKind::SecondarySilent => "secondary-silent",
+            AlarmKind::SecondaryBehind => "secondary-behind",
             AlarmKind::ServerCertificate => "server-certificate",
             AlarmKind::InboundAbsent => "inbound-absent",
             AlarmKind::InboundRefused => "inbound-refused",

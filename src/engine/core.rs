@@ -63,6 +63,8 @@ pub struct Engine {
     pub(super) late: BTreeMap<BatchToken, String>,
     pub(super) alarms: Alarms,
     pub(super) doubt: Option<String>,
+    /// The latest serial that somebody else has given out for a zone of ours.
+    pub(super) ahead: Option<zone::Serial>,
     pub(super) store_fault: Option<String>,
     pub(super) rejected: Option<String>,
     /// Conditions found outside, by kind and subject.
@@ -121,6 +123,7 @@ impl Engine {
             late: BTreeMap::new(),
             alarms: Alarms::default(),
             doubt: remembered.doubt,
+            ahead: None,
             store_fault: remembered.unavailable,
             rejected: None,
             concerns: BTreeMap::new(),
@@ -185,6 +188,9 @@ impl Engine {
                     None => self.concerns.remove(&(kind, subject)),
                 };
                 self.next_look = now.mono;
+            }
+            Event::SerialAhead { who, apex, serial } => {
+                self.hear_ahead(&who, &apex, serial, now, &mut out);
             }
             Event::Kept(result) => self.kept(result, now),
             Event::Inbound(news) => self.hear_inbound(*news, now, &mut out),
@@ -390,6 +396,45 @@ impl Engine {
             at: self.last.wall,
             last,
         }
+    }
+
+    /// Somebody else gives out serials for our zone, or we have lost ours: nothing automatic until an operator has looked.
+    fn hear_ahead(
+        &mut self,
+        who: &str,
+        apex: &zone::Name,
+        serial: zone::Serial,
+        now: Now,
+        out: &mut Vec<Effect>,
+    ) {
+        let ours = self.zones.version_at(apex).map(|version| version.serial());
+        // A version may have been published since it was asked.
+        let Some(ours) = ours.filter(|ours| serial.is_after(*ours)) else {
+            return;
+        };
+        if self.ahead.is_some_and(|ahead| !serial.is_after(ahead)) {
+            return;
+        }
+        self.ahead = Some(serial);
+        let zone = apex.to_string();
+        let zone = zone.trim_end_matches('.');
+        let text = format!(
+            "{who} has serial {serial} of {zone}, ahead of our {ours}: another primary, or state that was lost"
+        );
+        self.note(EntryKind::Alarm, None, text.clone(), now);
+        out.push(Effect::Log {
+            warn: true,
+            text: text.clone(),
+        });
+        let before = self
+            .doubt
+            .take()
+            .filter(|doubt| !doubt.contains(" ahead of our "));
+        self.doubt = Some(match before {
+            Some(before) => format!("{before}; {text}"),
+            None => text,
+        });
+        self.next_look = now.mono;
     }
 
     fn expire_overrides(&mut self, now: Now, triggers: &mut Triggers, out: &mut Vec<Effect>) {

@@ -14,7 +14,7 @@ use super::keeping::Keep;
 use super::record::Batch;
 use crate::probe::{CanaryObservation, Observation};
 use crate::topology::{Check, CheckId};
-use crate::zone::Zones;
+use crate::zone::{Name, Serial, Zones};
 
 /// What the engine is told.
 #[derive(Clone, Debug)]
@@ -50,6 +50,15 @@ pub enum Event {
         subject: String,
         /// None when all is well.
         concern: Option<Concern>,
+    },
+    /// A server that has zones from us has one with a later serial than ours.
+    SerialAhead {
+        /// Which server, as people name it.
+        who: String,
+        /// The zone.
+        apex: Name,
+        /// Its serial.
+        serial: Serial,
     },
     /// A moment the engine asked for by `next_deadline` has come.
     Tick,

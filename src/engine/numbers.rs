@@ -53,6 +53,11 @@ impl Numbers {
         })
     }
 
+    /// The bounds reserved.
+    pub(super) fn reserved(&self) -> Option<Reservation> {
+        self.upto
+    }
+
     /// Whether it is time to extend the reservation.
     pub(super) fn is_short(&self) -> bool {
         let Some(upto) = self.upto.filter(|_| !self.borrowed) else {
@@ -115,6 +120,24 @@ impl Numbers {
             serial: next.0.wrapping_add(1 << 29),
         });
         self.borrowed = true;
+    }
+
+    /// Goes on behind a serial that somebody else has used. Out: the bounds that must be durable first; taking them over
+    /// again is no change.
+    pub(super) fn take_over(&mut self, used: Serial) -> Reservation {
+        if self.serial.is_none_or(|serial| used.is_after(serial)) {
+            self.serial = Some(used);
+        }
+        let generation = Generation(self.generation.0.saturating_add(u64::from(BLOCK)));
+        let reservation = Reservation {
+            generation: self
+                .upto
+                .map_or(generation, |upto| upto.generation.max(generation)),
+            serial: self.serial.map_or(0, |serial| serial.0.wrapping_add(BLOCK)),
+        };
+        self.upto = Some(reservation);
+        self.borrowed = false;
+        reservation
     }
 
     /// Takes the next generation and serial; `next` is the serial that the clock asks for.

@@ -247,6 +247,13 @@ impl Engine {
         for (name, values) in &plan.challenges {
             self.challenges.put(name, values.clone());
         }
+        if let Some(serial) = plan.takes_over {
+            self.ahead = None;
+            let reservation = self.numbers.take_over(serial);
+            // Behind one that may be under way, which knows nothing of it.
+            self.journal.reserve(reservation);
+            self.zones = Arc::new(self.zones.renewed());
+        }
         self.look_again();
         out.push(Effect::Log {
             warn: false,
@@ -254,7 +261,9 @@ impl Engine {
         });
         match &plan.configuration {
             Some(configuration) => self.reconfigure(configuration.clone(), now, out),
-            None if !plan.challenges.is_empty() => self.publish_anyway(&plan.triggers, now, out),
+            None if !plan.challenges.is_empty() || plan.takes_over.is_some() => {
+                self.publish_anyway(&plan.triggers, now, out)
+            }
             None => {
                 let commanded = plan.commanded.as_ref().map(|(route, pool)| (route, pool));
                 self.reconsider(&plan.triggers, commanded, now, out)
@@ -389,7 +398,7 @@ impl Plan {
         Batch {
             overrides: self.overrides.clone(),
             routes: routes.keys().filter_map(|route| twin.row(route)).collect(),
-            reservation: None,
+            reservation: self.takes_over.and_then(|_| twin.numbers.reserved()),
             challenges: self.challenges.clone(),
             entries: vec![Entry {
                 generation: twin.numbers.generation(),

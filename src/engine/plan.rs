@@ -16,6 +16,7 @@ use crate::decide::{
     failback_position, failover_position,
 };
 use crate::topology::{DomainName, PoolName, RouteName};
+use crate::zone::Serial;
 
 /// What a command changes.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub(super) struct Plan {
     pub(super) configuration: Option<Arc<Configuration>>,
     pub(super) challenges: Vec<(DomainName, Vec<Challenge>)>,
     pub(super) accepts_state: bool,
+    /// Serials go on behind this one, in every zone.
+    pub(super) takes_over: Option<Serial>,
     pub(super) triggers: Triggers,
     pub(super) entry: Entry,
     pub(super) warnings: Vec<String>,
@@ -284,6 +287,7 @@ impl Engine {
         let all: Vec<_> = self.topology().routes.keys().cloned().collect();
         plan.triggers = triggers(&all, &Trigger::Observation);
         plan.accepts_state = true;
+        plan.takes_over = self.ahead;
         Ok(plan)
     }
 
@@ -304,6 +308,7 @@ impl Engine {
             configuration: None,
             challenges: Vec::new(),
             accepts_state: false,
+            takes_over: None,
             triggers: Triggers::new(),
             entry: Entry {
                 generation: Generation::default(),

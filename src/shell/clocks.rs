@@ -33,7 +33,8 @@ impl Clock {
         }
     }
 
-    pub(super) fn instant(&self, moment: Mono) -> Instant {
+    /// The moment on the clock that timers use.
+    pub fn instant(&self, moment: Mono) -> Instant {
         let after = u64::try_from(moment.as_micros()).unwrap_or(0);
         self.began + Duration::from_micros(after)
     }

@@ -70,6 +70,8 @@ pub(super) struct Live {
     before: Mutex<HashMap<Name, Arc<ZoneVersion>>>,
     /// Whether zones have been published yet.
     first: watch::Sender<bool>,
+    /// Changes with every publication and every configuration.
+    pub(super) changes: watch::Sender<()>,
 }
 
 impl Live {
@@ -80,11 +82,13 @@ impl Live {
             configured: watch::Sender::new(0),
             before: Mutex::default(),
             first: watch::Sender::new(false),
+            changes: watch::Sender::new(()),
         }
     }
 
     pub(super) fn publish(&self, zones: Arc<Zones>) {
         let old = self.zones.swap(Arc::clone(&zones));
+        self.changes.send_replace(());
         // Kept after the swap: partners do not wait for what operators may ask.
         let mut before = lock(&self.before);
         before.retain(|apex, _| zones.version_at(apex).is_some());
@@ -150,6 +154,13 @@ impl Handle {
     pub async fn first_zones(&self) {
         // The sender lives as long as this handle.
         let _ = self.live.first.subscribe().wait_for(|first| *first).await;
+    }
+
+    /// Changes with every publication and every configuration put in force.
+    pub fn publications(&self) -> watch::Receiver<()> {
+        let mut publications = self.live.changes.subscribe();
+        publications.mark_changed();
+        publications
     }
 
     /// The configuration in force.

@@ -322,6 +322,7 @@ impl<C: Core, P: Probing> Shell<C, P> {
             self.alarms.replace(&current.alarm);
             self.live.configuration.store(Arc::clone(current));
             self.live.configured.send_modify(|count| *count += 1);
+            self.live.changes.send_replace(());
         }
     }
 
@@ -417,6 +418,7 @@ fn name(event: &Event) -> &'static str {
         Event::Inbound(_) => "news of a primary",
         Event::ConfigurationRejected { .. } => "a refused configuration",
         Event::Concern { .. } => "a condition found outside",
+        Event::SerialAhead { .. } => "a serial ahead of ours",
         Event::Tick => "a tick",
     }
 }

@@ -83,6 +83,7 @@ impl Core for Puppet {
             Event::Tick => self.told.push("tick".into()),
             Event::ConfigurationRejected { .. }
             | Event::Concern { .. }
+            | Event::SerialAhead { .. }
             | Event::Kept(_)
             | Event::Inbound(_) => {}
         }

@@ -106,6 +106,17 @@ impl Zones {
     }
 }
 
+impl Zones {
+    /// The same zones, for `compile` to go on from: whatever it publishes next has a new serial, in every zone.
+    pub fn renewed(&self) -> Zones {
+        let mut zones = self.clone();
+        for version in zones.versions.iter_mut().flatten() {
+            *version = Arc::new(ZoneVersion::clone(version).without_its_serial());
+        }
+        zones
+    }
+}
+
 fn gather(
     apex: &Name,
     records: impl IntoIterator<Item = OwnedRecord>,

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Kind;
 use crate::clock::Wall;
@@ -20,7 +20,7 @@ const IN_ALL: usize = 64;
 const OF_ONE: usize = 16;
 
 /// What the last transfer of a zone to a secondary was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastTransfer {
     /// What was sent.
     pub kind: Kind,
