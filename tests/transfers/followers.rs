@@ -1,0 +1,244 @@
+//! Knot, NSD and BIND as secondaries: they follow every change, by what changed.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::site::{
+    KEY, PATIENCE, PRIMARY, SECRET, Server, Site, ZONE, follow, records_at, serial_at,
+};
+use crate::world::private_network;
+use crate::world::wait::wait_for;
+
+const LIMIT: Duration = Duration::from_secs(300);
+/// How many times the route moves.
+const FLIPS: usize = 40;
+/// What an incremental transfer of a flip may have.
+const IXFR_OCTETS: u64 = 2048;
+
+fn secondaries() -> String {
+    Server::ALL.map(Site::secondary).concat()
+}
+
+/// Waits until all have the zone at repoint's serial.
+fn in_step(servers: &[Server]) {
+    for server in servers {
+        wait_for(&format!("{server} is in step"), PATIENCE, || {
+            let ours = serial_at(PRIMARY, ZONE)?;
+            (serial_at(server.address(), ZONE) == Some(ours)).then_some(())
+        });
+    }
+}
+
+fn view(site: &Site, server: Server) -> serde_json::Value {
+    let views = site.json(&["zone", "secondaries", ZONE]);
+    let mut views = views.as_array().unwrap().iter();
+    views.find(|view| view["name"] == server.name()).unwrap()["zones"][0].clone()
+}
+
+#[test]
+fn stock_servers_follow_every_change_by_what_changed() {
+    private_network::enter(
+        "followers::stock_servers_follow_every_change_by_what_changed",
+        LIMIT,
+        |dir| {
+            let site = Site::start(dir, &secondaries());
+            let _running = Server::ALL.map(|server| follow(server, dir, &[ZONE]));
+            in_step(&Server::ALL);
+            for server in Server::ALL {
+                wait_for(
+                    &format!("{server} is known to be in step"),
+                    PATIENCE,
+                    || (view(&site, server)["standing"] == "in-step").then_some(()),
+                );
+                assert_eq!(
+                    view(&site, server)["last_transfer"]["kind"],
+                    "axfr",
+                    "{server}"
+                );
+            }
+            let mut delays: Vec<(Server, Vec<Duration>)> =
+                Server::ALL.map(|s| (s, Vec::new())).into();
+            for n in 0..FLIPS {
+                let to = if n % 2 == 0 { "pool2" } else { "pool1" };
+                let serial = site.flip(to);
+                let began = Instant::now();
+                let mut missing: Vec<usize> = (0..delays.len()).collect();
+                while !missing.is_empty() {
+                    assert!(
+                        began.elapsed() < PATIENCE,
+                        "{missing:?} did not follow to {serial}"
+                    );
+                    missing.retain(|at| {
+                        let (server, delays) = &mut delays[*at];
+                        let there = serial_at(server.address(), ZONE) == Some(serial);
+                        if there {
+                            delays.push(began.elapsed());
+                        }
+                        !there
+                    });
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }
+            for (server, delays) in &mut delays {
+                let last = view(&site, *server)["last_transfer"].clone();
+                assert_eq!(
+                    (&last["kind"], &last["whole"]),
+                    (&"ixfr".into(), &true.into()),
+                    "{server}: {last}"
+                );
+                assert!(
+                    last["octets"].as_u64().unwrap() <= IXFR_OCTETS,
+                    "{server}: {last}"
+                );
+                delays.sort();
+                println!(
+                    "{server}: median {:?}, longest {:?}, {} octets",
+                    delays[FLIPS / 2],
+                    delays[FLIPS - 1],
+                    last["octets"]
+                );
+            }
+            let ours = records_at(PRIMARY, ZONE, Server::Knot.address(), true);
+            assert!(ours.len() >= 6, "{ours:?}");
+            for server in Server::ALL {
+                assert_eq!(
+                    records_at(server.address(), ZONE, PRIMARY, false),
+                    ours,
+                    "{server}"
+                );
+            }
+        },
+    );
+}
+
+/// What dig says to a transfer asked from an address, with this key or without.
+fn transfer(from: &str, key: Option<&str>, more: &[&str]) -> String {
+    let server = format!("@{PRIMARY}");
+    let mut arguments = vec!["-b", from, &server, ZONE, "AXFR"];
+    if let Some(key) = key {
+        arguments.extend(["-y", key]);
+    }
+    arguments.extend(more);
+    private_network::run("dig", &arguments)
+}
+
+#[test]
+fn address_and_key_are_both_required() {
+    private_network::enter(
+        "followers::address_and_key_are_both_required",
+        LIMIT,
+        |dir: &Path| {
+            let site = Site::start(dir, &Site::secondary(Server::Knot));
+            private_network::run("ip", &["addr", "add", "127.0.1.1/32", "dev", "lo"]);
+            let right = format!("hmac-sha256:{KEY}:{SECRET}");
+            let other_secret = format!("hmac-sha256:{KEY}:c29tZXRoaW5nIGVsc2UgYWx0b2dldGhlcg==");
+            let other_name = format!("hmac-sha256:stranger.example:{SECRET}");
+            let other_algorithm = format!("hmac-sha512:{KEY}:{SECRET}");
+            let all = transfer("127.0.1.1", Some(&right), &[]);
+            assert!(
+                all.contains("XFR size") && all.contains("_xmpp-server"),
+                "{all}"
+            );
+            for (from, key, said) in [
+                ("127.0.0.9", Some(&right), "; Transfer failed."),
+                ("127.0.1.1", None, "; Transfer failed."),
+                ("127.0.1.1", Some(&other_secret), "BADSIG"),
+                ("127.0.1.1", Some(&other_name), "BADKEY"),
+                ("127.0.1.1", Some(&other_algorithm), "BADKEY"),
+            ] {
+                let refused = transfer(from, key.map(String::as_str), &[]);
+                assert!(
+                    refused.contains(said) && !refused.contains("_xmpp-server"),
+                    "{from} {key:?}: {refused}"
+                );
+            }
+            // RFC 1995 §2: over UDP the SOA alone; without a key not even that.
+            let ixfr = |key: &[&str]| {
+                let server = format!("@{PRIMARY}");
+                let mut arguments = vec![
+                    "-b",
+                    "127.0.1.1",
+                    &server,
+                    ZONE,
+                    "IXFR=1",
+                    "+notcp",
+                    "+ignore",
+                ];
+                arguments.extend(key);
+                private_network::run("dig", &arguments)
+            };
+            let soa = ixfr(&["-y", &right]);
+            assert!(
+                soa.contains("SOA") && !soa.contains("_xmpp-server"),
+                "{soa}"
+            );
+            let unsigned = ixfr(&[]);
+            assert!(!unsigned.contains("SOA"), "{unsigned}");
+            // Both are live: a reload takes the right away and gives it back.
+            site.configure("");
+            site.command(&["config", "reload"]);
+            assert!(transfer("127.0.1.1", Some(&right), &[]).contains("Transfer failed"));
+            site.configure(&Site::secondary(Server::Knot).replace(KEY, "none"));
+            site.command(&["config", "reload"]);
+            assert!(transfer("127.0.1.1", None, &[]).contains("XFR size"));
+        },
+    );
+}
+
+#[test]
+fn a_secondary_ahead_of_us_stops_what_is_automatic_until_it_is_accepted() {
+    private_network::enter(
+        "followers::a_secondary_ahead_of_us_stops_what_is_automatic_until_it_is_accepted",
+        LIMIT,
+        |dir| {
+            let mut site = Site::start(dir, &Site::secondary(Server::Knot));
+            let _knot = follow(Server::Knot, dir, &[ZONE]);
+            in_step(&[Server::Knot]);
+            // The whole state is lost, and the clock of the machine that had it was years ahead: so say the zones now.
+            site.kill();
+            let zone = format!(
+                "$TTL 60\n@ SOA ns1.example.net. hostmaster.example.net. 2800000000 60 30 604800 30\n@ NS ns1.example.net.\n@ NS ns2.example.net.\n"
+            );
+            std::fs::write(site.dir.join("ahead.zone"), &zone).unwrap();
+            let plain = std::fs::read_to_string(site.dir.join("repoint.toml")).unwrap();
+            let ahead = plain.replace(
+                "apex = \"contoso.com\"\n",
+                "apex = \"contoso.com\"\nfile = \"ahead.zone\"\n",
+            );
+            std::fs::write(site.dir.join("repoint.toml"), ahead).unwrap();
+            std::fs::remove_dir_all(site.dir.join("state")).unwrap();
+            site.begin();
+            let high = wait_for("knot has the high serial", PATIENCE, || {
+                serial_at(Server::Knot.address(), ZONE).filter(|serial| *serial > 2_500_000_000)
+            });
+            site.kill();
+            std::fs::write(site.dir.join("repoint.toml"), plain).unwrap();
+            std::fs::remove_dir_all(site.dir.join("state")).unwrap();
+            site.begin();
+            let ours = serial_at(PRIMARY, ZONE).unwrap();
+            assert!(ours < high, "{ours} is behind {high}");
+            let alarm = wait_for("the state is in doubt", PATIENCE, || {
+                let status = site.json(&["status"]);
+                let alarms = status["alarms"].as_array()?.clone();
+                alarms
+                    .into_iter()
+                    .find(|alarm| alarm["kind"] == "state-doubtful")
+            });
+            let text = alarm["text"].as_str().unwrap();
+            assert!(
+                text.contains("secondary knot") && text.contains(&high.to_string()),
+                "{text}"
+            );
+            site.command(&["state", "accept"]);
+            let after = serial_at(PRIMARY, ZONE).unwrap();
+            assert!(after > high, "{after} is after {high}");
+            in_step(&[Server::Knot]);
+            // Durable: a process that is killed at once goes on behind it.
+            site.kill();
+            site.begin();
+            let again = serial_at(PRIMARY, ZONE).unwrap();
+            assert!(again >= after, "{again} is not behind {after}");
+            in_step(&[Server::Knot]);
+        },
+    );
+}

@@ -1,0 +1,12 @@
+//! Zones at other servers: transfers, TSIG, NOTIFY, and what is known of each secondary.
+
+#![allow(clippy::unwrap_used)]
+
+mod followers;
+mod site;
+mod tsig;
+#[path = "../world/mod.rs"]
+mod world;
+
+/// What the tests start.
+const PROGRAMS: &[&str] = &["knotd", "nsd", "named", "dig"];

@@ -1,0 +1,1 @@
+//! TSIG against an implementation that shares no code with ours.
