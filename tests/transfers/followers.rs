@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::site::{
-    KEY, PATIENCE, PRIMARY, SECRET, Server, Site, ZONE, follow, records_at, serial_at,
+    KEY, PATIENCE, PRIMARY, SECRET, Server, Site, ZONE, follow, records_at, serial_at, zone_file,
 };
 use crate::world::private_network;
 use crate::world::wait::wait_for;
@@ -194,25 +194,17 @@ fn a_secondary_ahead_of_us_stops_what_is_automatic_until_it_is_accepted() {
             let mut site = Site::start(dir, &Site::secondary(Server::Knot));
             let _knot = follow(Server::Knot, dir, &[ZONE]);
             in_step(&[Server::Knot]);
-            // The whole state is lost, and the clock of the machine that had it was years ahead: so say the zones now.
+            // The whole state is lost, and the clock of the machine that had it was years ahead: so says the zone's file now.
             site.kill();
-            let zone = format!(
-                "$TTL 60\n@ SOA ns1.example.net. hostmaster.example.net. 2800000000 60 30 604800 30\n@ NS ns1.example.net.\n@ NS ns2.example.net.\n"
-            );
-            std::fs::write(site.dir.join("ahead.zone"), &zone).unwrap();
-            let plain = std::fs::read_to_string(site.dir.join("repoint.toml")).unwrap();
-            let ahead = plain.replace(
-                "apex = \"contoso.com\"\n",
-                "apex = \"contoso.com\"\nfile = \"ahead.zone\"\n",
-            );
-            std::fs::write(site.dir.join("repoint.toml"), ahead).unwrap();
+            let zone = site.dir.join("contoso.zone");
+            std::fs::write(&zone, zone_file(2_800_000_000)).unwrap();
             std::fs::remove_dir_all(site.dir.join("state")).unwrap();
             site.begin();
             let high = wait_for("knot has the high serial", PATIENCE, || {
                 serial_at(Server::Knot.address(), ZONE).filter(|serial| *serial > 2_500_000_000)
             });
             site.kill();
-            std::fs::write(site.dir.join("repoint.toml"), plain).unwrap();
+            std::fs::write(&zone, zone_file(1)).unwrap();
             std::fs::remove_dir_all(site.dir.join("state")).unwrap();
             site.begin();
             let ours = serial_at(PRIMARY, ZONE).unwrap();

@@ -75,6 +75,7 @@ impl Site {
         let site = dir.join("repoint");
         fs::create_dir(&site).unwrap();
         fs::write(site.join("followers.secret"), SECRET).unwrap();
+        fs::write(site.join("contoso.zone"), zone_file(1)).unwrap();
         let mut site = Site {
             dir: site,
             repoint: None,
@@ -107,6 +108,7 @@ name = "pool2"
 target = [{{ name = "edge2.contoso.com", publish = ["192.0.2.20"], probe = ["127.0.3.2"] }}]
 [[zone]]
 apex = "{ZONE}"
+file = "contoso.zone"
 [[route]]
 name = "contoso"
 domains = ["{ZONE}"]
@@ -178,6 +180,20 @@ secret_file = "followers.secret"
         self.command(&["failover", "contoso", "--to", to]);
         serial_at(PRIMARY, ZONE).unwrap()
     }
+}
+
+/// The static part of the zone: enough that a change of the route is a small part of it.
+pub(crate) fn zone_file(serial: u32) -> String {
+    let mut text = format!(
+        "$TTL 3600\n@ SOA ns1.example.net. hostmaster.example.net. {serial} 60 30 604800 30\n\
+         @ NS ns1.example.net.\n@ NS ns2.example.net.\n"
+    );
+    for n in 0..40 {
+        text.push_str(&format!(
+            "host{n} A 192.0.2.{n}\nhost{n} TXT \"host {n}\"\n"
+        ));
+    }
+    text
 }
 
 /// Starts a stock server as a secondary of the zones; it may be asked for transfers by anyone.
