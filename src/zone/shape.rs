@@ -104,7 +104,7 @@ pub enum TypeFault {
     #[error("it is not a type of stored data")]
     Meta,
     /// Records that signing makes.
-    #[error("such records are made when a zone is signed, not written by hand")]
+    #[error("repoint signs itself, and makes such records then")]
     Signing,
     /// DNAME, whose synthesis is not done here.
     #[error("answers below a DNAME would have to be synthesised, which repoint does not do")]
