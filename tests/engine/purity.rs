@@ -36,6 +36,8 @@ fn pure_stages_name_neither_sockets_nor_files_nor_clocks() {
         "clock.rs",
         "ask/query.rs",
         "ask/reply.rs",
+        "secondaries/ledger.rs",
+        "secondaries/step.rs",
         "delegation/facts.rs",
         "delegation/finding.rs",
         "delegation/leave.rs",

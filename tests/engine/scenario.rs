@@ -28,6 +28,7 @@ use repoint::engine::{ChallengeChange, Command, Event, Lifetime, RequestId, View
 use repoint::health::Verdict;
 use repoint::topology::{PoolName, RouteName};
 use repoint::zone::Name;
+use repoint::zone::Serial;
 
 use crate::network::{Behaviour, Validity};
 use crate::served::{Served, line, served};
@@ -157,6 +158,8 @@ struct Story {
     lines: Vec<String>,
     seen: Seen,
     entries_told: usize,
+    /// The serial that a secondary was found to have.
+    ahead: Option<Serial>,
 }
 
 /// What was seen last, to tell what has changed.
@@ -176,6 +179,7 @@ impl Story {
             lines: Vec::new(),
             seen: Seen::default(),
             entries_told: 0,
+            ahead: None,
         }
     }
 
@@ -263,6 +267,27 @@ impl Story {
                 let millis =
                     i64::try_from(humantime::parse_duration(time).unwrap().as_millis()).unwrap();
                 self.world().wall_off += if sign == "-" { -millis } else { millis };
+            }
+            ["secondary", "ahead", by] => {
+                let ours = self.world().zones.iter().next()?.clone();
+                let by: u32 = by.parse().ok()?;
+                self.world().event(Event::SerialAhead {
+                    who: "secondary ns2 (198.51.100.53:53)".to_owned(),
+                    apex: ours.apex().clone(),
+                    serial: Serial(ours.serial().0.wrapping_add(by)),
+                });
+                self.ahead = Some(Serial(ours.serial().0.wrapping_add(by)));
+                self.wait(Duration::ZERO);
+            }
+            ["serials", "are", "behind", "it"] => {
+                let ahead = self.ahead?;
+                let zones = self.world().zones.clone();
+                for zone in zones.iter() {
+                    assert!(
+                        zone.serial().is_after(ahead),
+                        "{zone:?} is not after {ahead}"
+                    );
+                }
             }
             ["state", "restored"] => {
                 self.world().disk.doubt = Some("the state was restored from a backup".into());

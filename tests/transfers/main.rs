@@ -3,6 +3,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod followers;
+#[path = "../signing/ground.rs"]
+#[allow(dead_code)] // Not all of it is needed here.
+mod ground;
+mod sequences;
 mod site;
 mod tsig;
 #[path = "../world/mod.rs"]
