@@ -45,6 +45,11 @@ impl LifetimeOption {
 }
 
 impl ChangeOptions {
+    /// Whether nothing is to be changed.
+    pub(super) fn is_dry_run(&self) -> bool {
+        self.dry_run
+    }
+
     /// The path with who, why and how in its query.
     pub(super) fn on(&self, path: &str) -> String {
         let how = How {

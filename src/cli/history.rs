@@ -143,6 +143,7 @@ fn kind(kind: EntryKind) -> &'static str {
         EntryKind::Override => "override",
         EntryKind::Latch => "latch",
         EntryKind::Verdict => "verdict",
+        EntryKind::Keys => "keys",
         EntryKind::Alarm => "alarm",
         EntryKind::Configuration => "configuration",
         EntryKind::Inbound => "inbound",

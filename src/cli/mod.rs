@@ -16,6 +16,7 @@ mod failure;
 mod freeze;
 mod generate;
 mod history;
+mod key;
 mod moment;
 mod paint;
 mod pin;
@@ -105,6 +106,8 @@ enum Command {
     #[command(subcommand)]
     Acme(acme::Acme),
     #[command(subcommand)]
+    Key(key::Key),
+    #[command(subcommand)]
     Delegation(delegation::Delegation),
     #[command(subcommand)]
     Config(config::Config),
@@ -146,6 +149,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::History(it) => it.run(session),
         Command::Zone(it) => it.run(session),
         Command::Acme(it) => it.run(session),
+        Command::Key(it) => it.run(session),
         Command::Delegation(it) => it.run(session),
         Command::Config(it) => it.run(session),
         Command::State(it) => it.run(session),

@@ -152,6 +152,7 @@ pub fn compare(old: &Configuration, new: &Configuration) -> Changes {
         ("health.canaries", was.canaries != will.canaries),
         ("dns", was.nameservers != will.nameservers),
         ("dns.resolvers", old.resolvers != new.resolvers),
+        ("dnssec", old.dnssec != new.dnssec),
         ("alarm", old.alarm != new.alarm),
         ("server.certificate", certificate(old) != certificate(new)),
         ("static records", statics_differ(old, new)),

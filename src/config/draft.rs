@@ -15,6 +15,7 @@ use crate::topology::{
 use crate::tsig::Algorithm;
 use crate::zone::Name;
 
+use super::dnssec::Dnssec;
 use super::problem::{At, Place};
 use super::settings::{AcmeSettings, AlarmSettings, LogSettings, MannersSettings, ServerSettings};
 use super::value::List;
@@ -49,6 +50,7 @@ pub(super) struct NameserversDraft {
     pub(super) negative_ttl: u32,
     pub(super) resolvers: Vec<SocketAddr>,
     pub(super) manners: MannersDraft,
+    pub(super) dnssec: Dnssec,
 }
 
 /// An entry of `nameservers`.
@@ -159,6 +161,7 @@ pub(super) struct ZoneDraft {
     pub(super) tsig: Option<Option<At<Name>>>,
     /// Where `tsig` stands.
     pub(super) tsig_place: Option<Place>,
+    pub(super) dnssec: Option<bool>,
 }
 
 /// `[[tsig]]`.

@@ -6,6 +6,7 @@
 //! `v1` reads the file's shape into a draft (TOML ends there), `validate` checks the relations and makes the topology.
 
 mod compare;
+mod dnssec;
 mod draft;
 mod files;
 mod network;
@@ -37,6 +38,7 @@ use crate::tsig;
 use crate::zone::{Layout, Name, StaticZone};
 
 pub use compare::{Changes, Removal, RestartChange, ZONES_REMOVED_UNASKED, compare};
+pub use dnssec::Dnssec;
 use draft::Draft;
 use files::Files;
 pub use network::Network;
@@ -65,6 +67,8 @@ pub struct Configuration {
     pub alarm: AlarmSettings,
     /// Whom to ask about names that are not ours; those of the system when empty.
     pub resolvers: Vec<SocketAddr>,
+    /// Which zones are signed, and how.
+    pub dnssec: Dnssec,
     /// What is steered, and how it is probed.
     pub topology: Topology,
     /// The static records of the zones that have a file, by apex.
@@ -171,6 +175,7 @@ fn parse_once_more(
             log: read.draft.log,
             alarm: read.draft.alarm,
             resolvers: read.draft.nameservers.resolvers,
+            dnssec: read.draft.nameservers.dnssec,
             topology: read.topology,
             statics: read.statics,
             tsig: read.tsig,

@@ -302,6 +302,7 @@ pub(crate) fn view() -> View {
                 remedy: Some("repoint failback contoso".into()),
             },
         ],
+        zone_keys: Vec::new(),
         store_fault: None,
     }
 }

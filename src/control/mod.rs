@@ -18,6 +18,7 @@ mod listener;
 mod look;
 mod near;
 mod node;
+mod keys;
 mod probing;
 mod refusal;
 mod router;
@@ -26,11 +27,12 @@ mod tests;
 mod wire;
 
 pub use explanation::{Back, Explanation, Next, PARTNER_CACHE};
+pub use keys::{KeyBody, RetireBody};
 pub use listener::{ListenError, Listener};
 #[cfg(test)]
 pub(crate) use look::target_views;
 pub use near::nearest;
-pub use node::{Answer, Node, Reload};
+pub use node::{Answer, NewKey, Node, Reload};
 pub use probing::{Probed, probe_route};
 pub use router::router;
 pub use wire::{

@@ -4,15 +4,17 @@
 //! the real ones; tests join it with values of their own.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 
 use super::probing::Probed;
 use crate::delegation::{Selection, Served};
-use crate::engine::{Done, Entry, Expected, Refusal, View};
+use crate::engine::{Done, Entry, Expected, KeyVerb, Refusal, View};
 use crate::secondaries::SecondaryView;
 use crate::shell::Ask;
 use crate::store::HistoryFilter;
 use crate::topology::{DomainName, PoolName, RouteName};
+use crate::zone::KeyAlgorithm;
 
 /// An answer that is on its way.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Refusal>> + Send + 'a>>;
@@ -46,6 +48,9 @@ pub trait Node: Send + Sync + 'static {
     /// The secondaries, with all their zones or the one asked for.
     fn secondaries(&self, zone: Option<&DomainName>) -> Vec<SecondaryView>;
 
+    /// Makes or reads a key and puts it to work.
+    fn begin_key(&self, new: NewKey) -> Answer<'_, Done>;
+
     /// Reads the configuration file and says whether it could be used; changes nothing.
     fn check_configuration(&self) -> Answer<'_, Vec<String>>;
 
@@ -54,6 +59,29 @@ pub trait Node: Send + Sync + 'static {
 
     /// A copy of the store, as the bytes of its file.
     fn backup(&self) -> Answer<'_, Vec<u8>>;
+}
+
+/// A key that is to be put to work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewKey {
+    /// For this zone.
+    pub zone: DomainName,
+    /// Why it is new.
+    pub verb: KeyVerb,
+    /// With what it signs; what is configured when absent.
+    pub algorithm: Option<KeyAlgorithm>,
+    /// Where an imported one lies.
+    pub file: Option<PathBuf>,
+    /// The operator's word that the parent has no DS.
+    pub parent_has_no_ds: bool,
+    /// Who asks.
+    pub author: String,
+    /// Why.
+    pub why: Option<String>,
+    /// Say what would change, and change nothing.
+    pub dry_run: bool,
+    /// Refuse when something else is in force by then.
+    pub expected: Option<Expected>,
 }
 
 /// How a configuration is to be reloaded.

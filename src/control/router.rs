@@ -11,7 +11,7 @@ use axum::routing::{get, post, put};
 
 use super::node::Node;
 use super::refusal::{Refused, invalid};
-use super::{challenge, change, delegation, look};
+use super::{challenge, change, delegation, keys, look};
 
 /// No request needs more; history keeps at most 1,000 characters of a reason.
 const LARGEST_BODY: usize = 64 * 1024;
@@ -64,6 +64,9 @@ pub fn router(node: Arc<dyn Node>) -> Router {
         .route("/zones/{apex}/refresh", post(look::refresh))
         .route("/zones/{apex}/secondaries", get(look::zone_secondaries))
         .route("/secondaries", get(look::secondaries))
+        .route("/keys", get(keys::list))
+        .route("/keys/{zone}", post(keys::begin))
+        .route("/keys/{zone}/{tag}/retire", post(keys::retire))
         .route("/delegation", get(delegation::served))
         .route("/configuration/check", post(change::check_configuration))
         .route("/configuration/reload", post(change::reload))

@@ -90,6 +90,10 @@ impl Node for Fake {
         Some("- old\n+ new\n".into())
     }
 
+    fn begin_key(&self, new: crate::control::NewKey) -> Answer<'_, Done> {
+        Box::pin(async move { Ok(done(new.dry_run)) })
+    }
+
     fn refresh(&self, _: DomainName) -> Answer<'_, String> {
         Box::pin(async { Ok("serial 7 received from 192.0.2.1:53".into()) })
     }

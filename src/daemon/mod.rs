@@ -7,6 +7,7 @@
 
 mod certificate;
 mod control;
+mod keys;
 mod log;
 mod manager;
 mod manners;

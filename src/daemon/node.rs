@@ -13,7 +13,7 @@ use super::certificate::{self, PairFiles, ShownCertificate};
 use super::manners::Desk;
 use super::start::Paths;
 use crate::config::{self, Configuration};
-use crate::control::{Answer, Node, Probed, Reload, probe_route};
+use crate::control::{Answer, NewKey, Node, Probed, Reload, probe_route};
 use crate::delegation::{Selection, Served};
 use crate::engine::{Command, Done, Entry, Event, Refusal, RefusalKind, View};
 use crate::inbound::{Inbound, RefreshError};
@@ -251,6 +251,11 @@ impl Node for ServedNode {
     fn secondaries(&self, zone: Option<&DomainName>) -> Vec<SecondaryView> {
         let now = self.desk.now();
         self.secondaries.view(zone, self.desk.berths(), now)
+    }
+
+    fn begin_key(&self, new: NewKey) -> Answer<'_, Done> {
+        let files = self.store.key_files();
+        Box::pin(super::keys::begin_key(&self.handle, files, new))
     }
 
     fn check_configuration(&self) -> Answer<'_, Vec<String>> {

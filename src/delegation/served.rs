@@ -164,6 +164,7 @@ pub fn first_zones(configuration: &Configuration) -> Zones {
         layout: &configuration.layout,
         decisions: &decisions,
         keys: &BTreeMap::new(),
+        unsignable: &BTreeSet::new(),
         challenges: &Challenges::default(),
         previous: None,
         generation: Generation(1),

@@ -57,6 +57,18 @@ pub enum AlarmKind {
     InboundRefused,
     /// A zone's primaries have not been heard for longer than its SOA allows: it is served on.
     InboundStale,
+    /// The parent has a DS of a zone that we have no key of.
+    DnssecKeysLost,
+    /// The private half of a key is not at hand.
+    DnssecKeyMissing,
+    /// The parent's DS points at none of the zone's keys.
+    DnssecDsMismatch,
+    /// A zone is not signed because its parent could not be asked.
+    DnssecParentUnknown,
+    /// A zone could not be signed.
+    DnssecSigningFailing,
+    /// Signatures were not renewed in time.
+    DnssecResignOverdue,
 }
 
 impl AlarmKind {
@@ -85,6 +97,12 @@ impl AlarmKind {
             AlarmKind::InboundAbsent => "inbound-absent",
             AlarmKind::InboundRefused => "inbound-refused",
             AlarmKind::InboundStale => "inbound-stale",
+            AlarmKind::DnssecKeysLost => "dnssec-keys-lost",
+            AlarmKind::DnssecKeyMissing => "dnssec-key-missing",
+            AlarmKind::DnssecDsMismatch => "dnssec-ds-mismatch",
+            AlarmKind::DnssecParentUnknown => "dnssec-parent-unknown",
+            AlarmKind::DnssecSigningFailing => "dnssec-signing-failing",
+            AlarmKind::DnssecResignOverdue => "dnssec-resign-overdue",
         }
     }
 }

@@ -46,12 +46,12 @@ impl Alarms {
 }
 
 /// A condition that is the case now.
-struct Condition {
-    kind: AlarmKind,
-    subject: String,
-    severity: Severity,
-    text: String,
-    remedy: Option<String>,
+pub(super) struct Condition {
+    pub(super) kind: AlarmKind,
+    pub(super) subject: String,
+    pub(super) severity: Severity,
+    pub(super) text: String,
+    pub(super) remedy: Option<String>,
 }
 
 impl Engine {
@@ -125,6 +125,7 @@ impl Engine {
         }
         self.certificate_conditions(now, &mut all);
         self.inbound_conditions(now, &mut all);
+        self.key_conditions(now, &mut all);
         all
     }
 

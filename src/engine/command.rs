@@ -12,6 +12,7 @@ use super::challenge::ChallengeChange;
 use crate::config::Configuration;
 use crate::decide::{Decision, Generation, OverrideKey};
 use crate::topology::{DomainName, PoolName, RouteName};
+use crate::zone::SigningKey;
 
 /// Tells requests apart while they are under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -97,8 +98,48 @@ pub enum Command {
         /// Clearing what is not there is fine.
         lenient: bool,
     },
+    /// Change a zone's keys.
+    Keys {
+        /// The zone.
+        zone: DomainName,
+        /// How.
+        change: KeyChange,
+    },
     /// Declare restored or lost state good: automatic changes may go on.
     AcceptState,
+}
+
+/// A change of a zone's keys that an operator asks for.
+#[derive(Clone, Debug)]
+pub enum KeyChange {
+    /// Put a new key to work, whose file is written already.
+    Begin {
+        /// How it was asked for.
+        verb: KeyVerb,
+        /// The key.
+        key: Arc<SigningKey>,
+        /// The operator's word that the parent has no DS, where it cannot be asked.
+        parent_has_no_ds: bool,
+    },
+    /// Let go of a key.
+    Retire {
+        /// Its tag.
+        tag: u16,
+        /// At once, whatever breaks.
+        force: bool,
+    },
+}
+
+/// How a new key is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyVerb {
+    /// A first key.
+    Generate,
+    /// A key made elsewhere, first or not.
+    Import,
+    /// One that takes the place of another.
+    Roll,
 }
 
 /// How long an override lasts.

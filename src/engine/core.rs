@@ -21,6 +21,7 @@ use super::operate::Committing;
 use super::publish::Held;
 use super::record::{Entry, EntryKind, Parting, Remembered};
 use super::rows::restore;
+use super::signing::Signing;
 use crate::clock::{Mono, Now};
 use crate::config::Configuration;
 use crate::decide::{Generation, Overrides, Reason, RouteState, Trigger};
@@ -73,11 +74,15 @@ pub struct Engine {
     pub(super) last: Now,
     /// When the node was last found not to be blind any more.
     pub(super) sighted: Mono,
+    /// Zones' keys.
+    pub(super) signing: Signing,
+    /// When the active pool of a route changed last, in this process.
+    pub(super) moved: BTreeMap<RouteName, Mono>,
     serving: bool,
     /// Questions whose answers could not be published for want of numbers.
     pub(super) starved: Triggers,
     next_token: u64,
-    next_look: Mono,
+    pub(super) next_look: Mono,
 }
 
 /// Which routes to ask about, and why.
@@ -130,6 +135,8 @@ impl Engine {
             started: now,
             last: now,
             sighted: now.mono,
+            signing: Signing::new(remembered.keys, remembered.ring, remembered.key_faults, now),
+            moved: BTreeMap::new(),
             serving: false,
             starved: Triggers::new(),
             next_token: 0,
@@ -194,6 +201,8 @@ impl Engine {
             }
             Event::Kept(result) => self.kept(result, now),
             Event::Inbound(news) => self.hear_inbound(*news, now, &mut out),
+            Event::Parent { zone, heard } => self.heard_of_parent(&zone, heard, now),
+            Event::KeyMade { zone, made } => self.key_made(&zone, made, now),
             Event::Tick => {}
         }
         self.settle(triggers, now, &mut out);
@@ -206,6 +215,10 @@ impl Engine {
             .overrides
             .next_end()
             .map(|end| self.last.mono + end.since(self.last.wall));
+        let resign = self.zones.next_resign().map(|at| {
+            let at = self.last.mono + at.since(self.last.wall);
+            self.signing.pause.map_or(at, |pause| pause.max(at))
+        });
         let wakes = self.held.values().filter_map(|held| held.wake);
         [
             self.health.next_deadline(),
@@ -213,6 +226,8 @@ impl Engine {
             self.challenges.next_end(self.last),
             self.journal.deadline(),
             self.keeping.deadline(),
+            self.signing.next_deadline(),
+            resign,
             Some(self.next_look),
         ]
         .into_iter()
@@ -278,6 +293,7 @@ impl Engine {
                 self.reconsider(&triggers, None, now, out);
             }
             self.publish_received(now, out);
+            self.tend_keys(now, out);
             self.next_request(now, out);
         }
         let due = self.health.due(now);
@@ -354,7 +370,9 @@ impl Engine {
                 self.store_fault = Some(fault.to_string());
             }
         }
-        if self.command_stored(token, &result, now, out) {
+        if self.steps_stored(token, &result, now, out)
+            || self.command_stored(token, &result, now, out)
+        {
             return;
         }
         match result {

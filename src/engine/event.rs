@@ -12,9 +12,10 @@ use super::command::{Done, Refusal, Request, RequestId};
 use super::inbound::InboundNews;
 use super::keeping::Keep;
 use super::record::Batch;
+use crate::keys::ParentDs;
 use crate::probe::{CanaryObservation, Observation};
-use crate::topology::{Check, CheckId};
-use crate::zone::{Name, Serial, Zones};
+use crate::topology::{Check, CheckId, DomainName};
+use crate::zone::{KeyAlgorithm, Name, Serial, SigningKey, Zones};
 
 /// What the engine is told.
 #[derive(Clone, Debug)]
@@ -60,6 +61,20 @@ pub enum Event {
         /// Its serial.
         serial: Serial,
     },
+    /// The parent of a zone was asked for its DS.
+    Parent {
+        /// The zone.
+        zone: DomainName,
+        /// What its servers said, or why none could be asked.
+        heard: Result<ParentDs, String>,
+    },
+    /// A key was made for a zone, and its file written.
+    KeyMade {
+        /// The zone.
+        zone: DomainName,
+        /// The key, or why there is none.
+        made: Result<Arc<SigningKey>, String>,
+    },
     /// A moment the engine asked for by `next_deadline` has come.
     Tick,
 }
@@ -94,6 +109,25 @@ pub enum Effect {
     },
     /// Keep zones; the result comes back as [`Event::Kept`], always.
     Keep(Box<Keep>),
+    /// Ask the parent of a zone for its DS; the result comes back as [`Event::Parent`], always.
+    AskParent {
+        /// The zone.
+        zone: DomainName,
+    },
+    /// Make a key and write its file; the result comes back as [`Event::KeyMade`], always.
+    MakeKey {
+        /// For this zone.
+        zone: DomainName,
+        /// With what it signs.
+        algorithm: KeyAlgorithm,
+    },
+    /// Remove the file of a key that signs nothing any more.
+    ForgetKey {
+        /// Of this zone.
+        zone: DomainName,
+        /// Its tag.
+        tag: u16,
+    },
     /// Answer a request.
     Reply {
         /// Which.

@@ -12,6 +12,7 @@ use super::event::BatchToken;
 use super::record::{Batch, Entry, Reservation, StoredRoute};
 use crate::clock::Mono;
 use crate::decide::{Override, OverrideKey};
+use crate::keys::ZoneRow;
 use crate::topology::DomainName;
 
 /// How many entries wait for a store that fails. Beyond it the oldest are dropped; rows never are.
@@ -51,6 +52,11 @@ impl Journal {
         self.waiting.challenges.push((name, values));
     }
 
+    pub(super) fn keys(&mut self, row: ZoneRow) {
+        self.waiting.keys.retain(|old| old.apex != row.apex);
+        self.waiting.keys.push(row);
+    }
+
     pub(super) fn reserve(&mut self, reservation: Reservation) {
         self.waiting.reservation = Some(reservation);
     }
@@ -78,6 +84,8 @@ impl Journal {
                 .retain(|row| batch.routes.iter().all(|new| new.route != row.route));
             mine.challenges
                 .retain(|(name, _)| batch.challenges.iter().all(|(new, _)| new != name));
+            mine.keys
+                .retain(|row| batch.keys.iter().all(|new| new.apex != row.apex));
         }
     }
 
@@ -100,7 +108,11 @@ impl Journal {
                     .challenges
                     .iter()
                     .any(|(name, _)| batch.challenges.iter().any(|(new, _)| new == name));
-                overrides || routes || challenges
+                let keys = mine
+                    .keys
+                    .iter()
+                    .any(|row| batch.keys.iter().any(|new| new.apex == row.apex));
+                overrides || routes || challenges || keys
             })
     }
 
@@ -149,6 +161,9 @@ impl Journal {
         }
         for (name, values) in newer.challenges {
             self.challenges(name, values);
+        }
+        for row in newer.keys {
+            self.keys(row);
         }
         if newer.reservation.is_some() {
             self.waiting.reservation = newer.reservation;

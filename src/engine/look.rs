@@ -58,6 +58,7 @@ impl Engine {
             challenges: self.challenges.iter().cloned().collect(),
             alarms: self.alarms.list(),
             zones: self.zone_views(now),
+            zone_keys: self.zone_keys_views(now),
             store_fault: self.store_fault.clone(),
         }
     }

@@ -22,18 +22,23 @@ mod refusals;
 mod operate;
 mod alarms;
 mod look;
+mod signing;
+mod signing_steps;
+mod signing_view;
+mod signing_commands;
 
 pub use alarm::{Alarm, AlarmKind, Concern, Severity};
 pub use challenge::{Challenge, ChallengeChange};
 pub use command::{
-    CHANGED_MEANWHILE, Command, Done, Expected, Lifetime, Refusal, RefusalKind, Request, RequestId,
-    RouteChange,
+    CHANGED_MEANWHILE, Command, Done, Expected, KeyChange, KeyVerb, Lifetime, Refusal, RefusalKind,
+    Request, RequestId, RouteChange,
 };
 pub use core::Engine;
 pub use event::{BatchToken, Effect, Event, StoreFault};
 pub use inbound::{InboundAttempt, InboundCopy, InboundNews, InboundOutcome, InboundView};
 pub use keeping::{Keep, KeptInbound};
 pub use record::{Batch, Entry, EntryKind, Parting, Remembered, Reservation, StoredRoute};
+pub use signing_view::{KeyView, ParentView, ZoneKeysView};
 pub use view::{
     CanaryView, CheckView, OwnerView, PoolView, RoutePoolView, RouteView, View, ZoneView,
 };

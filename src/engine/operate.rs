@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::challenge::described;
-use super::command::{Command, Done, Refusal, RefusalKind, Request};
+use super::command::{Command, Done, KeyChange, KeyVerb, Refusal, RefusalKind, Request};
 use super::core::{COMMAND_STORE_TIME, Engine, Triggers, users_of};
 use super::event::{BatchToken, Effect, StoreFault};
 use super::look::zone_diff;
@@ -213,6 +213,11 @@ impl Engine {
                 self.journal.route(row);
             }
         }
+        for row in &batch.keys {
+            if let Some(row) = self.signing.rows.get(&row.apex) {
+                self.journal.keys(row.clone());
+            }
+        }
         if batch.accepted.is_some() {
             self.journal.accepted(self.configuration.sources.to_json());
         }
@@ -259,6 +264,10 @@ impl Engine {
             warn: false,
             text: plan.entry.text.clone(),
         });
+        if !plan.keys.is_empty() {
+            self.take_rows(plan.keys.clone(), now, out);
+            return self.publish_anyway(&plan.triggers, now, out);
+        }
         match &plan.configuration {
             Some(configuration) => self.reconfigure(configuration.clone(), now, out),
             None if !plan.challenges.is_empty() || plan.takes_over.is_some() => {
@@ -377,6 +386,14 @@ impl Command {
             Command::Failover { route, to: None } => format!("fail route {route} over"),
             Command::Failback { route } => format!("fail route {route} back"),
             Command::Reload { .. } => "reload the configuration".into(),
+            Command::Keys { zone, change } => match change {
+                KeyChange::Begin { verb, .. } => match verb {
+                    KeyVerb::Generate => format!("generate a key for zone {zone}"),
+                    KeyVerb::Import => format!("import a key for zone {zone}"),
+                    KeyVerb::Roll => format!("roll the key of zone {zone}"),
+                },
+                KeyChange::Retire { tag, .. } => format!("retire key {tag} of zone {zone}"),
+            },
             Command::AcceptState => "accept the state".into(),
             Command::Challenges { changes, .. } => described(changes),
         }
@@ -398,6 +415,7 @@ impl Plan {
         Batch {
             overrides: self.overrides.clone(),
             routes: routes.keys().filter_map(|route| twin.row(route)).collect(),
+            keys: self.keys.iter().map(|step| step.row.clone()).collect(),
             reservation: self.takes_over.and_then(|_| twin.numbers.reserved()),
             challenges: self.challenges.clone(),
             entries: vec![Entry {

@@ -9,6 +9,7 @@ use super::command::{Command, Lifetime, Refusal, RefusalKind, Request};
 use super::core::{Engine, Triggers};
 use super::operate::triggers;
 use super::record::{Entry, EntryKind};
+use super::signing::TakenStep;
 use crate::clock::Now;
 use crate::config::{self, Configuration};
 use crate::decide::{
@@ -31,6 +32,7 @@ pub(super) struct Plan {
     pub(super) accepts_state: bool,
     /// Serials go on behind this one, in every zone.
     pub(super) takes_over: Option<Serial>,
+    pub(super) keys: Vec<TakenStep>,
     pub(super) triggers: Triggers,
     pub(super) entry: Entry,
     pub(super) warnings: Vec<String>,
@@ -61,6 +63,7 @@ impl Engine {
                 configuration,
                 allow_removal,
             } => self.plan_reload(request, configuration, *allow_removal, now),
+            Command::Keys { zone, change } => self.plan_keys(request, zone, change, now),
             Command::AcceptState => self.plan_accept(request, now),
             Command::Challenges {
                 changes,
@@ -309,6 +312,7 @@ impl Engine {
             challenges: Vec::new(),
             accepts_state: false,
             takes_over: None,
+            keys: Vec::new(),
             triggers: Triggers::new(),
             entry: Entry {
                 generation: Generation::default(),

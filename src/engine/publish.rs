@@ -159,6 +159,9 @@ impl Engine {
         decision.at = now.wall;
         state.decision = Some(decision.clone());
 
+        if before.is_some() && matches!(outcome.change, Change::Switch { .. }) {
+            self.moved.insert(route.clone(), now.mono);
+        }
         let automatic = outcome.change == (Change::Switch { automatic: true });
         let configured = self.configuration.topology.routes.get(route)?;
         let latched = automatic && latch::count_switch(state, configured, now.mono, now.wall);
@@ -301,11 +304,13 @@ impl Engine {
                 Some((name.clone(), decision))
             })
             .collect();
+        self.keys_before_compiling();
         let (generation, serial) = numbers;
         let zones = zone::compile(&zone::Inputs {
             layout: &self.layout,
             decisions: &decisions,
-            keys: &BTreeMap::new(),
+            keys: &self.signing.in_force,
+            unsignable: &self.signing.unsignable,
             challenges: &self.challenges.rendered(),
             previous: Some(&self.zones),
             generation,
@@ -323,6 +328,7 @@ impl Engine {
         self.zones = Arc::new(zones);
         self.unpublished = false;
         self.keeping.want();
+        self.keys_after_compiling(now);
         out.push(Effect::Publish(self.zones.clone()));
     }
 }

@@ -13,6 +13,7 @@ use super::challenge::Challenge;
 use super::keeping::{Keep, KeptInbound};
 use crate::clock::Wall;
 use crate::decide::{Decision, Generation, Override, OverrideKey};
+use crate::keys::{KeyRing, ZoneRow};
 use crate::topology::{DomainName, PoolName, RouteName};
 use crate::zone::ZoneVersion;
 
@@ -23,6 +24,8 @@ pub struct Batch {
     pub overrides: Vec<(OverrideKey, Option<Override>)>,
     /// Route states, replaced whole; a route that left the configuration is kept.
     pub routes: Vec<StoredRoute>,
+    /// Zones' keys with their stages, replaced whole; public halves only.
+    pub keys: Vec<ZoneRow>,
     /// Numbers that may be used up to these bounds without asking again.
     pub reservation: Option<Reservation>,
     /// Challenges of a name, replaced whole; none takes the name away.
@@ -111,6 +114,8 @@ pub enum EntryKind {
     Alarm,
     /// A configuration was put in force or refused.
     Configuration,
+    /// A zone's keys took a step.
+    Keys,
     /// A primary sent another version of a zone, or what is none.
     Inbound,
     /// A challenge of a certificate authority was set, cleared or ended.
@@ -133,6 +138,12 @@ pub struct Remembered {
     pub overrides: Vec<Override>,
     /// Route states.
     pub routes: Vec<StoredRoute>,
+    /// Zones' keys.
+    pub keys: Vec<ZoneRow>,
+    /// Private keys.
+    pub ring: KeyRing,
+    /// Files of private keys that are of no use, one sentence each.
+    pub key_faults: Vec<String>,
     /// The bounds reserved last; none on a first start.
     pub reservation: Option<Reservation>,
     /// Challenges of certificate authorities.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::alarm::Alarm;
 use super::challenge::Challenge;
 use super::inbound::InboundView;
+use super::signing_view::ZoneKeysView;
 use crate::clock::Wall;
 use crate::decide::{Decision, Generation, Override};
 use crate::health::{CheckHealth, PoolHealth, Verdict};
@@ -51,6 +52,9 @@ pub struct View {
     pub alarms: Vec<Alarm>,
     /// All zones served, in order of apex.
     pub zones: Vec<ZoneView>,
+    /// Zones that are signed, or are to be, in order of apex.
+    #[serde(default)]
+    pub zone_keys: Vec<ZoneKeysView>,
     /// The store's state in words when it fails.
     pub store_fault: Option<String>,
 }

@@ -15,6 +15,7 @@ mod in_force;
 mod outlook;
 mod parent;
 mod request;
+mod ring;
 mod row;
 mod step;
 
@@ -23,5 +24,6 @@ pub use in_force::{MissingKey, in_force};
 pub use outlook::{Advice, Asking, DsAdvice, Outlook, Trouble};
 pub use parent::{Ds, ParentDs};
 pub use request::{RequestFault, begin, force_retire, retire};
+pub use ring::KeyRing;
 pub use row::{KeyRow, PublicKey, Stage, Withdrawal, ZoneRow};
 pub use step::{Step, next};

@@ -21,6 +21,9 @@ pub struct Outlook {
     pub trouble: Option<Trouble>,
     /// How often the parent is to be asked meanwhile.
     pub asking: Asking,
+    /// When to look again at the latest, should nothing happen before.
+    #[serde(skip)]
+    pub look_at: Option<Wall>,
 }
 
 /// How often the parent is asked for the zone's DS.

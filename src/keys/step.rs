@@ -74,6 +74,7 @@ fn outlook(next: Option<&str>, waits_for: &str, at: Option<Wall>, asking: Asking
         at,
         trouble: None,
         asking,
+        look_at: at,
     }
 }
 
@@ -87,6 +88,7 @@ fn without_keys(row: &ZoneRow, wanted: bool, facts: &Facts) -> Step {
             at: None,
             trouble: None,
             asking: Asking::Never,
+            look_at: None,
         });
     }
     let waiting = |waits_for: &str, trouble| {
@@ -183,23 +185,25 @@ fn sign(row: &ZoneRow, facts: &Facts, now: Wall) -> Due {
             Some("the zone stays signed after all".into()),
         );
     }
-    let mut waiting: Option<Outlook> = None;
+    let mut outlooks = Vec::new();
     for key in &row.keys {
         match of_key(row, key, facts, now) {
-            Due::Later(outlook) => {
-                let sooner = waiting
-                    .as_ref()
-                    .is_none_or(|first| first.next.is_none() || first.asking < outlook.asking);
-                if sooner && (outlook.next.is_some() || waiting.is_none()) {
-                    waiting = Some(outlook);
-                }
-            }
+            Due::Later(outlook) => outlooks.push(outlook),
             due => return due,
         }
     }
-    let mut waiting = waiting.unwrap_or_else(|| outlook(None, "nothing", None, Asking::Seldom));
-    waiting.trouble = trouble(row);
-    Due::Later(waiting)
+    let look_at = outlooks.iter().filter_map(|one| one.look_at).min();
+    let asking = outlooks.iter().map(|one| one.asking).max();
+    // The one that is nearest to a step speaks for all: a key on its way out, or else the one that waits.
+    outlooks.sort_by_key(|one| (one.next.is_none(), std::cmp::Reverse(one.asking)));
+    let first = outlooks.into_iter().next();
+    let waiting = first.unwrap_or_else(|| outlook(None, "nothing", None, Asking::Seldom));
+    Due::Later(Outlook {
+        trouble: trouble(row),
+        asking: asking.unwrap_or(Asking::Seldom),
+        look_at,
+        ..waiting
+    })
 }
 
 /// A chain of trust that ends nowhere.
@@ -223,7 +227,12 @@ fn of_key(row: &ZoneRow, key: &KeyRow, facts: &Facts, now: Wall) -> Due {
         }
         return Due::Now(Box::new(after), None);
     }
-    let copies = row.copies_gone(key, facts.propagation);
+    let gone = row.copies_gone(key, facts.propagation);
+    let spread = key
+        .spread
+        .is_none()
+        .then_some(key.since + facts.propagation);
+    let copies = (gone, spread.unwrap_or(gone));
     let ttl = row.longest_ttl;
     match key.stage {
         Stage::Presigning => {
@@ -257,7 +266,7 @@ fn of_key(row: &ZoneRow, key: &KeyRow, facts: &Facts, now: Wall) -> Due {
 
 fn after_copies(
     key: &KeyRow,
-    copies_gone: Wall,
+    (copies_gone, look_at): (Wall, Wall),
     now: Wall,
     what: &str,
     waits: &str,
@@ -266,12 +275,10 @@ fn after_copies(
     if key.spread.is_some() && now >= copies_gone {
         return step();
     }
-    Due::Later(outlook(
-        Some(what),
-        waits,
-        Some(copies_gone),
-        Asking::Seldom,
-    ))
+    Due::Later(Outlook {
+        look_at: Some(look_at),
+        ..outlook(Some(what), waits, Some(copies_gone), Asking::Seldom)
+    })
 }
 
 fn carrying(row: &ZoneRow, key: &KeyRow, now: Wall) -> Due {
@@ -306,6 +313,7 @@ fn carrying(row: &ZoneRow, key: &KeyRow, now: Wall) -> Due {
         at: None,
         trouble: None,
         asking: Asking::Seldom,
+        look_at: None,
     })
 }
 

@@ -334,6 +334,14 @@ impl<C: Core, P: Probing> Shell<C, P> {
                     self.outside.probe_canary(self.run, canary, timeout);
                 }
                 Effect::Publish(zones) => self.live.publish(zones),
+                Effect::AskParent { zone } => {
+                    let resolvers = self.live.configuration.load().resolvers.clone();
+                    self.outside.ask_parent(self.run, zone, resolvers);
+                }
+                Effect::MakeKey { zone, algorithm } => {
+                    self.outside.make_key(self.run, zone, algorithm);
+                }
+                Effect::ForgetKey { zone, tag } => self.outside.forget_key(zone, tag),
                 Effect::Store {
                     token,
                     batch,
@@ -419,6 +427,8 @@ fn name(event: &Event) -> &'static str {
         Event::ConfigurationRejected { .. } => "a refused configuration",
         Event::Concern { .. } => "a condition found outside",
         Event::SerialAhead { .. } => "a serial ahead of ours",
+        Event::Parent { .. } => "word from a parent zone",
+        Event::KeyMade { .. } => "a new key",
         Event::Tick => "a tick",
     }
 }

@@ -3,6 +3,7 @@
 //! In: an effect, and the run of the core that wants it. Out: one message per effect, always, also when a prober panics
 //! or hangs; two for a commit that ended late. Never here: waiting in the caller; each effect has a task of its own.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,16 +13,24 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::clocks::Clock;
 use super::handle::Message;
-use crate::clock::Now;
+use crate::ask::{self, DsSaid, Resolvers, parent_ds};
+use crate::clock::{Now, Wall};
 use crate::engine::{Batch, BatchToken, Event, Keep, StoreFault};
+use crate::keys::ParentDs;
 use crate::probe::{CanaryObservation, Observation, Phase, ProbeResult, Prober, Reason};
 use crate::store::Store;
-use crate::topology::{Check, CheckId};
+use crate::topology::{Check, CheckId, DomainName};
+use crate::zone::{KeyAlgorithm, Name, Rdata, SigningKey};
 
 /// Probes that may be under way at one time: sockets and memory are bounded whatever is configured.
 const PROBES: usize = 512;
 /// A probe is bounded by its own timeout; one that is this much over it has lost its way.
 const PROBE_GRACE: Duration = Duration::from_secs(10);
+
+/// Parent zones that may be asked at one time, however many zones there are.
+const PARENTS: usize = 16;
+/// Asking the parent of one zone, all its servers and their addresses included, takes no longer than this.
+const PARENT_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What makes probes.
 pub trait Probing: Send + Sync + 'static {
@@ -50,6 +59,7 @@ impl Probing for Prober {
 pub(super) struct Outside<P: Probing> {
     prober: Arc<P>,
     permits: Arc<Semaphore>,
+    parents: Arc<Semaphore>,
     pub(super) store: Store,
     clock: Clock,
     sender: mpsc::Sender<Message>,
@@ -65,6 +75,7 @@ impl<P: Probing> Outside<P> {
         Outside {
             prober,
             permits: Arc::new(Semaphore::new(PROBES)),
+            parents: Arc::new(Semaphore::new(PARENTS)),
             store,
             clock,
             sender,
@@ -113,6 +124,59 @@ impl<P: Probing> Outside<P> {
         });
     }
 
+    pub(super) fn ask_parent(&self, run: u64, zone: DomainName, resolvers: Vec<SocketAddr>) {
+        let permits = Arc::clone(&self.parents);
+        let clock = self.clock;
+        let apex = Name::from(&zone);
+        let task = tokio::spawn(async move {
+            // The semaphore is never closed.
+            let _permit = permits.acquire_owned().await;
+            let resolvers = Resolvers::new(&resolvers);
+            let asked = clock.now().wall;
+            let said = tokio::time::timeout(PARENT_PATIENCE, parent_ds(&apex, &resolvers)).await;
+            match said {
+                Ok(Ok(said)) => Ok(heard(asked, &said)),
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(_) => Err(format!(
+                    "the parent did not answer within {PARENT_PATIENCE:?}"
+                )),
+            }
+        });
+        self.return_event(run, async move {
+            let heard = task.await.unwrap_or_else(|ended| Err(ended.to_string()));
+            Event::Parent { zone, heard }
+        });
+    }
+
+    pub(super) fn make_key(&self, run: u64, zone: DomainName, algorithm: KeyAlgorithm) {
+        let files = self.store.key_files();
+        let apex = zone.clone();
+        let task = tokio::task::spawn_blocking(move || {
+            let key = SigningKey::generate(algorithm).map_err(|fault| fault.to_string())?;
+            let written = files.write(&apex, &key);
+            let told = |error| format!("{}: {error}", files.path(&apex, key.tag()).display());
+            written.map_err(told)?;
+            Ok(Arc::new(key))
+        });
+        self.return_event(run, async move {
+            let made = task.await.unwrap_or_else(|ended| Err(ended.to_string()));
+            Event::KeyMade { zone, made }
+        });
+    }
+
+    pub(super) fn forget_key(&self, zone: DomainName, tag: u16) {
+        let files = self.store.key_files();
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = files.remove(&zone, tag) {
+                let path = files.path(&zone, tag);
+                tracing::warn!(
+                    "cannot remove {}, a key that is used no more: {error}; remove it by hand",
+                    path.display()
+                );
+            }
+        });
+    }
+
     pub(super) fn commit(
         &self,
         run: u64,
@@ -154,6 +218,31 @@ impl<P: Probing> Outside<P> {
             // The engine may have stopped: then nobody needs to know.
             let _ = sender.send(Message::Event { run, event }).await;
         });
+    }
+}
+
+/// What the servers of a parent said, server by server: one that answers at one of its addresses has answered. This
+/// machine need not have every family of addresses.
+fn heard(asked: Wall, said: &ask::ParentDs) -> ParentDs {
+    let mut servers: BTreeMap<&Name, Vec<&DsSaid>> = BTreeMap::new();
+    for answer in &said.servers {
+        let known = servers.entry(&answer.server).or_default();
+        if !matches!(answer.said, DsSaid::Silent(_)) {
+            known.push(&answer.said);
+        }
+    }
+    let each = servers.values().flat_map(|said| match said[..] {
+        [] => vec![None],
+        _ => said.iter().map(|said| ds_set(said)).collect(),
+    });
+    ParentDs::of(asked, each)
+}
+
+fn ds_set(said: &DsSaid) -> Option<(&[Rdata], u32)> {
+    match said {
+        DsSaid::Set { rdatas, ttl } => Some((rdatas, *ttl)),
+        DsSaid::Absent { ttl } => Some((&[], *ttl)),
+        DsSaid::Lame(_) | DsSaid::Silent(_) => None,
     }
 }
 

@@ -85,7 +85,9 @@ impl Core for Puppet {
             | Event::Concern { .. }
             | Event::SerialAhead { .. }
             | Event::Kept(_)
-            | Event::Inbound(_) => {}
+            | Event::Inbound(_)
+            | Event::Parent { .. }
+            | Event::KeyMade { .. } => {}
         }
         Vec::new()
     }
@@ -109,6 +111,7 @@ impl Core for Puppet {
             challenges: Vec::new(),
             alarms: Vec::new(),
             zones: Vec::new(),
+            zone_keys: Vec::new(),
             store_fault: Some(self.told.join("; ")),
         }
     }

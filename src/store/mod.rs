@@ -10,6 +10,7 @@ mod backup;
 mod directory;
 mod history;
 mod octets;
+mod key_files;
 mod open;
 mod rows;
 mod schema;
@@ -23,6 +24,7 @@ use tokio::sync::oneshot;
 
 pub use backup::{BackupError, RestoreError, backup, restore};
 pub use history::{HistoryError, HistoryFilter};
+pub use key_files::KeyFiles;
 pub use writer::Commit;
 
 use crate::clock::Wall;
@@ -71,7 +73,8 @@ impl Store {
         let directory = Directory::open(dir)?;
         let opened = open::open(&directory, at);
         let accepted = opened.accepted.or_else(|| directory.read_accepted()).into();
-        let remembered = opened.remembered;
+        let mut remembered = opened.remembered;
+        remembered.read_keys(&KeyFiles::of(dir));
         let writer =
             Writer::start(directory, opened.database, remembered.clone()).map_err(|error| {
                 StoreError::NoThread {
@@ -89,6 +92,11 @@ impl Store {
     /// The state directory.
     pub fn directory(&self) -> &Path {
         self.writer.directory()
+    }
+
+    /// The files of private keys.
+    pub fn key_files(&self) -> KeyFiles {
+        KeyFiles::of(self.directory())
     }
 
     /// The configuration accepted last, as it was when the store was opened (JSON of `config::Sources`).
@@ -133,6 +141,13 @@ impl Store {
     pub async fn flush(&self) -> bool {
         let (reply, answer) = oneshot::channel();
         self.writer.queue(Job::Flush(reply)).is_ok() && answer.await.is_ok()
+    }
+}
+
+impl Remembered {
+    /// Takes the private keys from their files.
+    fn read_keys(&mut self, files: &KeyFiles) {
+        (self.ring, self.key_faults) = files.load();
     }
 }
 

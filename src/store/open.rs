@@ -242,6 +242,7 @@ fn renew(directory: &Directory, why: &str, at: Wall) -> Opened {
                 .map(|one| (one.key.clone(), Some(one.clone())))
                 .collect(),
             routes: saved.routes.clone(),
+            keys: saved.keys.clone(),
             reservation: saved.reservation,
             accepted: accepted.clone(),
             ..Batch::default()
@@ -253,6 +254,7 @@ fn renew(directory: &Directory, why: &str, at: Wall) -> Opened {
     }
     opened.remembered.overrides = saved.overrides;
     opened.remembered.routes = saved.routes;
+    opened.remembered.keys = saved.keys;
     opened.remembered.reservation = saved.reservation;
     opened.accepted = accepted;
     doubt(&mut opened, text);

@@ -66,6 +66,9 @@ pub(super) fn commit(connection: &mut Connection, batch: &Batch) -> Result<(), r
             upsert(&change, "challenges", "name", name.as_str(), &json(values)?)?;
         }
     }
+    for row in &batch.keys {
+        upsert(&change, "zone_keys", "apex", row.apex.as_str(), &json(row)?)?;
+    }
     if let Some(reservation) = &batch.reservation {
         set_meta(&change, RESERVATION, &json(reservation)?)?;
     }
@@ -118,6 +121,11 @@ pub(super) fn recall(connection: &Connection) -> Result<(Remembered, usize), rus
             &mut unreadable,
         )?
         .concat(),
+        keys: values(
+            connection,
+            "SELECT value FROM zone_keys ORDER BY apex",
+            &mut unreadable,
+        )?,
         reservation: meta(connection, RESERVATION)?.and_then(|text| parse(&text, &mut unreadable)),
         doubt: meta(connection, DOUBT)?,
         ..Remembered::default()
@@ -133,6 +141,9 @@ pub(super) fn salvage(connection: &Connection) -> Remembered {
         routes: reachable(connection, "SELECT value FROM routes"),
         challenges: reachable::<Vec<Challenge>>(connection, "SELECT value FROM challenges")
             .concat(),
+        keys: reachable(connection, "SELECT value FROM zone_keys"),
+        ring: Default::default(),
+        key_faults: Vec::new(),
         reservation: meta(connection, RESERVATION)
             .ok()
             .flatten()

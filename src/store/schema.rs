@@ -61,6 +61,8 @@ pub(super) const STEPS: &[&str] = &[
      ) STRICT, WITHOUT ROWID;",
     // 3: challenges of certificate authorities, the values of a name as JSON.
     "CREATE TABLE challenges (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;",
+    // 4: DNSSEC keys' public halves and stages, JSON of `keys::ZoneRow`.
+    "CREATE TABLE zone_keys (apex TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;",
 ];
 
 /// Why a database cannot be used as it is.

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::KeyFiles;
 use super::directory::Directory;
 use super::open::{Database, open_writable};
 use super::rows;
@@ -246,7 +247,9 @@ impl Desk {
             Job::Keep(keep, reply) => self.keeping.push_back((Work::new(*keep), reply)),
             Job::Recall(reply) => {
                 // The asker may have been stopped meanwhile.
-                let _ = reply.send(self.remembered.clone());
+                let mut remembered = self.remembered.clone();
+                remembered.read_keys(&KeyFiles::of(self.directory.path()));
+                let _ = reply.send(remembered);
             }
             Job::Flush(reply) => self.flushing.push(reply),
         }
@@ -378,6 +381,10 @@ fn keep(remembered: &mut Remembered, batch: &Batch) {
     for (name, values) in &batch.challenges {
         remembered.challenges.retain(|known| known.name != *name);
         remembered.challenges.extend(values.iter().cloned());
+    }
+    for row in &batch.keys {
+        remembered.keys.retain(|known| known.apex != row.apex);
+        remembered.keys.push(row.clone());
     }
     if batch.reservation.is_some() {
         remembered.reservation = batch.reservation;

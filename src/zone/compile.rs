@@ -4,7 +4,7 @@
 //! are the same as before is the same value as before, serial included; all others get the one new serial.
 //! Never here: where a name lives (`layout`), what a decision says (`decide/`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hickory_proto::rr::RecordType;
@@ -80,6 +80,8 @@ pub struct Inputs<'a> {
     pub decisions: &'a BTreeMap<RouteName, Decision>,
     /// The keys in force, by apex. A zone without any is not signed.
     pub keys: &'a BTreeMap<Name, Arc<ZoneKeys>>,
+    /// Zones whose keys are not at hand: a signed version stays as it is, and without one the zone is not served.
+    pub unsignable: &'a BTreeSet<Name>,
     /// The challenges in force.
     pub challenges: &'a Challenges,
     /// What was published before.
@@ -125,6 +127,10 @@ pub fn compile(inputs: &Inputs<'_>) -> Zones {
             && previous
                 .and_then(|zones| zones.plans.get(at))
                 .is_some_and(|before| Arc::ptr_eq(before, plan));
+        if inputs.unsignable.contains(&plan.apex) {
+            versions.push(before.filter(|before| before.is_signed()).cloned());
+            continue;
+        }
         let keys = inputs.keys.get(&plan.apex);
         let challenges = challenges.remove(&at).unwrap_or_default();
         if let Some(before) = before

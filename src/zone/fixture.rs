@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -189,6 +189,7 @@ pub(crate) fn publish(
         layout,
         decisions: &decisions,
         keys: &BTreeMap::new(),
+        unsignable: &BTreeSet::new(),
         challenges: &Challenges::default(),
         previous,
         generation,

@@ -161,6 +161,21 @@ impl Dnskey {
         self.ds_with(owner, 2).expect("SHA-256 is always there")
     }
 
+    /// The DS records for this key of `owner` as a master file has them: with SHA-256, and with SHA-384 (RFC 6605 §2).
+    pub fn ds_records(&self, owner: &Name) -> Vec<String> {
+        let digests = [2, 4]
+            .into_iter()
+            .filter_map(|digest| self.ds_with(owner, digest));
+        digests
+            .map(|ds| format!("{owner}\tIN\tDS\t{}", ds.to_text(RecordType::DS)))
+            .collect()
+    }
+
+    /// The RDATA as a master file has it.
+    pub fn to_text(&self) -> String {
+        self.rdata.to_text(RecordType::DNSKEY)
+    }
+
     /// Whether a DS record's RDATA means this key of `owner`; false for digests we cannot compute.
     pub fn matches_ds(&self, owner: &Name, ds: &Rdata) -> bool {
         let digest = ds.wire().get(3).copied();

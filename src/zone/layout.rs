@@ -120,6 +120,19 @@ impl Layout {
         self.plans.iter().map(|plan| &plan.apex)
     }
 
+    /// The routes that steer names of a zone.
+    pub fn routes_of(&self, apex: &Name) -> impl Iterator<Item = &RouteName> {
+        let plan = self.index.exact(apex.key()).map(|at| &self.plans[at]);
+        plan.into_iter()
+            .flat_map(|plan| &plan.slots)
+            .map(|slot| &slot.route)
+    }
+
+    /// The TTL of a zone's SOA, in seconds.
+    pub fn soa_ttl(&self, apex: &Name) -> Option<u32> {
+        Some(self.plans[self.index.exact(apex.key())?].soa.ttl)
+    }
+
     /// The serial for the next change: [`Serial::next`], and beyond the serial of every master file, so that
     /// secondaries that hold the zone from elsewhere follow.
     pub fn next_serial(&self, previous: Option<Serial>, unix_seconds: u32) -> Serial {

@@ -5,11 +5,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod network;
+mod parents;
 mod promises;
 mod purity;
 mod scenario;
 mod served;
 mod setup;
+mod signed;
 mod simulation;
 mod truth;
 mod world;

@@ -71,9 +71,13 @@ const ROUTE_NUMBERS: [&str; 2] = ["max_switches", "need"];
 
 /// The text of the configuration file.
 pub(crate) fn text(words: &Words) -> String {
-    let mut out = String::from(
-        "version = 1\n[dns]\nnameservers = [{ name = \"ns1.example.net\" }]\n[health]\n",
-    );
+    let mut out =
+        String::from("version = 1\n[dns]\nnameservers = [{ name = \"ns1.example.net\" }]\n");
+    if words.get("dnssec", "no") == "yes" {
+        // Only its signatures are the same when a process lives again.
+        out.push_str("dnssec = true\ndnssec_algorithm = \"ed25519\"\n");
+    }
+    out.push_str("[health]\n");
     let canaries = ["192.0.2.250:53", "198.51.100.250:53"];
     let used: Vec<String> = canaries
         .iter()

@@ -15,11 +15,13 @@ use repoint::engine::{
     Alarm, Batch, BatchToken, Challenge, Command, Done, Effect, Engine, Entry, Event, Keep,
     KeptInbound, Refusal, Remembered, Request, RequestId, Reservation, StoreFault, StoredRoute,
 };
+use repoint::keys::{KeyRing, ZoneRow};
 use repoint::probe::CanaryObservation;
 use repoint::topology::{DomainName, RouteName};
-use repoint::zone::{Change, Name, OwnedRecord, Serial, ZoneVersion, Zones};
+use repoint::zone::{Change, Name, OwnedRecord, Serial, SigningKey, ZoneVersion, Zones};
 
 use crate::network::Network;
+use crate::parents::Parents;
 
 /// 2026-11-21T00:00:00Z.
 const BEGAN: i64 = 1_795_219_200_000;
@@ -53,6 +55,9 @@ pub(crate) struct Disk {
     /// Nothing was published since that is not in `zones`.
     pub(crate) complete: bool,
     pub(crate) inbound: Vec<KeptInbound>,
+    pub(crate) keys: BTreeMap<DomainName, ZoneRow>,
+    /// Files of private keys.
+    pub(crate) ring: KeyRing,
 }
 
 /// A zone on the disk.
@@ -109,6 +114,9 @@ impl Disk {
         for row in &batch.routes {
             self.routes.insert(row.route.clone(), row.clone());
         }
+        for row in &batch.keys {
+            self.keys.insert(row.apex.clone(), row.clone());
+        }
         self.reservation = batch.reservation.or(self.reservation);
         self.entries.extend(batch.entries.iter().cloned());
         if batch.state_accepted {
@@ -134,7 +142,9 @@ impl Disk {
             complete: self.complete,
             inbound: self.inbound.clone(),
             doubt: self.doubt.clone(),
-            unavailable: None,
+            keys: self.keys.values().cloned().collect(),
+            ring: self.ring.clone(),
+            ..Remembered::default()
         }
     }
 }
@@ -253,6 +263,7 @@ pub(crate) struct World {
     pub(crate) configuration: Arc<Configuration>,
     pub(crate) network: Network,
     pub(crate) disk: Disk,
+    pub(crate) parents: Parents,
     mood: StoreMood,
     mood_since: i64,
     /// The running process found no store and never will.
@@ -284,6 +295,7 @@ impl World {
             configuration,
             network: Network::new(Wall::from_millis(BEGAN)),
             disk: Disk::default(),
+            parents: Parents::default(),
             mood: StoreMood::Well,
             mood_since: 0,
             never: false,
@@ -575,6 +587,19 @@ impl World {
                 Effect::Reply { request, result } => {
                     happened.push(Happened::Replied(request, result));
                 }
+                Effect::AskParent { zone } => {
+                    let heard = self.parents.ask(&zone, now.wall);
+                    let event = Event::Parent { zone, heard };
+                    self.put(Duration::from_millis(50), Pending::Event(Box::new(event)));
+                }
+                Effect::MakeKey { zone, algorithm } => {
+                    let key = Arc::new(SigningKey::generate(algorithm).unwrap());
+                    self.disk.ring.insert(zone.clone(), key.clone());
+                    let made = Ok(key);
+                    let event = Event::KeyMade { zone, made };
+                    self.put(Duration::from_millis(1), Pending::Event(Box::new(event)));
+                }
+                Effect::ForgetKey { zone, tag } => self.disk.ring.remove(&zone, tag),
                 Effect::Alarm { alarm, raised } => happened.push(Happened::Alarm(alarm, raised)),
                 Effect::Log { text, .. } => happened.push(Happened::Log(text)),
             }

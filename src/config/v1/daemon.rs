@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::topology::DomainName;
+use crate::zone::KeyAlgorithm;
 
+use super::super::dnssec::Dnssec;
 use super::super::draft::{
     CheckDraft, HealthDraft, MannersDraft, NameserverDraft, NameserversDraft,
 };
@@ -14,7 +16,7 @@ use super::super::settings::{AlarmSettings, LogFormat, LogLevel, LogSettings};
 use super::super::table::Table;
 use super::super::value::Value;
 use super::route::ttl;
-use super::{check, keys, manners, refuse_dnssec};
+use super::{check, keys, manners};
 
 /// Defaults of `[dns]`. NS and SOA records rarely change; absent names must appear soon (`negative_ttl`),
 /// because a partner that asked too early waits that long.
@@ -96,6 +98,7 @@ pub(super) fn dns(
         negative_ttl: NEGATIVE_TTL,
         resolvers: Vec::new(),
         manners: MannersDraft::default(),
+        dnssec: Dnssec::default(),
     };
     let Some(mut table) = value.and_then(|v| v.table(&keys::DNS, problems)) else {
         return draft;
@@ -141,7 +144,26 @@ pub(super) fn dns(
                 .help("60 s or less suits names that are switched");
         }
     }
-    refuse_dnssec(table.get("dnssec"), problems);
+    let dnssec = &mut draft.dnssec;
+    if let Some(everywhere) = table.get("dnssec").and_then(|v| v.boolean(problems)) {
+        dnssec.everywhere = everywhere.value;
+    }
+    let algorithms = [KeyAlgorithm::EcdsaP256Sha256, KeyAlgorithm::Ed25519]
+        .map(|algorithm| (algorithm.as_str(), algorithm));
+    if let Some(algorithm) = table
+        .get("dnssec_algorithm")
+        .and_then(|v| v.choice(&algorithms, problems))
+    {
+        dnssec.algorithm = algorithm.value;
+    }
+    // A secondary that took longer than a week has let the zone expire.
+    let bounds = Duration::from_secs(1)..=Duration::from_secs(7 * 86_400);
+    if let Some(propagation) = table
+        .get("propagation")
+        .and_then(|v| v.duration(bounds, problems))
+    {
+        dnssec.propagation = propagation.value;
+    }
     if let Some(value) = table.get("resolvers") {
         draft.resolvers = resolvers(&value, problems);
     }

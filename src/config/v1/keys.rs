@@ -57,6 +57,8 @@ pub(super) const DNS: Section = Section {
         live("ttl"),
         live("negative_ttl"),
         live("dnssec"),
+        live("dnssec_algorithm"),
+        live("propagation"),
         live("resolvers"),
         live("nsid"),
         live("version"),

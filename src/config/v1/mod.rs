@@ -32,7 +32,7 @@ pub(super) fn read(
     let mut table = Table::new(entries, &keys::TOP, top.clone());
     // Looked at before anything else was read.
     table.get("version");
-    let draft = Draft {
+    let mut draft = Draft {
         server: server::read(table.get("server"), base, problems),
         log: daemon::log(table.get("log"), problems),
         alarm: daemon::alarm(table.get("alarm"), problems),
@@ -47,6 +47,9 @@ pub(super) fn read(
         place: top,
     };
     table.finish(problems);
+    let zones = draft.zones.iter();
+    let said = zones.filter_map(|zone| Some((zone.apex.as_ref()?.value.clone(), zone.dnssec?)));
+    draft.nameservers.dnssec.zones = said.collect();
     draft
 }
 
@@ -69,7 +72,10 @@ fn zones(value: Option<Value<'_>>, base: &Path, problems: &mut ConfigProblems) -
         let tsig = table.get("tsig");
         let tsig_place = tsig.as_ref().map(|value| value.place().clone());
         let tsig = tsig.and_then(|value| secondary::tsig_or_none(&value, problems));
-        refuse_dnssec(table.get("dnssec"), problems);
+        let dnssec = table
+            .get("dnssec")
+            .and_then(|v| v.boolean(problems))
+            .map(|dnssec| dnssec.value);
         table.finish(problems);
         ZoneDraft {
             apex,
@@ -77,6 +83,7 @@ fn zones(value: Option<Value<'_>>, base: &Path, problems: &mut ConfigProblems) -
             primary,
             tsig,
             tsig_place,
+            dnssec,
         }
     });
     read.collect()
@@ -103,22 +110,6 @@ fn path(value: &Value<'_>, base: &Path, problems: &mut ConfigProblems) -> Option
         value: base.join(read.value),
         place: read.place,
     })
-}
-
-/// Signing has its key in the design, and no code yet.
-fn refuse_dnssec(value: Option<Value<'_>>, problems: &mut ConfigProblems) {
-    let Some(value) = value.and_then(|v| v.boolean(problems)) else {
-        return;
-    };
-    if value.value {
-        not_yet(
-            &value.place,
-            "dnssec = true",
-            "this version does not sign zones",
-            problems,
-        )
-        .help("write dnssec = false; leave no DS record for these names in the parent zone");
-    }
 }
 
 /// Refuses what the design has a word for and this version cannot do.

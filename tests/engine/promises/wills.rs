@@ -58,7 +58,7 @@ impl Promises {
                 self.homes.insert(route.clone(), (None, durable));
             }
             Command::AcceptState => self.doubt = false,
-            Command::Reload { .. } | Command::Challenges { .. } => {}
+            Command::Reload { .. } | Command::Challenges { .. } | Command::Keys { .. } => {}
         }
     }
 
@@ -80,7 +80,10 @@ impl Promises {
                 self.homes.remove(route);
             }
             // What the disk says counts at the next start.
-            Command::Reload { .. } | Command::AcceptState | Command::Challenges { .. } => {}
+            Command::Reload { .. }
+            | Command::AcceptState
+            | Command::Challenges { .. }
+            | Command::Keys { .. } => {}
         }
     }
 
