@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::clock::Wall;
 use crate::config::{self, ConfigProblems, Configuration, Sources};
-use crate::engine::Remembered;
+use crate::engine::{Remembered, misfit};
 use crate::store::{Store, StoreError};
 
 /// Where the service manager keeps the state directory it made.
@@ -68,6 +68,17 @@ pub fn choose(paths: Paths, at: Wall) -> Result<Chosen, StartError> {
     match config::load(&paths.configuration) {
         Ok(configuration) => {
             let (store, remembered) = Store::open(&configuration.server.state, at)?;
+            if let Some(why) = misfit(&configuration, &remembered.inbound)
+                && let Some(accepted) = accepted_and_fitting(&store, &remembered)
+            {
+                return Ok(Chosen {
+                    configuration: Arc::new(accepted),
+                    rejected: Some(why),
+                    store,
+                    remembered,
+                    paths,
+                });
+            }
             Ok(Chosen {
                 configuration: Arc::new(configuration),
                 rejected: None,
@@ -78,6 +89,15 @@ pub fn choose(paths: Paths, at: Wall) -> Result<Chosen, StartError> {
         }
         Err(problems) => accepted_before(paths, &problems, at),
     }
+}
+
+/// The configuration accepted last, if it goes together with what primaries have sent: it did when it was accepted.
+fn accepted_and_fitting(store: &Store, remembered: &Remembered) -> Option<Configuration> {
+    let sources = Sources::from_json(store.accepted()?).ok()?;
+    let accepted = config::parse_sources(&sources).ok()?;
+    misfit(&accepted, &remembered.inbound)
+        .is_none()
+        .then_some(accepted)
 }
 
 fn accepted_before(

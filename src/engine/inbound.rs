@@ -125,6 +125,22 @@ pub(super) enum Staleness {
     Expired,
 }
 
+/// Why a configuration does not go together with what its zones' primaries have sent; none when it does.
+pub fn misfit(configuration: &Configuration, kept: &[KeptInbound]) -> Option<String> {
+    kept.iter().find_map(|KeptInbound { copy, .. }| {
+        configuration.topology.primary(&copy.apex)?;
+        let (topology, zone) = (&configuration.topology, copy.zone.clone());
+        let merged = configuration
+            .layout
+            .with_received(topology, &copy.apex, zone);
+        let why = in_words(&merged.err()?);
+        Some(format!(
+            "zone {} as its primary sent it does not fit: {why}",
+            copy.apex
+        ))
+    })
+}
+
 impl Engine {
     /// Takes what is remembered of zones from primaries, and puts it in force as far as it fits.
     pub(super) fn restore_inbound(&mut self, kept: Vec<KeptInbound>, now: Now) {

@@ -35,7 +35,7 @@ pub use command::{
 };
 pub use core::Engine;
 pub use event::{BatchToken, Effect, Event, StoreFault};
-pub use inbound::{InboundAttempt, InboundCopy, InboundNews, InboundOutcome, InboundView};
+pub use inbound::{InboundAttempt, InboundCopy, InboundNews, InboundOutcome, InboundView, misfit};
 pub use keeping::{Keep, KeptInbound};
 pub use record::{Batch, Entry, EntryKind, Parting, Remembered, Reservation, StoredRoute};
 pub use signing_view::{KeyView, ParentView, ZoneKeysView};

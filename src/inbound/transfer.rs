@@ -229,3 +229,150 @@ impl Reader {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::zone::Rdata;
+
+    fn name(text: &str) -> Name {
+        Name::from_text(text.as_bytes(), None).unwrap()
+    }
+
+    fn soa(serial: u32) -> OwnedRecord {
+        let mut wire = [name("ns.").wire(), name("admin.").wire()].concat();
+        for number in [serial, 60, 30, 600, 30] {
+            wire.extend(number.to_be_bytes());
+        }
+        OwnedRecord {
+            owner: name("Contoso.com."),
+            rtype: RecordType::SOA,
+            ttl: 300,
+            rdata: Rdata::new(RecordType::SOA, &wire).unwrap(),
+        }
+    }
+
+    fn a(host: u8) -> OwnedRecord {
+        OwnedRecord {
+            owner: name(&format!("h{host}.contoso.com.")),
+            rtype: RecordType::A,
+            ttl: 300,
+            rdata: Rdata::new(RecordType::A, &[192, 0, 2, host]).unwrap(),
+        }
+    }
+
+    fn read(since: Option<u32>, records: &[OwnedRecord]) -> Result<Transfer, TransferFault> {
+        let bounds = Bounds {
+            records: 20,
+            octets: 2000,
+        };
+        let mut reader = Reader::new(name("contoso.com."), since.map(Serial), bounds);
+        for record in records {
+            reader.take(record.clone())?;
+        }
+        reader.finish()
+    }
+
+    #[test]
+    fn a_whole_zone_begins_and_ends_with_its_soa() {
+        let all = [soa(5), a(1), a(2), soa(5)];
+        let Ok(Transfer::Whole(records)) = read(None, &all) else {
+            panic!("whole: {:?}", read(None, &all));
+        };
+        assert_eq!(records, all[..3]);
+        // A primary that has no changes may send all of it (RFC 1995 §4).
+        assert_eq!(read(Some(3), &all), read(None, &all));
+        assert_eq!(read(None, &all[..3]), Err(TransferFault::Early));
+        assert_eq!(read(None, &[soa(5), a(1), soa(6)]), Err(TransferFault::End));
+        assert_eq!(
+            read(None, &[a(1)]),
+            Err(TransferFault::Begin(name("contoso.com.")))
+        );
+        assert_eq!(
+            read(None, &[soa(5), a(1), soa(5), a(2)]),
+            Err(TransferFault::Trailing)
+        );
+        assert_eq!(read(None, &[]), Err(TransferFault::Early));
+    }
+
+    #[test]
+    fn changes_come_in_steps_that_each_begin_with_the_soa_before() {
+        let all = [
+            soa(5),
+            soa(3),
+            a(1),
+            soa(4),
+            a(2),
+            soa(4),
+            soa(5),
+            a(3),
+            a(4),
+            soa(5),
+        ];
+        // RFC 1995 §4: the last SOA of the deltas is the latest; here it ends the message as well.
+        let Ok(Transfer::Changes(edits, to)) = read(Some(3), &all) else {
+            panic!("changes: {:?}", read(Some(3), &all));
+        };
+        assert_eq!(to, Serial(5));
+        let froms: Vec<u32> = edits.iter().map(|edit| edit.from.0).collect();
+        assert_eq!(froms, [3, 4]);
+        assert_eq!(
+            (&edits[0].removed, &edits[0].added),
+            (&vec![a(1)], &vec![soa(4), a(2)])
+        );
+        assert_eq!(
+            (&edits[1].removed, &edits[1].added),
+            (&vec![], &vec![soa(5), a(3), a(4)])
+        );
+        for cut in 2..all.len() {
+            assert_eq!(
+                read(Some(3), &all[..cut]),
+                Err(TransferFault::Early),
+                "{cut}"
+            );
+        }
+    }
+
+    #[test]
+    fn one_soa_says_that_there_is_nothing_newer() {
+        assert_eq!(read(Some(5), &[soa(5)]), Ok(Transfer::Soa(Serial(5))));
+        assert_eq!(read(Some(7), &[soa(5)]), Ok(Transfer::Soa(Serial(5))));
+        assert_eq!(read(Some(3), &[soa(5)]), Err(TransferFault::Early));
+        assert_eq!(read(None, &[soa(5)]), Err(TransferFault::Early));
+    }
+
+    #[test]
+    fn a_transfer_without_end_is_given_up() {
+        let endless: Vec<OwnedRecord> = std::iter::once(soa(5)).chain((0..=255).map(a)).collect();
+        assert_eq!(read(None, &endless), Err(TransferFault::Records(20)));
+        let mut large = a(1);
+        large.rtype = RecordType::from(65280);
+        large.rdata = Rdata::new(large.rtype, &[0; 3000]).unwrap();
+        assert_eq!(
+            read(None, &[soa(5), large]),
+            Err(TransferFault::Octets(2000))
+        );
+    }
+
+    #[test]
+    fn no_order_of_records_makes_it_fail_badly() {
+        let some = [soa(3), soa(4), soa(5), a(1), a(2)];
+        let mut x = 12345_u32;
+        for _ in 0..20_000 {
+            let records: Vec<OwnedRecord> = (0..8)
+                .map(|_| {
+                    x = x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    some[(x >> 16) as usize % some.len()].clone()
+                })
+                .collect();
+            if let Ok(Transfer::Changes(edits, to)) = read(Some(3), &records) {
+                assert_eq!(edits[0].from, Serial(3));
+                assert!(
+                    edits.iter().all(|edit| !edit.added.is_empty()),
+                    "{edits:?} {to}"
+                );
+            }
+        }
+    }
+}

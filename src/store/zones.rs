@@ -8,6 +8,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
@@ -17,8 +18,9 @@ use crate::engine::{InboundCopy, Keep, KeptInbound};
 use crate::topology::DomainName;
 use crate::zone::{Name, Serial, StaticZone, ZoneVersion};
 
-/// About how many octets one transaction writes: a few milliseconds of a disk.
+/// About how much one transaction writes, and how long it takes at most: a command may be waiting.
 const SLICE: usize = 256 << 10;
+const SLICE_TIME: Duration = Duration::from_millis(10);
 
 /// What the database has, so that only what is new is written.
 #[derive(Debug, Default)]
@@ -120,12 +122,14 @@ impl Work {
         known: &mut Known,
     ) -> Result<bool, rusqlite::Error> {
         let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let began = Instant::now();
         let mut written = 0;
         let mut done = Vec::new();
         if !std::mem::replace(&mut self.begun, true) {
             self.remove_gone(&change, known, &mut done)?;
         }
         while written < SLICE
+            && began.elapsed() < SLICE_TIME
             && let Some(version) = self.versions.front().cloned()
         {
             let Some(zone) = self.zone(&change, known, &version, &mut written)? else {
@@ -135,6 +139,7 @@ impl Work {
             done.extend(zone.map(|zone| Done::Zone(version.apex().clone(), zone)));
         }
         while written < SLICE
+            && began.elapsed() < SLICE_TIME
             && self.versions.is_empty()
             && let Some(kept) = self.inbound.front().cloned()
         {

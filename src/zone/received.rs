@@ -301,3 +301,188 @@ impl Sets {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::fixture::{decision, domain, publish, route, static_zone, topology};
+    use super::super::{Layout, LayoutProblem};
+    use super::*;
+    use crate::topology::{Primary, Topology, ZonePlacement};
+    use std::sync::Arc;
+
+    const HEAD: &str =
+        "$TTL 300\n@ SOA ns1.example.net. hostmaster 7 60 30 600 30\n@ NS ns1.example.net.\n";
+
+    fn records(text: &str) -> Vec<OwnedRecord> {
+        let file = static_zone("contoso.com", &format!("{HEAD}{text}"));
+        file.owned_records().collect()
+    }
+
+    fn received(records: Vec<OwnedRecord>) -> Result<StaticZone, ReceivedFault> {
+        StaticZone::received(
+            &domain("contoso.com"),
+            "the zone from 192.0.2.1:53",
+            records,
+        )
+    }
+
+    fn opaque(owner: &str, rtype: u16, rdata: &[u8]) -> OwnedRecord {
+        let rtype = RecordType::from(rtype);
+        OwnedRecord {
+            owner: Name::from_text(owner.as_bytes(), None).unwrap(),
+            rtype,
+            ttl: 300,
+            rdata: Rdata::new(rtype, rdata).unwrap(),
+        }
+    }
+
+    fn ours() -> Topology {
+        let route = route("a", &["contoso.com"], ZonePlacement::Configured);
+        let mut topology = topology(vec![route], &["contoso.com"]);
+        for zone in topology.zones.values_mut() {
+            zone.primary = Some(Primary {
+                addresses: vec!["192.0.2.1:53".parse().unwrap()],
+                tsig: None,
+            });
+        }
+        topology
+    }
+
+    fn merged(text: &str) -> Result<(Layout, Vec<LayoutProblem>), Vec<LayoutProblem>> {
+        let waiting = Layout::new(&ours(), Default::default()).unwrap();
+        let zone = Arc::new(received(records(text)).unwrap());
+        waiting.with_received(&ours(), &domain("contoso.com"), zone)
+    }
+
+    #[test]
+    fn what_signing_made_is_left_out_and_a_ds_at_a_cut_stays() {
+        let mut all = records(&format!(
+            "www A 192.0.2.1\nsub NS ns.sub\nns.sub A 192.0.2.2\nsub DS 1 13 2 {:064}\n",
+            0
+        ));
+        for made in [46, 47, 48, 50, 51, 59, 60, 62, 63] {
+            let mut record = opaque("contoso.com.", 65280, &[0; 24]);
+            record.rtype = RecordType::from(made);
+            all.push(record);
+        }
+        let zone = received(all).unwrap();
+        let text = zone.to_master_text();
+        assert_eq!(zone.record_count(), 6, "{text}");
+        assert!(text.contains("sub.contoso.com.\t300\tIN\tDS\t"), "{text}");
+    }
+
+    #[test]
+    fn records_sent_twice_count_once_and_the_least_ttl_is_the_sets() {
+        let mut all = records("www A 192.0.2.1\nwww A 192.0.2.2\n");
+        let mut again = all[2].clone();
+        again.ttl = 60;
+        all.push(again);
+        let text = received(all).unwrap().to_master_text();
+        assert_eq!(
+            text.matches("www.contoso.com.\t60\tIN\tA").count(),
+            2,
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_served_right_is_no_zone() {
+        let cases = [
+            (opaque("contoso.com.", 39, b"\x01a\0"), "DNAME"),
+            (
+                opaque("elsewhere.example.", 1, &[192, 0, 2, 1]),
+                "elsewhere.example.",
+            ),
+            (opaque("contoso.com.", 5, b"\x01a\0"), "CNAME"),
+        ];
+        for (record, word) in cases {
+            let mut all = records("");
+            all.push(record);
+            let said = received(all).unwrap_err().to_string();
+            assert!(said.contains(word), "{said}");
+        }
+        let said = received(Vec::new()).unwrap_err().to_string();
+        assert!(said.contains("SOA"), "{said}");
+    }
+
+    #[test]
+    fn edits_lead_from_version_to_version_or_to_nothing() {
+        let zone = received(records("www A 192.0.2.1\nold A 192.0.2.2\n")).unwrap();
+        let soa = |serial: u32| {
+            let mut soa = zone.soa().unwrap();
+            soa.rdata = soa.rdata.with_soa_serial(serial);
+            soa
+        };
+        let edit = |from: u32, to: u32, removed: &[OwnedRecord], added: &[OwnedRecord]| Edit {
+            from: Serial(from),
+            removed: removed.to_vec(),
+            added: [&[soa(to)], added].concat(),
+        };
+        let old = opaque("OLD.contoso.com.", 1, &[192, 0, 2, 2]);
+        let new = opaque("new.contoso.com.", 1, &[192, 0, 2, 3]);
+        let mut signature = opaque("old.contoso.com.", 65280, &[0; 24]);
+        signature.rtype = RecordType::RRSIG;
+        let steps = vec![
+            edit(7, 8, &[old.clone(), signature], std::slice::from_ref(&new)),
+            edit(8, 9, std::slice::from_ref(&new), &[]),
+        ];
+        let edited = zone.edited("x", steps.clone(), Serial(9)).unwrap();
+        assert_eq!(edited.serial(), Serial(9));
+        let expected = received(records("www A 192.0.2.1\n")).unwrap();
+        let text = expected.to_master_text().replace(" 7 60", " 9 60");
+        assert_eq!(edited.to_master_text(), text);
+
+        let fault = |steps, to| zone.edited("x", steps, Serial(to)).unwrap_err();
+        assert!(matches!(fault(steps.clone(), 10), ReceivedFault::OtherEnd));
+        assert!(matches!(
+            fault(steps[1..].to_vec(), 9),
+            ReceivedFault::Gap { .. }
+        ));
+        let missing = vec![edit(7, 8, &[new], &[])];
+        assert!(matches!(fault(missing, 8), ReceivedFault::NotThere(_)));
+        assert_eq!(zone.timers().expire, Duration::from_secs(600));
+    }
+
+    #[test]
+    fn a_zone_that_is_awaited_is_not_served_and_then_has_both_parts() {
+        let waiting = Layout::new(&ours(), Default::default()).unwrap();
+        let before = publish(&waiting, &[decision("a", 1)], None, 10);
+        let key = Name::from(&domain("www.contoso.com"));
+        assert!(before.zone_of(key.key()).is_none() && before.is_waiting(&key));
+
+        let (layout, warnings) = merged(
+            "www A 192.0.2.80\nxmpp A 203.0.113.9\n_xmpp-server._tcp SRV 0 0 5269 a.example.net.\n",
+        )
+        .unwrap();
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
+        let after = publish(&layout, &[decision("a", 1)], Some(&before), 11);
+        let text = after.zone(&domain("contoso.com")).unwrap().to_master_text();
+        assert!(
+            text.contains("www.contoso.com.\t300\tIN\tA\t192.0.2.80\n"),
+            "{text}"
+        );
+        assert!(
+            !text.contains("203.0.113.9") && !text.contains("a.example.net"),
+            "{text}"
+        );
+        assert!(text.contains("_xmpp-server._tcp.contoso.com.\t30\tIN\tSRV\t10 0 5269 edge1"));
+        assert!(
+            text.contains(" hostmaster.contoso.com. 11 60 30 600 30\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn an_alias_or_a_delegation_in_the_place_of_a_steered_name_does_not_fit() {
+        for (record, word) in [
+            ("xmpp CNAME www.example.net.\n", "alias"),
+            ("_tcp NS ns.example.net.\n", "delegated away"),
+            ("edge1 CNAME www.example.net.\n", "alias"),
+        ] {
+            let said = merged(record).unwrap_err()[0].to_string();
+            assert!(said.contains(word), "{said}");
+            assert!(said.contains("the zone from 192.0.2.1:53"), "{said}");
+        }
+    }
+}

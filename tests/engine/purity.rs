@@ -43,6 +43,8 @@ fn pure_stages_name_neither_sockets_nor_files_nor_clocks() {
         "delegation/leave.rs",
         "delegation/records.rs",
         "delegation/served.rs",
+        "inbound/timer.rs",
+        "inbound/transfer.rs",
     ]
     .map(|file| source.join(file))
     .to_vec();

@@ -18,17 +18,19 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hickory_proto::rr::RecordType;
 
 use repoint::clock::Wall;
 use repoint::decide::OverrideKey;
-use repoint::engine::{ChallengeChange, Command, Event, Lifetime, RequestId, View};
+use repoint::engine::{
+    ChallengeChange, Command, Event, InboundNews, InboundOutcome, Lifetime, RequestId, View,
+};
 use repoint::health::Verdict;
-use repoint::topology::{PoolName, RouteName};
-use repoint::zone::Name;
-use repoint::zone::Serial;
+use repoint::topology::{DomainName, PoolName, RouteName};
+use repoint::zone::{Include, Name, Serial, StaticZone};
 
 use crate::network::{Behaviour, Validity};
 use crate::served::{Served, line, served};
@@ -299,6 +301,8 @@ impl Story {
                 };
                 self.entries_told = 0;
             }
+            ["primary", apex, how @ ..] => self.primary(apex, how)?,
+            ["zone", apex] => self.zone(apex),
             ["status"] => self.status(),
             ["acme", "list"] => self.challenges(),
             ["served"] => self.served(),
@@ -484,6 +488,67 @@ impl Story {
             .request(command, "alice", why, dry_run, volatile);
         self.wait_for(id);
         Some(())
+    }
+
+    /// What the primary of a zone is heard to say, or not.
+    fn primary(&mut self, apex: &str, how: &[&str]) -> Option<()> {
+        let apex: DomainName = apex.parse().ok()?;
+        let outcome = match how {
+            ["silent"] => InboundOutcome::Failed("192.0.2.1:53 did not answer within 10s".into()),
+            ["current"] => InboundOutcome::Current,
+            ["garbled"] => InboundOutcome::Unusable("it ended before its last SOA".into()),
+            ["sends", serial, records @ ..] => {
+                let mut text = format!(
+                    "$TTL 300\n@ SOA ns1.example.net. hostmaster {serial} 60 30 600 30\n@ NS ns1.example.net.\n"
+                );
+                for record in records {
+                    text.push_str(&format!("{record}\n"));
+                }
+                let mut none = |_: Include<'_>| Err("there is no such file".to_owned());
+                let file = StaticZone::parse(&apex, "primary", text.as_bytes(), &mut none).unwrap();
+                let records = file.owned_records();
+                let zone = StaticZone::received(&apex, "the zone from 192.0.2.1:53", records);
+                InboundOutcome::Received(Arc::new(zone.unwrap()))
+            }
+            _ => return None,
+        };
+        let news = InboundNews {
+            apex,
+            from: "192.0.2.1:53".parse().unwrap(),
+            outcome,
+        };
+        self.world().event(Event::Inbound(Box::new(news)));
+        self.wait(Duration::from_millis(10));
+        Some(())
+    }
+
+    /// A zone as it is served, without its SOA and NS.
+    fn zone(&mut self, apex: &str) {
+        let world = self.world();
+        let zones = world.zones.clone();
+        let view = self.view();
+        let inbound = view.and_then(|view| {
+            let zone = view
+                .zones
+                .into_iter()
+                .find(|zone| zone.apex.as_str() == apex);
+            zone?.inbound
+        });
+        if let Some(inbound) = inbound {
+            let serial = inbound.serial.map(|serial| serial.to_string());
+            let serial = serial.unwrap_or_else(|| "nothing".into());
+            let stale = if inbound.stale { ", stale" } else { "" };
+            self.say(format!("the primary's serial {serial}{stale}"));
+        }
+        let Some(zone) = zones.zone(&apex.parse().unwrap()) else {
+            self.say("not served");
+            return;
+        };
+        for line in zone.to_master_text().lines() {
+            if !line.contains("\tSOA\t") && !line.contains("\tNS\t") {
+                self.say(line.replace('\t', " "));
+            }
+        }
     }
 
     fn addresses(&mut self, place: &str) -> Option<Vec<std::net::IpAddr>> {

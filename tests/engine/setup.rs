@@ -196,6 +196,13 @@ pub(crate) fn text(words: &Words) -> String {
             }
         }
     }
+    if let Some(apex) = words.0.get("zone") {
+        writeln!(
+            out,
+            "[[zone]]\napex = {apex:?}\nprimary = [\"192.0.2.1:53\"]\ntsig = \"none\""
+        )
+        .unwrap();
+    }
     if sip {
         // Microsoft's strict match: SIP targets lie directly in the domain, which the names above do.
         assert_eq!(words.number("routes", 1), 1);

@@ -15,8 +15,12 @@ const LIMIT: Duration = Duration::from_secs(240);
 const RECORDS: &str =
     "www A 192.0.2.80\n_xmpp-server._tcp.route1 SRV 0 0 5269 elsewhere.example.net.\n";
 
-pub(crate) fn configured(pools: &Pools, secret: &str) -> String {
-    let text = configuration(pools, &names(1), 30);
+fn configured(pools: &Pools, secret: &str) -> String {
+    configured_with(pools, secret, 1)
+}
+
+fn configured_with(pools: &Pools, secret: &str, routes: usize) -> String {
+    let text = configuration(pools, &names(routes), 30);
     let text = text.replace("\"127.0.0.1:0\"", "\"127.0.0.1:53\"").replace(
         "apex = \"contoso.com\"\n",
         "apex = \"contoso.com\"\nprimary = [\"127.0.0.1:5354\", \"127.0.0.1:5353\"]\ntsig = \"owner.example.\"\n",
@@ -171,5 +175,27 @@ fn a_zone_that_conflicts_or_is_not_signed_as_agreed_changes_nothing() {
         server.until("the alarm has ended", |server| {
             !server.alarms().contains(&"inbound-refused".to_owned())
         });
+
+        // A configuration that steers where the zone has an alias is refused, now and at a start.
+        primary.edit(
+            7,
+            &format!("{RECORDS}xmpp.route2 CNAME www\nlast A 192.0.2.9\n"),
+        );
+        server.until("the next version", |server| {
+            answers(server, "last", "A").len() == 1
+        });
+        place.configure(&configured_with(&pools, SECRET, 2));
+        let (code, said) = server.control("POST", "/v1/configuration/reload", &Value::Null);
+        assert_eq!((code, &said["code"]), (409, &"inbound".into()), "{said}");
+        server.signal(nix::sys::signal::Signal::SIGTERM);
+        let mut server = server;
+        server.ended();
+        drop(server);
+        let server = place.start();
+        server.until("the alarm", |server| {
+            server.alarms().contains(&"config-rejected".to_owned())
+        });
+        assert_eq!(answers(&server, "last", "A").len(), 1);
+        assert_eq!(server.active("route1"), "pool1");
     });
 }
