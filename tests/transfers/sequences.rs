@@ -188,6 +188,22 @@ fn an_incremental_transfer_leads_from_every_remembered_version_to_the_current_on
 }
 
 #[test]
+fn what_a_flip_of_a_signed_zone_changes_is_small() {
+    let (manners, keys) = (manners(), single(&key(KeyAlgorithm::EcdsaP256Sha256)));
+    let mut served = Served::new(&statics(60), Some(keys));
+    let before = served.serial;
+    served.active = 2;
+    served.publish();
+    let mut transfer = begin(&served.zones, &manners, Some(before), now(&served));
+    assert_eq!(transfer.kind(), TransferKind::Ixfr);
+    let mut out = Vec::new();
+    assert!(transfer.next(served.now, &mut out));
+    println!("{} octets", out.len());
+    assert!(out.len() <= 2048, "{} octets", out.len());
+    assert!(!transfer.next(served.now, &mut Vec::new()), "one message");
+}
+
+#[test]
 fn whoever_is_up_to_date_or_ahead_or_asks_by_datagram_gets_the_soa_alone() {
     let (manners, served) = (manners(), Served::new(&statics(60), None));
     for since in [served.serial, served.serial + 5] {
@@ -205,7 +221,7 @@ fn whoever_is_up_to_date_or_ahead_or_asks_by_datagram_gets_the_soa_alone() {
     );
     assert_eq!(unknown.kind(), TransferKind::Axfr);
     let mut out = Vec::new();
-    let mut ask = |since, transport, out: &mut Vec<u8>| {
+    let ask = |since, transport, out: &mut Vec<u8>| {
         respond(
             &served.zones,
             &manners,
