@@ -10,6 +10,7 @@ mod gather;
 mod judge;
 mod leave;
 mod records;
+mod said;
 mod served;
 mod sight;
 

@@ -373,3 +373,128 @@ fn targets(topology: &Topology, domains: &[ServedDomain], zones: &Zones) -> Vec<
     }
     targets.into_iter().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::io;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::super::{Step, parent_records};
+    use super::*;
+    use crate::config;
+    use crate::zone::{KeyAlgorithm, SigningKey, ZoneKeys};
+
+    const CONFIGURATION: &str = r#"
+version = 1
+[dns]
+nameservers = [{ name = "ns1.example.net" }]
+[[pool]]
+name = "edgepool1"
+[[pool.target]]
+name = "edge1.contoso.com"
+publish = ["192.0.2.10"]
+[[route]]
+name = "contoso"
+domains = ["contoso.com"]
+pools = ["edgepool1"]
+zones = "owners"
+[route.address]
+name = "xmpp.{domain}"
+[[route.service]]
+kind = "xmpp-server"
+"#;
+
+    fn configuration() -> Configuration {
+        let mut none = |_: &Path| Err(io::Error::from(io::ErrorKind::NotFound));
+        config::parse(CONFIGURATION, "repoint.toml", &mut none).unwrap()
+    }
+
+    /// What is served when xmpp.contoso.com has these keys.
+    fn served_with(keys: ZoneKeys) -> Served {
+        let configuration = configuration();
+        let first = first_zones(&configuration);
+        let keys = BTreeMap::from([(
+            Name::from(&"xmpp.contoso.com".parse::<DomainName>().unwrap()),
+            Arc::new(keys),
+        )]);
+        // Without decisions everything stays as it was published before.
+        let zones = zone::compile(&zone::Inputs {
+            layout: &configuration.layout,
+            decisions: &BTreeMap::new(),
+            keys: &keys,
+            unsignable: &BTreeSet::new(),
+            challenges: &Challenges::default(),
+            previous: Some(&first),
+            generation: Generation(2),
+            serial: configuration.layout.next_serial(first.serial(), 2),
+            now: Wall::from_millis(1_795_230_000_000),
+        });
+        Served::of(&configuration, &zones, &Selection::All, true)
+    }
+
+    #[test]
+    fn the_ds_records_are_those_of_the_keys_that_cds_names() {
+        let key = || Arc::new(SigningKey::generate(KeyAlgorithm::EcdsaP256Sha256).unwrap());
+        let (current, next) = (key(), key());
+        let mut keys = ZoneKeys::single(Arc::clone(&current), 3600);
+        // In the middle of a roll: published, not yet named.
+        keys.published.push(next.dnskey().clone());
+        let apex = Name::from_text(b"xmpp.contoso.com.", None).unwrap();
+        let expected = current.dnskey().ds(&apex).to_text(RecordType::DS);
+
+        let served = served_with(keys.clone());
+        let zone = served.zone(&"xmpp.contoso.com".parse().unwrap()).unwrap();
+        assert!(zone.signed);
+        assert_eq!(zone.ds, std::slice::from_ref(&expected));
+        let blocks = parent_records(&served, None);
+        let signs: Vec<_> = blocks
+            .iter()
+            .flat_map(|block| block.records.iter().filter(|r| r.step == Step::Sign))
+            .collect();
+        assert_eq!(signs.len(), 1);
+        assert_eq!(
+            signs[0].to_string(),
+            format!("xmpp.contoso.com.\t3600\tIN\tDS\t{expected}")
+        );
+        let unsigned: Vec<_> = blocks.iter().flat_map(|block| &block.notes).collect();
+        assert_eq!(
+            unsigned,
+            ["_xmpp-server._tcp.contoso.com is not signed: the zone above must have no DS for it"]
+        );
+
+        // A zone that is on its way to unsigned asks for none (RFC 8078 §4).
+        keys.child = zone::ChildRecords::Delete;
+        let served = served_with(keys);
+        let zone = served.zone(&"xmpp.contoso.com".parse().unwrap()).unwrap();
+        assert!(zone.signed && zone.ds.is_empty());
+        let notes = &parent_records(&served, None)[0].notes;
+        assert!(
+            notes.iter().any(|note| note.contains("asks for no DS now")),
+            "{notes:?}"
+        );
+    }
+
+    #[test]
+    fn one_route_or_one_zone_can_be_selected() {
+        let configuration = configuration();
+        let zones = first_zones(&configuration);
+        let of = |selection: &Selection| Served::of(&configuration, &zones, selection, false);
+        assert_eq!(of(&Selection::All).zones.len(), 2);
+        assert_eq!(
+            of(&Selection::Route("contoso".parse().unwrap()))
+                .zones
+                .len(),
+            2
+        );
+        let one = of(&Selection::Zone("xmpp.contoso.com".parse().unwrap()));
+        assert_eq!((one.zones.len(), one.domains[0].names.len()), (1, 1));
+        assert_eq!(one.domains[0].names[0].records[0].data, "192.0.2.10");
+        assert!(
+            of(&Selection::Route("other".parse().unwrap()))
+                .zones
+                .is_empty()
+        );
+    }
+}

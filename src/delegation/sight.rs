@@ -11,8 +11,9 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
 use super::facts::{Delegated, ParentFacts, ParentView, code};
-use super::gather::{Gatherer, brief, in_order};
+use super::gather::{Gatherer, in_order};
 use super::leave::{Link, Sighting, State};
+use super::said::brief;
 use super::served::{Served, ServedName, ServedZone};
 use crate::ask::{Query, Reply, ask, negative_ttl};
 use crate::zone::{Name, Rdata};

@@ -206,3 +206,26 @@ async fn history_is_filtered_and_bounded() {
     assert_eq!(filters[1].route, Some(route_name("contoso")));
     assert_eq!(filters[1].since, Some(fixture::NOW));
 }
+
+#[tokio::test]
+async fn what_is_served_can_be_asked_for_as_a_whole_by_route_and_by_zone() {
+    let site = Site::start(Fake::default());
+    let all = site.get("/v1/delegation").await;
+    assert_eq!(all.status, 200);
+    assert_eq!(all.json()["live"], true);
+    let route = site.get("/v1/delegation?of=contoso").await;
+    assert_eq!(route.status, 200);
+    let unknown = site.get("/v1/delegation?of=contso").await;
+    assert_eq!(unknown.status, 404);
+    assert!(
+        unknown.json()["why"]
+            .as_str()
+            .unwrap()
+            .contains("near are contoso")
+    );
+    let selections = site.node.selections.lock().unwrap().clone();
+    assert_eq!(
+        selections,
+        [Selection::All, Selection::Route(route_name("contoso"))]
+    );
+}
