@@ -10,6 +10,7 @@ mod asking;
 mod comparing;
 mod corpus;
 mod document;
+mod flips;
 #[path = "../dns/mod.rs"]
 mod dns;
 mod peers;
@@ -17,6 +18,9 @@ mod questions;
 mod reviewed;
 mod said;
 mod validation;
+#[allow(dead_code)] // What the tests of signing need of it.
+#[path = "../signing/ground.rs"]
+mod ground;
 #[path = "../world/mod.rs"]
 mod world;
 

@@ -29,9 +29,9 @@ use crate::world::private_network::{enter, find, run};
 use crate::world::wait::wait_for;
 
 /// Where repoint answers.
-const REPOINT: Ipv4Addr = Ipv4Addr::new(127, 0, 2, 1);
+pub(crate) const REPOINT: Ipv4Addr = Ipv4Addr::new(127, 0, 2, 1);
 /// Where Unbound answers.
-const UNBOUND: Ipv4Addr = Ipv4Addr::new(127, 0, 2, 2);
+pub(crate) const UNBOUND: Ipv4Addr = Ipv4Addr::new(127, 0, 2, 2);
 const LIMIT: Duration = Duration::from_secs(1200);
 const SERVFAIL: u16 = 2;
 /// The zone whose parent has no DS for it: signed, and insecure to whoever comes from above.
@@ -211,14 +211,19 @@ fn dnskey(zone: &ZoneVersion) -> String {
     set.rdatas[0].to_text(RecordType::DNSKEY)
 }
 
-/// Serves the corpus over UDP and TCP as long as what it gives lives.
-fn serve(corpus: &Corpus) -> (Runtime, Serving) {
+/// Gives loopback the addresses that the two listen on.
+pub(crate) fn addresses() {
     for address in [REPOINT, UNBOUND] {
         run(
             "ip",
             &["addr", "add", &format!("{address}/32"), "dev", "lo"],
         );
     }
+}
+
+/// Serves the corpus over UDP and TCP as long as what it gives lives.
+fn serve(corpus: &Corpus) -> (Runtime, Serving) {
+    addresses();
     let listeners = Listeners::bind(&[SocketAddr::from((REPOINT, 53))]).unwrap();
     let runtime = Runtime::new().unwrap();
     let published = Arc::new(ArcSwap::from_pointee(corpus.zones.clone()));
@@ -231,23 +236,34 @@ fn serve(corpus: &Corpus) -> (Runtime, Serving) {
 
 fn unbound(corpus: &Corpus, aggressive: bool, dir: &Path) -> Daemon {
     let aggressive = if aggressive { "yes" } else { "no" };
+    let more = format!("aggressive-nsec: {aggressive}\n harden-below-nxdomain: {aggressive}\n");
+    let anchors: BTreeSet<Name> = anchors(corpus)
+        .iter()
+        .map(|zone| zone.apex().clone())
+        .collect();
+    let zones = corpus.zones.iter().map(|zone| {
+        let anchor = anchors.contains(zone.apex()).then(|| dnskey(zone));
+        (zone.apex().to_string(), anchor)
+    });
+    run_unbound(&zones.collect::<Vec<_>>(), &more, dir)
+}
+
+/// Starts Unbound, which asks repoint about these zones, each with the DNSKEY record that it trusts, if any.
+pub(crate) fn run_unbound(zones: &[(String, Option<String>)], more: &str, dir: &Path) -> Daemon {
     let mut text = format!(
         "server:\n chroot: \"\"\n username: \"\"\n directory: {dir:?}\n pidfile: \"\"\n use-syslog: no\n \
          logfile: \"\"\n do-daemonize: no\n interface: {UNBOUND}\n access-control: 127.0.0.0/8 allow\n \
          do-not-query-localhost: no\n do-ip6: no\n module-config: \"validator iterator\"\n val-log-level: 2\n \
-         max-udp-size: 4096\n num-queries-per-thread: 4096\n aggressive-nsec: {aggressive}\n \
-         qname-minimisation: yes\n harden-below-nxdomain: {aggressive}\n local-zone: \"example.org.\" static\n"
+         max-udp-size: 4096\n num-queries-per-thread: 4096\n qname-minimisation: yes\n \
+         local-zone: \"example.org.\" static\n {more}"
     );
-    for zone in anchors(corpus) {
-        let key = dnskey(zone);
-        text.push_str(&format!(
-            " trust-anchor: \"{} DNSKEY {key}\"\n",
-            zone.apex()
-        ));
+    for (apex, anchor) in zones {
+        if let Some(anchor) = anchor {
+            text.push_str(&format!(" trust-anchor: \"{apex} DNSKEY {anchor}\"\n"));
+        }
     }
     text.push_str("remote-control:\n control-enable: no\n");
-    for zone in corpus.zones.iter() {
-        let apex = zone.apex();
+    for (apex, _) in zones {
         text.push_str(&format!(
             "stub-zone:\n name: \"{apex}\"\n stub-addr: {REPOINT}\n"
         ));
@@ -260,7 +276,7 @@ fn unbound(corpus: &Corpus, aggressive: bool, dir: &Path) -> Daemon {
         fs::copy(find("unbound").unwrap(), &program).unwrap();
     }
     let mut daemon = Daemon::start("unbound", dir, Command::new(program).arg("-c").arg(config));
-    let ready = dns::query("fed.contoso.com.", "SOA").flags(0x0100).octets();
+    let ready = dns::query(&zones[0].0, "SOA").flags(0x0100).octets();
     wait_for("Unbound answers", Duration::from_secs(60), || {
         assert!(daemon.is_running(), "unbound ended");
         asking::udp(UNBOUND, &[&ready])[0].is_some().then_some(())
