@@ -98,6 +98,9 @@ fn backup(session: &Session, file: &Path, state: Option<&Path>) -> Result<ExitCo
     match copied {
         Ok(bytes) => {
             let json = serde_json::json!({ "file": file, "bytes": bytes });
+            session.talk(
+                "DNSSEC keys are not in it: where zones are signed, copy the directory keys/ of the state directory yourself\n",
+            );
             session.say(&json, || {
                 format!(
                     "{} has the copy ({bytes} bytes)
