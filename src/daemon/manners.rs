@@ -6,13 +6,17 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use hickory_proto::op::ResponseCode;
 
 use crate::clock::{Now, ReadNow};
 use crate::config::{Configuration, MannersSettings};
+use crate::engine::{CHANGED_MEANWHILE, ChallengeChange, Command, Expected, RefusalKind};
 use crate::inbound::Inbound;
 use crate::serve::{
-    Authority, Berths, Manners, Primaries, RateLimit, RateTable, Secret, Secrets, Transfers,
+    Authority, Berths, Made, Manners, Primaries, RateLimit, RateTable, Secret, Secrets, TextChange,
+    Transfers, Update, Updates,
 };
+use crate::shell::{Ask, Handle};
 use crate::zone::Name;
 
 /// The manners of the listeners, and what of them outlives a reload.
@@ -24,6 +28,7 @@ pub(super) struct Desk {
     own_secret: Secret,
     table: Arc<RateTable>,
     inbound: Inbound,
+    handle: Handle,
 }
 
 impl Desk {
@@ -32,6 +37,7 @@ impl Desk {
         authority: &Authority,
         configuration: &Configuration,
         inbound: Inbound,
+        handle: Handle,
     ) -> Desk {
         let desk = Desk {
             read_now: authority.read_now.clone(),
@@ -40,6 +46,7 @@ impl Desk {
             own_secret: rand::random(),
             table: Arc::new(RateTable::new(rand::random())),
             inbound,
+            handle,
         };
         desk.follow(configuration);
         desk
@@ -72,6 +79,11 @@ impl Desk {
             cookies: cookies.then_some(secrets),
             rate_limit: (rate_limit.rate > 0).then_some(rate_limit),
             tsig: configuration.tsig.clone(),
+            updates: {
+                let handle = self.handle.clone();
+                let make = move |update| -> Made { Box::pin(make(handle.clone(), update)) };
+                Updates::new(configuration.acme.tsig.clone(), Arc::new(make))
+            },
             transfers: Transfers {
                 secondaries: configuration.secondaries.clone(),
                 berths: self.berths.clone(),
@@ -92,5 +104,44 @@ impl Desk {
     /// What the time is.
     pub(super) fn now(&self) -> Now {
         (self.read_now)()
+    }
+}
+
+/// Makes an update as a command, and says with which code it is answered.
+async fn make(handle: Handle, update: Update) -> ResponseCode {
+    let changes = update.changes.into_iter().map(|(name, change)| {
+        let change = match change {
+            TextChange::Add(text) => ChallengeChange::Set(text),
+            TextChange::Delete(text) => ChallengeChange::Clear(text),
+            TextChange::DeleteAll => ChallengeChange::ClearAll,
+        };
+        (name, change)
+    });
+    let changes: Vec<_> = changes.collect();
+    if changes.is_empty() {
+        return ResponseCode::NoError;
+    }
+    let asked = Ask {
+        command: Command::Challenges {
+            changes,
+            lifetime: None,
+            lenient: true,
+        },
+        author: format!("TSIG key {} at {}", update.key, update.peer.address.ip()),
+        why: None,
+        dry_run: false,
+        volatile: false,
+        expected: update.of.map(Expected::Node),
+    };
+    match handle.request(asked).await {
+        Ok(_) => ResponseCode::NoError,
+        Err(refusal) => {
+            tracing::warn!("an update is refused: {refusal}");
+            match refusal.kind {
+                RefusalKind::Unavailable => ResponseCode::ServFail,
+                _ if refusal.code == CHANGED_MEANWHILE => ResponseCode::ServFail,
+                _ => ResponseCode::Refused,
+            }
+        }
     }
 }

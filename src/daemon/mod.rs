@@ -106,7 +106,7 @@ impl Daemon {
             .map_err(DaemonError::Listen)?;
         let authority = Authority::new(handle.zones(), Arc::new(move || clock.now()));
         let inbound = Inbound::start(handle.clone(), clock, &chosen.remembered.inbound);
-        let desk = Desk::new(&authority, &configuration, inbound.clone());
+        let desk = Desk::new(&authority, &configuration, inbound.clone(), handle.clone());
         let certificate = listeners
             .is_encrypted()
             .then(|| Arc::new(ShownCertificate::default()));

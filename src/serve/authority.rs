@@ -10,6 +10,7 @@ use super::cookie::Secrets;
 use super::notify::Primaries;
 use super::rate::RateLimit;
 use super::transfer::Transfers;
+use super::update::Updates;
 use crate::clock::ReadNow;
 use crate::tsig::Keys;
 use crate::zone::Zones;
@@ -50,6 +51,8 @@ pub struct Manners {
     pub rate_limit: Option<RateLimit>,
     /// The TSIG keys; whoever signs with one of them is answered signed.
     pub tsig: Keys,
+    /// Who may change challenges by updates.
+    pub updates: Updates,
     /// Who may transfer zones.
     pub transfers: Transfers,
     /// Who may say that a zone has changed at its primary.

@@ -95,6 +95,8 @@ impl Hall {
         match &responses {
             Responses::One(outcome) => self.counters.count(peer.transport, outcome),
             Responses::Many(transfer) => self.counters.transfer(peer.transport, transfer.kind()),
+            // Counted when it is made.
+            Responses::Later(_) => {}
         }
         responses
     }

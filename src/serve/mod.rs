@@ -27,6 +27,7 @@ mod tcp;
 mod tls;
 mod transfer;
 mod udp;
+mod update;
 
 pub use answer::{Answer, Placed, answer};
 pub use authority::{Authority, Manners};
@@ -43,3 +44,4 @@ pub use rate::{Passage, RateLimit, RateTable, Said};
 pub use respond::{Outcome, Peer, Responses, Transport, respond, respond_or_transfer};
 pub use server::{Encryption, Serving, start, start_with};
 pub use transfer::{Berths, Kind as TransferKind, LastTransfer, Transfer, Transfers};
+pub use update::{Made, TextChange, Update, Updates};

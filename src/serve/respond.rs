@@ -17,6 +17,7 @@ use super::options::{Courtesies, ExtendedError};
 use super::question::{Envelope, Operation, Rejection, Request, Unasked, read};
 use super::rate::{Passage, Said};
 use super::transfer::Transfer;
+use super::update::Deferred;
 use crate::clock::Now;
 use crate::tsig::{self, Fault, Received, Signer};
 use crate::zone::{Name, Zones};
@@ -102,6 +103,8 @@ pub enum Responses {
     One(Outcome),
     /// A transfer, which gives its messages one by one.
     Many(Box<Transfer>),
+    /// One message, once an update has been made.
+    Later(Box<Deferred>),
 }
 
 /// Answers one message from the zones into `out`, replacing what is there. What is left empty is not sent. For transports
@@ -117,6 +120,7 @@ pub fn respond(
     match respond_or_transfer(zones, manners, octets, peer, now, out) {
         Responses::One(outcome) => outcome,
         Responses::Many(transfer) => transfer.refuse(now.wall, out),
+        Responses::Later(deferred) => deferred.refuse(now.wall, out),
     }
 }
 
@@ -185,6 +189,23 @@ fn say(
                     return transfer.first(peer, now.wall, out);
                 }
                 Err((rcode, why)) => (request.envelope, Answer::empty(rcode), why),
+            }
+        }
+        Ok(request)
+            if request.operation == Operation::Update
+                && zones.version_at(&request.question.name).is_some() =>
+        {
+            let signed_by = signer.as_ref().map(|signer| signer.key().name());
+            let (updates, zone) = (&manners.updates, &request.question.name);
+            match updates.begin(zones, zone, octets, peer, signed_by) {
+                Ok(made) => {
+                    let deferred = Deferred::new(request.envelope, signer, made);
+                    return Responses::Later(Box::new(deferred));
+                }
+                Err(rcode) => {
+                    let why = (rcode == ResponseCode::Refused).then_some(ExtendedError::Prohibited);
+                    (request.envelope, Answer::empty(rcode), why)
+                }
             }
         }
         Ok(request) => {

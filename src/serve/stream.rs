@@ -125,6 +125,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
         let outcome = match hall.respond_or_transfer(request, peer, &mut self.response) {
             Responses::One(outcome) => outcome,
             Responses::Many(transfer) => return self.transfer(*transfer).await,
+            Responses::Later(deferred) => {
+                let read_now = &hall.authority.read_now;
+                let outcome = deferred
+                    .finish(|| read_now().wall, &mut self.response)
+                    .await;
+                hall.counters.count(peer.transport, &outcome);
+                outcome
+            }
         };
         if outcome == Outcome::Silent {
             // What was no request is no DNS: whatever follows is not waited for.

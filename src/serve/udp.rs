@@ -20,7 +20,9 @@ use tokio::sync::watch;
 
 use super::authority::Authority;
 use super::counters::Counters;
-use super::respond::{Peer, Transport, respond};
+use super::respond::{Peer, Responses, Transport, respond_or_transfer};
+use super::update::Deferred;
+use crate::clock::ReadNow;
 
 /// No request we understand is longer; what is gets cut and is malformed then.
 const LONGEST_REQUEST: usize = 4096;
@@ -69,15 +71,25 @@ pub(super) async fn serve(
                     continue;
                 };
                 let (zones, manners) = (authority.zones.load(), authority.manners.load());
-                let outcome = respond(
-                    &zones,
-                    &manners,
-                    octets,
-                    peer,
-                    (authority.read_now)(),
-                    &mut response,
-                );
+                let now = (authority.read_now)();
+                let responses =
+                    respond_or_transfer(&zones, &manners, octets, peer, now, &mut response);
                 drop((zones, manners));
+                let outcome = match responses {
+                    Responses::One(outcome) => outcome,
+                    Responses::Many(transfer) => transfer.refuse(now.wall, &mut response),
+                    Responses::Later(deferred) => {
+                        let later = answer_later(
+                            *deferred,
+                            socket.clone(),
+                            datagram,
+                            authority.read_now.clone(),
+                            counters.clone(),
+                        );
+                        tokio::spawn(later);
+                        continue;
+                    }
+                };
                 counters.count(Transport::Udp, &outcome);
                 if !response.is_empty() {
                     let sent = socket
@@ -94,6 +106,25 @@ pub(super) async fn serve(
                 tokio::time::sleep(PAUSE).await;
             }
         }
+    }
+}
+
+/// Sends the response to an update once it is made; other datagrams are answered meanwhile.
+async fn answer_later(
+    deferred: Deferred,
+    socket: Arc<UdpSocket>,
+    datagram: Datagram,
+    read_now: ReadNow,
+    counters: Arc<Counters>,
+) {
+    let mut response = Vec::new();
+    let outcome = deferred.finish(|| read_now().wall, &mut response).await;
+    counters.count(Transport::Udp, &outcome);
+    let sent = socket
+        .async_io(Interest::WRITABLE, || send(&socket, &response, &datagram))
+        .await;
+    if sent.is_err() {
+        counters.unsent();
     }
 }
 

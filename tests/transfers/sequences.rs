@@ -69,7 +69,7 @@ fn begin(zones: &Zones, manners: &Manners, since: Option<u32>, now: Now) -> Tran
     let peer = peer(Transport::Tcp);
     match respond_or_transfer(zones, manners, &request(since), peer, now, &mut Vec::new()) {
         Responses::Many(transfer) => *transfer,
-        Responses::One(outcome) => panic!("{outcome:?}"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -287,6 +287,7 @@ fn transfers_at_once_are_bounded_and_their_places_come_back() {
         match said {
             Responses::Many(transfer) => under_way.push(*transfer),
             Responses::One(outcome) => break outcome,
+            Responses::Later(update) => panic!("{update:?}"),
         }
         assert!(under_way.len() < 100);
     };
