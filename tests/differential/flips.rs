@@ -84,6 +84,9 @@ fn no_flip_of_a_signed_zone_is_bogus_mixed_or_lost() {
     );
 }
 
+/// What an answer section says.
+type Data = Vec<(u16, Vec<u8>)>;
+
 /// Asks the validator in turns of [`TURN`], at most [`RATE`] a second, until `done`; gives how many different answers it saw.
 fn ask(questions: &[(&str, &str)], done: &AtomicBool, asked: &AtomicUsize) -> usize {
     let messages: Vec<Vec<u8>> = (0..TURN)
@@ -94,7 +97,7 @@ fn ask(questions: &[(&str, &str)], done: &AtomicBool, asked: &AtomicUsize) -> us
         })
         .collect();
     let messages: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
-    let mut seen: BTreeSet<(usize, Vec<(u16, Vec<u8>)>)> = BTreeSet::new();
+    let mut seen: BTreeSet<(usize, Data)> = BTreeSet::new();
     while !done.load(Ordering::Relaxed) {
         let began = Instant::now();
         for (n, reply) in asking::udp(UNBOUND, &messages).into_iter().enumerate() {
@@ -105,7 +108,7 @@ fn ask(questions: &[(&str, &str)], done: &AtomicBool, asked: &AtomicUsize) -> us
             assert_eq!(said.rcode, code, "{name} {rtype}\n{said}");
             assert!(said.flags.ad, "{name} {rtype} is not secure\n{said}");
             let data = said.answer.iter().filter(|r| r.covered == 0);
-            let data = data.map(|r| (r.rtype, r.rdata.clone())).collect();
+            let data: Data = data.map(|r| (r.rtype, r.rdata.clone())).collect();
             seen.insert((n % questions.len(), data));
         }
         asked.fetch_add(messages.len(), Ordering::Relaxed);
