@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use dns::{HEAD, Query, Response, ask_as, query, zones};
 use repoint::clock::{Mono, Now, Wall};
-use repoint::serve::{Manners, Peer, RateLimit, RateTable, Secrets, Transport};
+use repoint::serve::{Manners, Outcome, Peer, RateLimit, RateTable, Secrets, Transport, respond};
 use repoint::zone::Zones;
 
 const NSID: u16 = 3;
@@ -444,4 +444,38 @@ fn a_client_that_takes_cookies_is_told_to_come_back_with_one() {
     assert!(never.iter().flatten().all(|r| r.rcode != 23));
     let calm = ask(udp(), &asked(0));
     assert_eq!(calm.rcode, 0);
+}
+
+// Signed requests
+
+#[test]
+fn a_refusal_of_a_signature_keeps_within_a_datagram_whatever_names_the_client_put_into_it() {
+    let long = |letter: &str| vec![letter.repeat(60); 4].join(".");
+    for (name, algorithm, fits) in [
+        ("host.example".to_owned(), "hmac-sha256".to_owned(), true),
+        (long("q"), long("a"), false),
+    ] {
+        let mut octets = query(&name, "A").octets();
+        octets[11] += 1;
+        octets.extend(dns::wire(&long("k")));
+        octets.extend([0, 250, 0, 255, 0, 0, 0, 0]);
+        let mut data = dns::wire(&algorithm);
+        data.extend([0, 0, 0x6b, 0x49, 0xd2, 0, 1, 44, 0, 16]);
+        data.extend([7; 16]);
+        data.extend([0, 0, 0, 0, 0, 0]);
+        octets.extend(u16::try_from(data.len()).unwrap().to_be_bytes());
+        octets.extend(data);
+
+        let mut out = Vec::new();
+        let said = respond(&example(), &manners(), &octets, udp(), at(0), &mut out);
+        let Outcome::Response { rcode, .. } = said else {
+            panic!("{said:?}");
+        };
+        assert_eq!(u16::from(rcode), 9, "NOTAUTH");
+        assert!(out.len() <= 512, "{} octets", out.len());
+        let (truncated, additional) = (out[2] & 0x02 != 0, out[11]);
+        assert_eq!((truncated, additional), (!fits, u8::from(fits)));
+        // What can be read to its end has nothing after it.
+        Response::read(&out);
+    }
 }

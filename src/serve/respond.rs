@@ -18,8 +18,8 @@ use super::question::{Envelope, Operation, Rejection, Request, Unasked, read};
 use super::rate::{Passage, Said};
 use super::transfer::Transfer;
 use super::update::Deferred;
-use crate::clock::Now;
-use crate::tsig::{self, Fault, Received, Signer};
+use crate::clock::{Now, Wall};
+use crate::tsig::{self, Fault, Received, Refusal, Signer};
 use crate::zone::{Name, Zones};
 
 /// Responses on encrypted transports have a multiple of this many octets (RFC 8467 §4.1).
@@ -153,10 +153,11 @@ pub fn respond_or_transfer(
                 | Err(Unasked::Rejected(Rejection { envelope, .. })) => envelope,
                 Err(Unasked::Silent) => return Responses::One(Outcome::Silent),
             };
+            let limit = limit(peer, &envelope);
             let rejection = Err(Unasked::Rejected(Rejection { envelope, rcode }));
             let said = say(zones, manners, rejection, octets, None, peer, now, out);
             if matches!(said, Responses::One(Outcome::Response { .. })) {
-                refusal.complete(out, now.wall);
+                complete_within(limit, &refusal, now.wall, out);
             }
             said
         }
@@ -242,11 +243,7 @@ fn say(
             return Responses::One(Outcome::Limited { slipped: true });
         }
     }
-    let limit = match peer.transport {
-        Transport::Udp => udp_limit(envelope.edns),
-        _ => usize::from(u16::MAX),
-    };
-    let limit = limit.saturating_sub(signer.as_ref().map_or(0, Signer::octets));
+    let limit = limit(peer, &envelope).saturating_sub(signer.as_ref().map_or(0, Signer::octets));
     let truncated = write(&envelope, &answer, &courtesies, limit, out);
     if let Some(signer) = &mut signer {
         signer.sign(out, now.wall);
@@ -255,6 +252,25 @@ fn say(
         rcode: answer.rcode,
         truncated,
     })
+}
+
+/// The room a response has.
+fn limit(peer: Peer, envelope: &Envelope) -> usize {
+    match peer.transport {
+        Transport::Udp => udp_limit(envelope.edns),
+        _ => usize::from(u16::MAX),
+    }
+}
+
+/// Appends the TSIG of a refusal. The names in it are the client's and may be longer than the room: then the response goes
+/// without, truncated, and the client finds out over a stream.
+fn complete_within(limit: usize, refusal: &Refusal, now: Wall, out: &mut Vec<u8>) {
+    let mut plain = out.clone();
+    refusal.complete(out, now);
+    if out.len() > limit {
+        plain[2] |= 0x02; // TC
+        *out = plain;
+    }
 }
 
 /// What a request gets, and why it gets no more.
