@@ -1,6 +1,6 @@
 //! A small internet: a root, three domains on Knot and BIND, repoint and NSD below them, Unbound to ask.
 //!
-//! In: whether the faults are seeded. Out: running servers. Everything is the same otherwise, so that what the clean one
+//! In: which of three worlds. Out: running servers. Everything is the same otherwise, so that what the clean one
 //! does not say, the faults said.
 
 use std::fmt::Write as _;
@@ -14,6 +14,7 @@ use openssl::ssl::{SslAcceptor, SslMethod};
 use repoint::demo::{Authority, Leaf};
 use serde_json::Value;
 
+use crate::served;
 use crate::world::daemon::Daemon;
 use crate::world::private_network::{RESOLVER, find, run};
 use crate::world::wait::wait_for;
@@ -25,19 +26,38 @@ const ROOT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 /// The zones above ours, by Knot and by BIND.
 const PARENTS: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 0, 1, 1), Ipv4Addr::new(10, 0, 2, 1)];
 /// repoint.
-const NS1: Ipv4Addr = Ipv4Addr::new(10, 0, 3, 1);
+pub(crate) const NS1: Ipv4Addr = Ipv4Addr::new(10, 0, 3, 1);
 /// NSD, with copies of what repoint serves.
 const NS2: Ipv4Addr = Ipv4Addr::new(10, 0, 4, 1);
-const POOLS: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 0, 5, 1), Ipv4Addr::new(10, 0, 6, 1)];
+pub(crate) const POOLS: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 0, 5, 1), Ipv4Addr::new(10, 0, 6, 1)];
 /// The web server of contoso.com.
 const WEB: Ipv4Addr = Ipv4Addr::new(10, 0, 8, 1);
 
-const DOMAINS: [&str; 3] = ["contoso.com", "fabrikam.com", "litware.com"];
+pub(crate) const DOMAINS: [&str; 3] = ["contoso.com", "fabrikam.com", "litware.com"];
+
+/// The zones that are signed in the signed world; fed.litware.com is not.
+pub(crate) const SIGNED: [&str; 4] = [
+    "_sipfederationtls._tcp.contoso.com",
+    "_xmpps-server._tcp.contoso.com",
+    "xmpp.contoso.com",
+    "fed.fabrikam.com",
+];
+
+/// What is the matter with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum World {
+    /// Nothing.
+    Clean,
+    /// Every fault is seeded.
+    Faulty,
+    /// Nothing, and all zones but one are signed; the zones above have no DS yet.
+    Signed,
+}
 
 /// The running servers, and the files they have.
 pub(crate) struct Lab {
     dir: PathBuf,
-    faulty: bool,
+    world: World,
     daemons: Vec<Daemon>,
     /// Holds the port at the domain itself open.
     _web: Option<TcpListener>,
@@ -45,7 +65,7 @@ pub(crate) struct Lab {
 
 impl Lab {
     /// Starts everything, and waits until it answers.
-    pub(crate) fn start(dir: &Path, faulty: bool) -> Lab {
+    pub(crate) fn start(dir: &Path, world: World) -> Lab {
         for address in [ROOT, NS1, NS2, WEB].iter().chain(&PARENTS).chain(&POOLS) {
             run(
                 "ip",
@@ -54,9 +74,9 @@ impl Lab {
         }
         let mut lab = Lab {
             dir: dir.to_owned(),
-            faulty,
+            world,
             daemons: Vec::new(),
-            _web: faulty.then(|| TcpListener::bind((WEB, 5269)).unwrap()),
+            _web: (world == World::Faulty).then(|| TcpListener::bind((WEB, 5269)).unwrap()),
         };
         lab.pools();
         lab.root();
@@ -65,18 +85,22 @@ impl Lab {
         }
         lab.knot();
         lab.bind();
+        lab.unbound();
         lab.repoint();
         lab.second();
-        lab.unbound();
         lab
     }
 
     /// Runs `repoint delegation …` against the server.
     pub(crate) fn delegation(&self, arguments: &[&str]) -> Output {
+        self.repoint_says(&[&["delegation"], arguments].concat())
+    }
+
+    /// Runs `repoint …` against the server.
+    pub(crate) fn repoint_says(&self, arguments: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_repoint"))
             .arg("--socket")
             .arg(self.dir.join("control.sock"))
-            .arg("delegation")
             .args(arguments)
             .output()
             .unwrap()
@@ -106,7 +130,7 @@ impl Lab {
         fs::write(self.dir.join("ca.pem"), authority.pem().unwrap()).unwrap();
         for (n, address) in POOLS.into_iter().enumerate() {
             let mut leaf = Leaf::for_domain(&DOMAINS[0].parse().unwrap());
-            let missing = self.faulty && n == 1;
+            let missing = self.world == World::Faulty && n == 1;
             let names = DOMAINS
                 .iter()
                 .filter(|d| !(missing && **d == "fabrikam.com"));
@@ -174,7 +198,7 @@ impl Lab {
 
     /// What the zone above a domain has.
     pub(crate) fn parent(&self, domain: &str) -> String {
-        let faulty = self.faulty;
+        let faulty = self.world == World::Faulty;
         let ns = |name: &str, ttl: u32, servers: &[&str]| -> String {
             let each = servers.iter();
             each.map(|server| format!("{name} {ttl} NS {server}\n"))
@@ -283,80 +307,9 @@ impl Lab {
     }
 
     fn repoint(&mut self) {
-        let dir = self.dir.display();
-        let (port, long) = match self.faulty {
-            true => ("port = 5271\nallow_nonstandard_port = true", "ttl = \"1h\""),
-            false => ("", ""),
-        };
-        let mut text = format!(
-            r#"version = 1
-[server]
-listen = ["{NS1}:53"]
-state = "{dir}/state"
-control = "{dir}/control.sock"
-[dns]
-nameservers = [{{ name = "ns1.example.net" }}, {{ name = "ns2.example.net" }}]
-resolvers = ["{RESOLVER}:53"]
-[health.check]
-ca = "{dir}/ca.pem"
-[[pool]]
-name = "edgepool1"
-[[pool.target]]
-name = "edge1.contoso.com"
-publish = ["{}"]
-[[pool]]
-name = "edgepool2"
-[[pool.target]]
-name = "edge2.contoso.com"
-publish = ["{}"]
-[[route]]
-name = "contoso"
-domains = ["contoso.com"]
-pools = ["edgepool1", "edgepool2"]
-zones = "owners"
-[route.address]
-name = "xmpp.{{domain}}"
-[[route.service]]
-kind = "xmpps-server"
-[[route.service]]
-kind = "sipfederationtls"
-"#,
-            POOLS[0], POOLS[1]
-        );
-        for domain in &DOMAINS[1..] {
-            let name = domain.split('.').next().unwrap();
-            let (ttl, port) = match name {
-                "fabrikam" => (long, ""),
-                _ => ("", port),
-            };
-            write!(
-                text,
-                r#"[[route]]
-name = "{name}"
-domains = ["{domain}"]
-pools = ["edgepool1", "edgepool2"]
-{ttl}
-[route.address]
-name = "xmpp.fed.{{domain}}"
-[[route.service]]
-kind = "xmpps-server"
-owner = "_xmpps-server._tcp.fed.{{domain}}"
-{port}
-[[zone]]
-apex = "fed.{domain}"
-file = "fed.{domain}.zone"
-"#
-            )
-            .unwrap();
-            let cut = format!("fed.{domain}.");
-            let zone = format!(
-                "{}{cut} 3600 NS ns1.{cut}\n{cut} 3600 NS ns2.example.net.\nns1.{cut} 3600 A {NS1}\n",
-                soa(&cut, "ns2.example.net.")
-            );
-            fs::write(self.dir.join(format!("fed.{domain}.zone")), zone).unwrap();
-        }
+        // A key may be offered when the copies from before it are gone: short TTLs at first make that a matter of seconds.
+        self.configure(self.world == World::Signed);
         let config = self.dir.join("repoint.toml");
-        fs::write(&config, text).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_repoint"));
         command.args(["serve", "--config"]).arg(&config);
         self.daemons
@@ -366,6 +319,30 @@ file = "fed.{domain}.zone"
         wait_for("the control socket is there", PATIENCE, || {
             socket.exists().then_some(())
         });
+        if self.world == World::Signed {
+            self.until_offered();
+            self.configure(false);
+            let reload = self.repoint_says(&["config", "reload"]);
+            assert!(reload.status.success(), "{reload:?}");
+        }
+    }
+
+    fn configure(&self, short: bool) {
+        let text = served::config(&self.dir, self.world, short);
+        fs::write(self.dir.join("repoint.toml"), text).unwrap();
+        for domain in &DOMAINS[1..] {
+            let file = self.dir.join(format!("fed.{domain}.zone"));
+            fs::write(file, served::zone(domain, short)).unwrap();
+        }
+    }
+
+    /// Waits until every zone that is to be signed asks for its DS.
+    fn until_offered(&self) {
+        for apex in SIGNED {
+            wait_for(&format!("{apex} asks for a DS"), PATIENCE, || {
+                (!dig(NS1, apex, "CDS").is_empty()).then_some(())
+            });
+        }
     }
 
     /// The second nameserver, with what repoint serves just now.
@@ -377,20 +354,16 @@ file = "fed.{domain}.zone"
             "fed.fabrikam.com",
             "fed.litware.com",
         ];
+        let faulty = self.world == World::Faulty;
         let zones = apexes.map(|apex| {
-            let shown = Command::new(env!("CARGO_BIN_EXE_repoint"))
-                .arg("--socket")
-                .arg(self.dir.join("control.sock"))
-                .args(["zone", "show", apex])
-                .output()
-                .unwrap();
+            let shown = self.repoint_says(&["zone", "show", apex]);
             let mut text = String::from_utf8(shown.stdout).unwrap();
             assert!(text.contains("\tSOA\t"), "{apex}: {text}");
-            if self.faulty && apex.starts_with("_sip") {
+            if faulty && apex.starts_with("_sip") {
                 let serial = text.split_whitespace().nth(6).unwrap().to_owned();
                 text = text.replacen(&serial, "1000", 1);
             }
-            if self.faulty && apex == "fed.fabrikam.com" {
+            if faulty && apex == "fed.fabrikam.com" {
                 // Its copy has lost everything below _tcp.
                 let lines = text.lines().filter(|line| !line.contains("._tcp."));
                 text = lines.map(|line| format!("{line}\n")).collect();
@@ -479,9 +452,16 @@ file = "fed.{domain}.zone"
         }
     }
 
-    /// Puts another version of the zone above in force, on both its servers.
+    /// Puts another version of a zone above in force, on both its servers.
     pub(crate) fn replace_parent(&mut self, domain: &str, text: &str) {
-        self.write_parent(domain, text);
+        self.replace_parents(&[(domain, text.to_owned())]);
+    }
+
+    /// The same for several at once.
+    pub(crate) fn replace_parents(&mut self, texts: &[(&str, String)]) {
+        for (domain, text) in texts {
+            self.write_parent(domain, text);
+        }
         // Knot and BIND are the second and third that were started.
         for n in [1, 2] {
             self.daemons[n].kill();
@@ -511,7 +491,7 @@ pub(crate) fn dig(address: Ipv4Addr, name: &str, rtype: &str) -> String {
     text.lines().filter(|line| !line.starts_with(';')).collect()
 }
 
-fn soa(apex: &str, primary: &str) -> String {
+pub(crate) fn soa(apex: &str, primary: &str) -> String {
     let ns = match primary {
         "a.root." => format!("{apex} 3600 NS a.root.\n"),
         _ => String::new(),

@@ -6,13 +6,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use crate::lab::Lab;
+use crate::lab::{Lab, World};
 use crate::world::private_network::enter;
 
 const LIMIT: Duration = Duration::from_secs(240);
 
 /// The step, the whole answer, and the exit code.
-fn look(lab: &Lab) -> (String, Value, Option<i32>) {
+pub(crate) fn look(lab: &Lab) -> (String, Value, Option<i32>) {
     let output = lab.delegation(&["check", "contoso", "--leave", "--json"]);
     let answer: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
@@ -21,7 +21,7 @@ fn look(lab: &Lab) -> (String, Value, Option<i32>) {
 }
 
 /// Moves what is remembered of every link into the past, by milliseconds.
-fn age(dir: &Path, field: &str, millis: u64) {
+pub(crate) fn age(dir: &Path, field: &str, millis: u64) {
     let file = dir.join("state/leaving.json");
     let mut memory: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
@@ -42,7 +42,7 @@ fn the_way_out_ends_when_nobody_remembers_the_delegation() {
         "leave::the_way_out_ends_when_nobody_remembers_the_delegation",
         LIMIT,
         |dir| {
-            let mut lab = Lab::start(dir, false);
+            let mut lab = Lab::start(dir, World::Clean);
             let delegated = lab.parent("contoso.com");
 
             let (step, answer, code) = look(&lab);

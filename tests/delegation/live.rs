@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::lab::Lab;
+use crate::lab::{Lab, World};
 use crate::world::private_network::enter;
 
 const LIMIT: Duration = Duration::from_secs(240);
@@ -13,7 +13,7 @@ fn a_clean_delegation_has_nothing_said_of_it() {
         "live::a_clean_delegation_has_nothing_said_of_it",
         LIMIT,
         |dir| {
-            let lab = Lab::start(dir, false);
+            let lab = Lab::start(dir, World::Clean);
             let (findings, code, report) = lab.check(&[]);
             assert_eq!((findings, code), (Vec::new(), Some(0)), "{report:#}");
             assert_eq!(
@@ -32,7 +32,7 @@ fn a_clean_delegation_has_nothing_said_of_it() {
 #[test]
 fn every_seeded_fault_is_named() {
     enter("live::every_seeded_fault_is_named", LIMIT, |dir| {
-        let lab = Lab::start(dir, true);
+        let lab = Lab::start(dir, World::Faulty);
         let (findings, code, report) = lab.check(&[]);
         let expected = [
             ("apex-listens", "contoso.com"),

@@ -5,9 +5,18 @@ mod configs;
 mod lab;
 mod leave;
 mod live;
+mod served;
 mod show;
+mod signed;
 #[path = "../world/mod.rs"]
 mod world;
 
 /// What the stories in a private network start.
-const PROGRAMS: &[&str] = &["knotd", "nsd", "named", "unbound", "dig"];
+const PROGRAMS: &[&str] = &[
+    "knotd",
+    "nsd",
+    "named",
+    "unbound",
+    "dig",
+    "dnssec-dsfromkey",
+];
