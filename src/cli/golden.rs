@@ -11,8 +11,11 @@ use super::{change, explain, history, pool, route, status, target, zone};
 use crate::control::fixture::{NOW, ago, decision, pool_name, route_name, view};
 use crate::control::{Explanation, target_views};
 use crate::decide::{Generation, Override, OverrideKey, Reason};
-use crate::engine::{Done, Entry, EntryKind, RouteChange, View};
+use crate::engine::{
+    Done, Entry, EntryKind, KeyView, RouteChange, SigningKeyView, SigningView, View, ZoneKeysView,
+};
 use crate::health::Verdict;
+use crate::keys::{Advice, Asking, DsAdvice, Outlook, Stage};
 use crate::topology::{FailbackPolicy, FailoverPolicy};
 
 const PLAIN: Paint = Paint { colour: false };
@@ -208,6 +211,74 @@ fn pools_and_targets_are_listed_and_shown() {
     golden("target-list", &target::list(&targets, PLAIN));
     golden("target-show", &target::show(&targets[1], NOW, PLAIN));
     golden("zone-list", &zone::list(&view.zones, PLAIN));
+}
+
+/// One zone rolls its key and waits for the parent, the other is not signed.
+fn rolling() -> View {
+    let mut view = view();
+    view.zones.truncate(2);
+    let key = |tag, algorithm: &str, stage| SigningKeyView {
+        tag,
+        algorithm: algorithm.into(),
+        stage,
+    };
+    view.zones[1].signing = Some(SigningView {
+        keys: vec![
+            key(12345, "ecdsap256sha256", Stage::Leaving),
+            key(123, "ed25519", Stage::Offered),
+        ],
+        valid_until: NOW + Duration::from_secs(13 * 86_400),
+    });
+    view.zone_keys = vec![ZoneKeysView {
+        zone: view.zones[1].apex.clone(),
+        wanted: true,
+        signed: true,
+        keys: vec![KeyView {
+            tag: 123,
+            algorithm: 15,
+            algorithm_name: "ed25519".into(),
+            stage: Stage::Offered,
+            since: ago(7200),
+            ds: vec![],
+            dnskey: String::new(),
+            private: true,
+        }],
+        outlook: Some(Outlook {
+            next: Some("key 123 is active".into()),
+            waits_for: Some(
+                "the DS of key 123 at every server of the parent (seen there: 12345)".into(),
+            ),
+            at: None,
+            trouble: None,
+            asking: Asking::Often,
+            look_at: None,
+        }),
+        ds: DsAdvice {
+            tags: vec![123],
+            advice: Advice::Now,
+        },
+        parent: None,
+        fault: None,
+    }];
+    view
+}
+
+#[test]
+fn a_signed_zone_says_by_which_keys_and_until_when() {
+    let view = rolling();
+    golden("zone-list-signed", &zone::list(&view.zones, PLAIN));
+    golden("zone-show-signed", &zone::about(&view.zones[1]));
+    assert_eq!(zone::about(&view.zones[0]), "");
+}
+
+#[test]
+fn status_says_which_keys_wait_for_the_parent() {
+    let mut view = rolling();
+    golden("status-keys", &status::screen(&view, PLAIN));
+    for advice in [Advice::Done, Advice::From(NOW)] {
+        view.zone_keys[0].ds.advice = advice;
+        assert!(!status::screen(&view, PLAIN).contains("KEYS"));
+    }
 }
 
 fn moved() -> Done {

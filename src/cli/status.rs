@@ -1,6 +1,6 @@
 //! `repoint status`: one screen for a node, a monitoring line, or the screen again and again.
 //!
-//! In: the view. Out: alarms first with what mends them, then a line per route, then the overrides.
+//! In: the view. Out: alarms first with what mends them, then a line per route, the overrides, what keys wait for.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -15,17 +15,19 @@ use crate::clock::Wall;
 use crate::decide::{Override, OverrideKey};
 use crate::engine::{Alarm, RouteView, Severity, View};
 use crate::health::Verdict;
-use crate::topology::FailoverPolicy;
+use crate::topology::{DomainName, FailoverPolicy};
 
 /// The worst come first; the routes must still be seen.
 const ALARMS_SHOWN: usize = 8;
+/// Zones whose keys wait for somebody; `key list` has all.
+const WAITS_SHOWN: usize = 8;
 /// Time between two screens of `--watch`.
 const WATCH: Duration = Duration::from_secs(2);
 
 /// Show how the node and its routes are.
 ///
 /// Alarms come first, the worst on top, each with the command that mends it; then one line per route; then what
-/// operators have overridden.
+/// operators have overridden, and which DNSSEC keys wait for their parent zone.
 ///
 /// With --check it prints one line and exits as a monitoring plugin does: 0 OK, 1 WARNING, 2 CRITICAL (also when the
 /// server does not answer), 3 UNKNOWN.
@@ -154,7 +156,8 @@ fn watch(session: &Session) -> Result<ExitCode, Failure> {
     }
 }
 
-/// On a pipe only what changed is worth a new screen: decisions, verdicts, overrides, alarms; not the clock.
+/// On a pipe only what changed is worth a new screen: decisions, verdicts, overrides, alarms, what keys
+/// wait for; not the clock.
 fn same(shown: &View, view: &View) -> bool {
     let verdicts = |view: &View| -> Vec<_> {
         let pools = view.routes.iter().flat_map(|route| &route.pools);
@@ -166,6 +169,7 @@ fn same(shown: &View, view: &View) -> bool {
         && shown.alarms == view.alarms
         && shown.overrides == view.overrides
         && shown.blind == view.blind
+        && waiting(shown).eq(waiting(view))
         && verdicts(shown) == verdicts(view)
 }
 
@@ -186,6 +190,7 @@ pub(super) fn screen(view: &View, paint: Paint) -> String {
         out.push_str(&paint.heading("OVERRIDES", ""));
         out.push_str(&overrides(&view.overrides, view));
     }
+    out.push_str(&keys(view, paint));
     if view.canaries.is_empty() {
         let text =
             "no canaries are configured: a fault of our own network cannot be told from dead pools";
@@ -210,6 +215,31 @@ fn alarms(view: &View, paint: Paint) -> String {
     }
     out.push('\n');
     out
+}
+
+/// Key procedures that go on only when somebody changes the parent zone, with what prints the records for it.
+fn keys(view: &View, paint: Paint) -> String {
+    let waiting: Vec<_> = waiting(view).collect();
+    if waiting.is_empty() {
+        return String::new();
+    }
+    let mut out = format!("\n{}", paint.heading("KEYS", ""));
+    for (zone, waits) in waiting.iter().take(WAITS_SHOWN) {
+        out.push_str(&hang("  ", &format!("{zone} waits for {waits}")));
+        let remedy = paint.tone(Tone::Heading, &format!("repoint key ds {zone}"));
+        out.push_str(&format!("    → {remedy}\n"));
+    }
+    let hidden = waiting.len().saturating_sub(WAITS_SHOWN);
+    if hidden > 0 {
+        out.push_str(&format!("  and {hidden} zones more; repoint key list\n"));
+    }
+    out
+}
+
+/// Zones whose keys wait for their parent, and what for.
+fn waiting(view: &View) -> impl Iterator<Item = (&DomainName, &str)> {
+    let zones = view.zone_keys.iter();
+    zones.filter_map(|keys| Some((&keys.zone, keys.waits_for_parent()?)))
 }
 
 /// An alarm: severity, name, subject and age on one line, then what is the case, then what mends it.

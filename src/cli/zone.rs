@@ -9,7 +9,7 @@ use super::paint::Paint;
 use super::session::Session;
 use super::table::Table;
 use crate::control::Refreshed;
-use crate::engine::{InboundView, ZoneView};
+use crate::engine::{InboundView, SigningView, ZoneView};
 
 /// Look at the zones that are served.
 #[derive(Debug, clap::Subcommand)]
@@ -65,33 +65,53 @@ impl Zone {
     }
 }
 
-/// The zone's text, behind comments that say where its static part comes from.
+/// The zone's text, behind comments that say where its static part comes from and how it is signed.
 fn show(session: &Session, apex: &str) -> Result<ExitCode, Failure> {
     let reply = session
         .client
         .get(&format!("/v1/zones/{}", segment(apex)))?;
     let zone: ZoneView = session.client.read(&reply)?;
-    let from = zone.inbound.as_ref().map(comments).unwrap_or_default();
+    let mut json = serde_json::json!({ "apex": apex, "text": "" });
+    if let Some(inbound) = &zone.inbound {
+        json["inbound"] = serde_json::json!(inbound);
+    }
+    if let Some(signing) = &zone.signing {
+        json["signing"] = serde_json::json!(signing);
+    }
+    let about = about(&zone);
     if zone.serial.is_none() {
-        let json = serde_json::json!({ "apex": apex, "text": "", "inbound": zone.inbound });
-        session.say(&json, || from);
+        session.say(&json, || about);
         return Ok(ExitCode::SUCCESS);
     }
-    let inbound = zone.inbound;
     let reply = session
         .client
         .get(&format!("/v1/zones/{}/text", segment(apex)))?;
     let text = reply.text();
-    let mut json = serde_json::json!({ "apex": apex, "text": text });
-    if let Some(inbound) = &inbound {
-        json["inbound"] = serde_json::json!(inbound);
-    }
-    session.say(&json, || format!("{from}{text}"));
+    json["text"] = text.clone().into();
+    session.say(&json, || format!("{about}{text}"));
     Ok(ExitCode::SUCCESS)
 }
 
+/// What is to know of a zone beside its records, as comments of a master file.
+pub(super) fn about(zone: &ZoneView) -> String {
+    let from = zone.inbound.as_ref().map(comments).unwrap_or_default();
+    let signed = zone.signing.as_ref().map(signed).unwrap_or_default();
+    from + &signed
+}
+
+/// With which keys a zone is signed, and for how long that is good.
+fn signed(signing: &SigningView) -> String {
+    let mut text = String::new();
+    for key in &signing.keys {
+        let (tag, algorithm, stage) = (key.tag, &key.algorithm, key.stage);
+        text.push_str(&format!("; signed: key {tag} ({algorithm}), {stage}\n"));
+    }
+    let until = signing.valid_until;
+    text + &format!("; signatures are valid until {until} at least\n")
+}
+
 /// Where a zone's static part comes from, as comments of a master file.
-pub(super) fn comments(inbound: &InboundView) -> String {
+fn comments(inbound: &InboundView) -> String {
     let mut lines = Vec::new();
     let primaries: Vec<String> = inbound.primaries.iter().map(ToString::to_string).collect();
     let key = match &inbound.tsig {
@@ -138,36 +158,35 @@ fn text(
     Ok(ExitCode::SUCCESS)
 }
 
-/// One line per zone; where some come from a primary, with what is known of it.
+/// One line per zone; where some come from a primary or are signed, with what is known of that.
 pub(super) fn list(zones: &[ZoneView], paint: Paint) -> String {
+    let signed = zones.iter().any(|zone| zone.signing.is_some());
     let received = zones.iter().any(|zone| zone.inbound.is_some());
-    let mut table = match received {
-        true => Table::headed([
-            "zone",
-            "serial",
-            "rrsets",
-            "from",
-            "its serial",
-            "last asked",
-        ]),
-        false => Table::headed(["zone", "serial", "rrsets"]),
-    };
+    // An empty column takes no room.
+    let named = |name, shown| if shown { name } else { "" };
+    let mut table = Table::headed([
+        "zone",
+        "serial",
+        "rrsets",
+        named("signed until", signed),
+        named("from", received),
+        named("its serial", received),
+        named("last asked", received),
+    ]);
     for zone in zones {
-        let (apex, serial) = (zone.apex.as_str(), zone.serial_text());
-        let rrsets = zone.rrsets.to_string();
-        if received {
-            let [from, theirs, asked] = zone.inbound.as_ref().map(columns).unwrap_or_default();
-            table.row([
-                apex.into(),
-                serial.into(),
-                rrsets.into(),
-                from.into(),
-                theirs.into(),
-                asked.into(),
-            ]);
-        } else {
-            table.row([apex.into(), serial.into(), rrsets.into()]);
-        }
+        let until = zone.signing.as_ref().map(|signing| signing.valid_until);
+        let unsigned = named("-", signed).to_owned();
+        let until = until.map_or(unsigned, |until| until.to_string());
+        let [from, theirs, asked] = zone.inbound.as_ref().map(columns).unwrap_or_default();
+        table.row([
+            zone.apex.as_str().into(),
+            zone.serial_text().into(),
+            zone.rrsets.to_string().into(),
+            until.into(),
+            from.into(),
+            theirs.into(),
+            asked.into(),
+        ]);
     }
     table.render(paint)
 }

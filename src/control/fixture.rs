@@ -274,6 +274,7 @@ pub(crate) fn view() -> View {
                 apex: owner.zone.clone(),
                 serial: Some(1_795_228_870),
                 inbound: None,
+                signing: None,
                 rrsets: 3,
             })
             .collect(),

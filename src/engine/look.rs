@@ -156,6 +156,7 @@ impl Engine {
                 serial: Some(version.serial().0),
                 rrsets: version.rrset_count(),
                 inbound: inbound.remove(&apex),
+                signing: self.signing_view(version),
                 apex,
             })
         });
@@ -165,6 +166,7 @@ impl Engine {
             serial: None,
             rrsets: 0,
             inbound: Some(inbound),
+            signing: None,
         });
         views.extend(awaited);
         views.sort_by_cached_key(|view| zone::Name::from(&view.apex));

@@ -8,9 +8,9 @@ use super::alarm::{AlarmKind, Severity};
 use super::alarms::Condition;
 use super::core::Engine;
 use crate::clock::{Now, Wall};
-use crate::keys::{DsAdvice, KeyRow, Outlook, Stage, Trouble, ZoneRow};
+use crate::keys::{Advice, DsAdvice, KeyRow, Outlook, Stage, Trouble, ZoneRow};
 use crate::topology::DomainName;
-use crate::zone::Name;
+use crate::zone::{Name, ZoneVersion};
 
 /// Signatures are to be valid for so many more days: secondaries outlive us for seven.
 const LEAST_VALIDITY_DAYS: u64 = 10;
@@ -68,7 +68,56 @@ pub struct KeyView {
     pub private: bool,
 }
 
+/// A signed zone in short: what `zone show` says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SigningView {
+    /// Its keys, oldest first.
+    pub keys: Vec<SigningKeyView>,
+    /// Every signature is valid until then at least.
+    pub valid_until: Wall,
+}
+
+/// A key of a signed zone in short.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SigningKeyView {
+    /// Its tag.
+    pub tag: u16,
+    /// The word for its algorithm.
+    pub algorithm: String,
+    /// Its stage.
+    pub stage: Stage,
+}
+
+impl ZoneKeysView {
+    /// What a procedure waits for now, when only the owner of the parent zone can go on with it; what is wrong is an
+    /// alarm instead.
+    pub fn waits_for_parent(&self) -> Option<&str> {
+        let outlook = self.outlook.as_ref()?;
+        let waits = outlook.trouble.is_none() && outlook.next.is_some();
+        if self.keys.is_empty() || self.ds.advice != Advice::Now || !waits {
+            return None;
+        }
+        outlook.waits_for.as_deref()
+    }
+}
+
 impl Engine {
+    /// How a version is signed; none when it is not.
+    pub(super) fn signing_view(&self, version: &ZoneVersion) -> Option<SigningView> {
+        let valid_until = version.expiration()?;
+        let apex = version.apex().to_domain_name()?;
+        let keys = self.signing.rows.get(&apex).map(|row| &row.keys);
+        let keys = keys.into_iter().flatten().map(|key| SigningKeyView {
+            tag: key.tag(),
+            algorithm: algorithm_name(key),
+            stage: key.stage,
+        });
+        Some(SigningView {
+            keys: keys.collect(),
+            valid_until,
+        })
+    }
+
     /// Every zone that is signed, or is to be.
     pub(super) fn zone_keys_views(&self, now: Now) -> Vec<ZoneKeysView> {
         let rows = self.signing.rows.values().filter(|row| {
@@ -106,7 +155,7 @@ impl Engine {
         KeyView {
             tag: key.tag(),
             algorithm: dnskey.algorithm(),
-            algorithm_name: key.algorithm().map_or("unknown", |a| a.as_str()).to_owned(),
+            algorithm_name: algorithm_name(key),
             stage: key.stage,
             since: key.since,
             ds: dnskey.ds_records(&name),
@@ -226,4 +275,9 @@ impl Engine {
             );
         }
     }
+}
+
+fn algorithm_name(key: &KeyRow) -> String {
+    let known = key.algorithm().map(|algorithm| algorithm.as_str());
+    known.unwrap_or("unknown").to_owned()
 }

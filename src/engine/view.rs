@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::alarm::Alarm;
 use super::challenge::Challenge;
 use super::inbound::InboundView;
-use super::signing_view::ZoneKeysView;
+use super::signing_view::{SigningView, ZoneKeysView};
 use crate::clock::Wall;
 use crate::decide::{Decision, Generation, Override};
 use crate::health::{CheckHealth, PoolHealth, Verdict};
@@ -179,6 +179,9 @@ pub struct ZoneView {
     /// Where its static part comes from, when that is a primary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inbound: Option<InboundView>,
+    /// How it is signed, when it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing: Option<SigningView>,
 }
 
 impl ZoneView {

@@ -267,6 +267,42 @@ fn signing_ends_when_the_ds_is_gone_and_forgotten() {
 }
 
 #[test]
+fn what_waits_for_the_parent_is_said_until_the_parent_is_as_it_should_be() {
+    let mut world = signed_world();
+    let waits = |world: &World| view(world).waits_for_parent().map(str::to_owned);
+    pass(&mut world, 60);
+    assert_eq!(stages(&world), [Stage::Published]);
+    assert_eq!(waits(&world), None, "it is not safe yet");
+    pass(&mut world, 3 * HOUR);
+    let first = tags(&world)[0];
+    let waited = waits(&world).unwrap();
+    assert!(
+        waited.contains(&format!("the DS of key {first} ")),
+        "{waited}"
+    );
+    active(&mut world);
+    assert_eq!(waits(&world), None);
+    let second = roll(&mut world);
+    pass(&mut world, 3 * HOUR);
+    assert!(waits(&world).is_some(), "{:?}", view(&world));
+    point(&mut world, &[second]);
+    for _ in 0..72 {
+        if stages(&world) == [Stage::Active] {
+            break;
+        }
+        pass(&mut world, HOUR);
+    }
+    assert_eq!(tags(&world), [second], "{:?}", view(&world));
+    assert_eq!(waits(&world), None);
+
+    let view = world.engine.as_ref().unwrap().view(world.now());
+    let seen = view.zones.iter().find(|seen| seen.apex == zone()).unwrap();
+    let signing = seen.signing.as_ref().unwrap();
+    assert_eq!((signing.keys.len(), signing.keys[0].tag), (1, second));
+    assert_eq!(Some(signing.valid_until), version(&world).expiration());
+}
+
+#[test]
 fn signatures_are_renewed_long_before_they_end() {
     let mut world = signed_world();
     active(&mut world);
