@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod documented;
 mod refused;
 mod requests;
 mod socket;
