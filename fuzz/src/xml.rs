@@ -5,7 +5,8 @@ use repoint::probe::xml::{Event, Reader, XmlError};
 /// More than a stream's beginning may have.
 const LIMIT: usize = 64 * 1024;
 
-/// Reads the octets in one piece, and in pieces whose sizes the first octet says: the events are the same.
+/// Reads the octets in one piece, and in pieces whose sizes the first octet says: the same are refused, after the same
+/// events.
 pub fn xml(data: &[u8]) {
     let Some((size, stream)) = data.split_first() else {
         return;
@@ -25,8 +26,17 @@ pub fn xml(data: &[u8]) {
     }
 }
 
-/// All events, text joined, and how it ended.
-fn read<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<Event>, Option<XmlError>) {
+/// All events, text joined, and whether it was refused. How much of a text comes before what spoils it, and which of two
+/// faults in it is named, depends on the pieces.
+fn read<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<Event>, bool) {
+    let (mut events, refused) = read_to_end(pieces);
+    if refused.is_some() && matches!(events.last(), Some(Event::Text(_))) {
+        events.pop();
+    }
+    (events, refused.is_some())
+}
+
+fn read_to_end<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<Event>, Option<XmlError>) {
     let mut reader = Reader::new(LIMIT);
     let mut events = Vec::new();
     for piece in pieces {
