@@ -1,0 +1,203 @@
+//! The life of a signed zone as a validating resolver sees it: the real binary below a signed parent, which is changed
+//! only when `repoint key` says that it may be, and an Unbound that keeps what it has heard.
+//!
+//! All the while questions of every kind are asked: none may be bogus, and none may lose its AD bit while the zone is
+//! to be secure. TTLs are seconds, so that caches run out within the test.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../world/mod.rs"]
+mod world;
+
+mod asking;
+mod place;
+mod repoint;
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use asking::Asker;
+use place::{Parent, dig, resolver};
+use repoint::Repoint;
+
+use crate::world::private_network::enter;
+use crate::world::wait::wait_for;
+
+const PROGRAMS: &[&str] = &["knotd", "unbound", "dig"];
+/// How long anything may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(90);
+const LIMIT: Duration = Duration::from_secs(300);
+/// More than twice every TTL.
+const SLOW_OWNER: Duration = Duration::from_secs(5);
+
+const ZONE: &str = "fed.contoso.com";
+/// Serves the root, which is not signed, and `com`, which is.
+const PARENT: &str = "10.0.0.1";
+const SERVER: &str = "10.0.1.1";
+
+/// Everything that runs.
+struct World {
+    parent: Parent,
+    repoint: Repoint,
+    asker: Asker,
+    _resolver: world::daemon::Daemon,
+}
+
+impl World {
+    /// A zone that is to be signed, below a parent without a DS.
+    fn begin(dir: &Path) -> World {
+        let parent = Parent::start(dir);
+        let resolver = resolver(dir, &parent.anchor());
+        let repoint = Repoint::start(dir);
+        World {
+            parent,
+            repoint,
+            asker: Asker::start(),
+            _resolver: resolver,
+        }
+    }
+
+    /// Makes the parent as `key ds` says, once that says that it is safe, and gives the tags that were entered.
+    fn follow_advice(&mut self) -> Vec<u64> {
+        let tags = wait_for("it is safe to change the parent", PATIENCE, || {
+            let zone = self.repoint.keys();
+            let tags = zone["ds"]["tags"].as_array().unwrap().clone();
+            (zone["ds"]["advice"] == "now").then_some(tags)
+        });
+        // Owners are slow, and the zone has to be fine until they have done it: longer than any cache keeps anything.
+        self.asker.ask_for(SLOW_OWNER);
+        let said = self.repoint.command(&["key", "ds", ZONE]);
+        let ds: String = said
+            .lines()
+            .filter(|line| !line.starts_with(';'))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        assert_eq!(ds.is_empty(), tags.is_empty(), "{said}");
+        self.parent.enter(&ds);
+        tags.iter().map(|tag| tag.as_u64().unwrap()).collect()
+    }
+
+    /// Waits until the zone's only key is active and nothing is left to do, and gives its tag.
+    fn until_settled(&self) -> u64 {
+        wait_for("one key is active", PATIENCE, || {
+            let zone = self.repoint.keys();
+            let keys = zone["keys"].as_array().unwrap();
+            let settled = keys.len() == 1 && keys[0]["stage"] == "active";
+            (settled && zone["ds"]["advice"] == "done").then(|| keys[0]["tag"].as_u64().unwrap())
+        })
+    }
+
+    /// From a zone without keys to one that validators vouch for; from here on they always have to.
+    fn until_secure(&mut self) -> u64 {
+        wait_for("a key is made, as the parent has no DS", PATIENCE, || {
+            (self.repoint.keys()["signed"] == true).then_some(())
+        });
+        let entered = self.follow_advice();
+        let tag = self.until_settled();
+        assert_eq!(entered, [tag]);
+        self.asker.until_each(true);
+        tag
+    }
+}
+
+#[test]
+fn signing_begins_a_key_is_rolled_and_a_pool_fails_over() {
+    enter(
+        "signing_begins_a_key_is_rolled_and_a_pool_fails_over",
+        LIMIT,
+        |dir| {
+            let mut world = World::begin(dir);
+            // Insecure as long as the parent has no DS, signed or not.
+            world.asker.until_each(false);
+            let first = world.until_secure();
+            world.asker.demand_ad(true);
+
+            world.repoint.command(&["key", "roll", ZONE]);
+            let entered = world.follow_advice();
+            assert!(entered.len() == 1 && entered != [first], "{entered:?}");
+            assert_eq!([world.until_settled()], *entered);
+            world.asker.until_each(true);
+
+            world
+                .repoint
+                .command(&["pin", "fed", "pool2", "--for", "1h", "--reason", "test"]);
+            wait_for("the resolver has the failover", PATIENCE, || {
+                let said = dig("127.0.0.53", &format!("xmpp.{ZONE}"), "A");
+                (said.trim() == "192.0.2.20").then_some(())
+            });
+            world.asker.until_each(true);
+            world.asker.end();
+        },
+    );
+}
+
+#[test]
+fn signing_ends_when_the_parent_has_forgotten_the_key() {
+    enter(
+        "signing_ends_when_the_parent_has_forgotten_the_key",
+        LIMIT,
+        |dir| {
+            let mut world = World::begin(dir);
+            world.until_secure();
+            world.asker.demand_ad(true);
+
+            world.repoint.sign(false);
+            wait_for("the parent is asked to remove the DS", PATIENCE, || {
+                let said = dig(SERVER, ZONE, "CDS");
+                (said.trim() == "0 0 0 00").then_some(())
+            });
+            world.asker.until_each(true);
+            world.asker.demand_ad(false);
+            assert!(world.follow_advice().is_empty());
+            wait_for("the zone is served unsigned", PATIENCE, || {
+                dig(SERVER, ZONE, "DNSKEY").is_empty().then_some(())
+            });
+            world.asker.until_each(false);
+            // A listed zone is one that is signed, or is to be.
+            assert!(world.repoint.zones().is_empty());
+            world.asker.end();
+        },
+    );
+}
+
+#[test]
+fn lost_keys_are_told_and_never_replaced_by_others() {
+    enter(
+        "lost_keys_are_told_and_never_replaced_by_others",
+        LIMIT,
+        |dir| {
+            let mut world = World::begin(dir);
+            let tag = world.until_secure();
+            world.asker.demand_ad(true);
+            world.asker.until_each(true);
+            let saved = dir.join("saved.pem");
+            let kept = world.repoint.state().join(format!("keys/{ZONE}.{tag}.pem"));
+            fs::copy(kept, &saved).unwrap();
+            world.asker.pause();
+
+            world.repoint.restart_without_state();
+            wait_for("the loss is told", PATIENCE, || {
+                world
+                    .repoint
+                    .alarms()
+                    .contains("dnssec-keys-lost")
+                    .then_some(())
+            });
+            let zone = world.repoint.keys();
+            assert_eq!(zone["keys"].as_array().unwrap().len(), 0, "{zone:#}");
+            let refused = world.repoint.refused(&["key", "generate", ZONE]);
+            assert!(refused.contains("DS"), "{refused}");
+            assert_eq!(dig(SERVER, ZONE, "DNSKEY"), "");
+
+            let saved = saved.to_string_lossy().into_owned();
+            world.repoint.command(&["key", "import", ZONE, &saved]);
+            assert_eq!(world.until_settled(), tag);
+            world.asker.until_each(true);
+            assert!(!world.repoint.alarms().contains("dnssec-"));
+            world.asker.go_on();
+            world.asker.until_each(true);
+            world.asker.end();
+        },
+    );
+}
