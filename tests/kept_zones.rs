@@ -52,7 +52,7 @@ fn publish(zones: &[(&str, &str)], previous: &Zones, serial: u32) -> Zones {
         layout: &Layout::new(&topology, statics).unwrap(),
         decisions: &BTreeMap::new(),
         keys: &BTreeMap::new(),
-        unsignable: &std::collections::BTreeSet::new(),
+        unsignable: &Arc::default(),
         challenges: &Challenges::default(),
         previous: Some(previous),
         generation: Generation(serial.into()),

@@ -149,7 +149,7 @@ impl Served {
             layout: &self.configuration.layout,
             decisions: &decisions,
             keys: &self.keys,
-            unsignable: &std::collections::BTreeSet::new(),
+            unsignable: &std::sync::Arc::default(),
             challenges: &Challenges::default(),
             previous: Some(&self.zones),
             generation: Generation(u64::from(self.serial)),

@@ -1,6 +1,6 @@
 //! Any octets as a request: the response is one that another reader can read, says what it must, and fits.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -182,7 +182,7 @@ fn publish(keys: Option<ZoneKeys>) -> Zones {
         decisions: &BTreeMap::new(),
         keys: &keys,
         challenges: &Challenges::default(),
-        unsignable: &BTreeSet::new(),
+        unsignable: &std::sync::Arc::default(),
         previous: None,
         generation: Generation(1),
         serial: Serial(7),

@@ -56,6 +56,8 @@ pub struct ParentDs {
     pub parent: Name,
     /// Each address of each of its servers, with what it said.
     pub servers: Vec<DsAnswer>,
+    /// Its servers that could not be asked: the resolvers did not tell their addresses.
+    pub unknown: Vec<Name>,
 }
 
 /// What one address of a parent server said.
@@ -207,9 +209,12 @@ async fn zone_of(name: &Name, resolvers: &Resolvers) -> Result<Name, ParentError
 pub async fn parent_ds(apex: &Name, resolvers: &Resolvers) -> Result<ParentDs, ParentError> {
     let parent = parent_of(apex, resolvers).await?;
     let servers = ds_at(apex, &parent, &resolvers.how).await;
+    let unknown = parent.servers.into_iter();
+    let unknown = unknown.filter(|server| server.addresses.is_err());
     Ok(ParentDs {
         parent: parent.apex,
         servers,
+        unknown: unknown.map(|server| server.name).collect(),
     })
 }
 
@@ -366,6 +371,7 @@ mod tests {
         ParentDs {
             parent: name("contoso.com."),
             servers: said.into_iter().map(answer).collect(),
+            unknown: Vec::new(),
         }
     }
 

@@ -94,5 +94,9 @@ impl Engine {
             }
         }
         self.signing.unpublished = published.out_of_numbers;
+        if !self.zones.faults().is_empty() {
+            // Its signatures are still due: it is tried again, not at once.
+            self.signing.pause = Some(now.mono + PAUSE);
+        }
     }
 }

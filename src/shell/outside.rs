@@ -235,7 +235,9 @@ fn heard(asked: Wall, said: &ask::ParentDs) -> ParentDs {
         [] => vec![None],
         _ => said.iter().map(|said| ds_set(said)).collect(),
     });
-    ParentDs::of(asked, each)
+    // Who could not be asked may have what the others do not.
+    let unknown = said.unknown.iter().map(|_| None);
+    ParentDs::of(asked, each.chain(unknown))
 }
 
 fn ds_set(said: &DsSaid) -> Option<(&[Rdata], u32)> {
@@ -265,5 +267,31 @@ fn lost_probe(id: &CheckId, check: &Check, now: Now, error: &str) -> Observation
         tls: None,
         certificate: None,
         notes: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ask::DsAnswer;
+
+    #[test]
+    fn a_parent_server_whose_address_is_not_known_may_have_another_ds() {
+        let name = |text: &str| Name::from_text(text.as_bytes(), None).unwrap();
+        let absent = DsAnswer {
+            server: name("ns1.example."),
+            address: "192.0.2.53:53".parse().unwrap(),
+            said: DsSaid::Absent { ttl: 30 },
+        };
+        let mut said = ask::ParentDs {
+            parent: name("example."),
+            servers: vec![absent],
+            unknown: Vec::new(),
+        };
+        let at = Wall::from_millis(0);
+        assert!(heard(at, &said).is_empty());
+        said.unknown.push(name("ns2.example."));
+        assert!(!heard(at, &said).complete);
     }
 }

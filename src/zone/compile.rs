@@ -81,7 +81,7 @@ pub struct Inputs<'a> {
     /// The keys in force, by apex. A zone without any is not signed.
     pub keys: &'a BTreeMap<Name, Arc<ZoneKeys>>,
     /// Zones whose keys are not at hand: a signed version stays as it is, and without one the zone is not served.
-    pub unsignable: &'a BTreeSet<Name>,
+    pub unsignable: &'a Arc<BTreeSet<Name>>,
     /// The challenges in force.
     pub challenges: &'a Challenges,
     /// What was published before.
@@ -187,6 +187,7 @@ pub fn compile(inputs: &Inputs<'_>) -> Zones {
         versions,
         rendered,
         faults,
+        unsignable: inputs.unsignable.clone(),
     }
 }
 

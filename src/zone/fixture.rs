@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -189,7 +189,7 @@ pub(crate) fn publish(
         layout,
         decisions: &decisions,
         keys: &BTreeMap::new(),
-        unsignable: &BTreeSet::new(),
+        unsignable: &Arc::default(),
         challenges: &Challenges::default(),
         previous,
         generation,

@@ -19,7 +19,11 @@ pub(super) fn is_in_chain(node: &Node) -> bool {
 pub(super) fn nsec(node: &Node, next: &Name, ttl: u32) -> Arc<Rrset> {
     // Lower case: older validators put it so before they verify and newer ones do not (RFC 6840 §5.1).
     let mut octets = next.wire().to_ascii_lowercase();
-    let types = node.sets.iter().map(|set| set.rtype);
+    // RFC 4035 §2.3: of a delegation, its NS RRset and what the parent's side is the authority for; never glue.
+    let shown = |rtype: &RecordType| {
+        node.kind != NodeKind::Cut || matches!(*rtype, RecordType::NS | RecordType::DS)
+    };
+    let types = node.sets.iter().map(|set| set.rtype).filter(shown);
     let own = [RecordType::RRSIG, RecordType::NSEC];
     let mut types: Vec<u16> = types.chain(own).map(u16::from).collect();
     types.sort_unstable();

@@ -3,7 +3,7 @@
 //! In: zone versions of one compilation. Out: the zone a name lies in, by the longest apex, in as many steps
 //! as the name has labels however many zones there are. Never here: building a version; that is `compile`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::compile::Rendered;
@@ -66,6 +66,8 @@ pub struct Zones {
     pub(super) versions: Vec<Option<Arc<ZoneVersion>>>,
     pub(super) rendered: BTreeMap<RouteName, Arc<Rendered>>,
     pub(super) faults: Vec<(Name, KeyFault)>,
+    /// Zones whose keys are not at hand.
+    pub(super) unsignable: Arc<BTreeSet<Name>>,
 }
 
 impl Zones {
@@ -89,9 +91,14 @@ impl Zones {
         &self.faults
     }
 
-    /// When signatures must next be renewed, by compiling again; none when no zone is signed.
+    /// When signatures must next be renewed, by compiling again; none when no zone is signed. A zone whose keys are not
+    /// at hand does not count: its signatures stay due, and compiling does not help.
     pub fn next_resign(&self) -> Option<Wall> {
-        self.expiration().map(validity::renewal)
+        let renewable = self
+            .iter()
+            .filter(|zone| !self.unsignable.contains(zone.apex()));
+        let first = renewable.filter_map(|zone| zone.expiration()).min();
+        first.map(validity::renewal)
     }
 
     /// When the first signature of any zone expires; none when no zone is signed. With less than ten days left, a renewal

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, dead_code, unreachable_pub)]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hickory_proto::rr::RecordType;
@@ -73,7 +73,7 @@ pub fn signed_zones(
         layout: &layout,
         decisions: &BTreeMap::new(),
         keys,
-        unsignable: &BTreeSet::new(),
+        unsignable: &Arc::default(),
         challenges: &Challenges::default(),
         previous: None,
         generation: Generation(1),

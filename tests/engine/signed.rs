@@ -247,6 +247,35 @@ fn a_missing_key_file_leaves_the_zone_unserved_rather_than_unsigned() {
 }
 
 #[test]
+fn signatures_that_cannot_be_renewed_do_not_keep_the_engine_busy() {
+    let mut world = signed_world();
+    let tag = active(&mut world);
+    world.disk.ring.remove(&zone(), tag);
+    world.kill();
+    world.start();
+    pass(&mut world, 60);
+    assert!(version(&world).is_signed(), "as it was kept");
+    // They are due by now, and stay so while the key is missing.
+    world.wall_off += 12 * 86_400_000;
+    pass_few(&mut world, 5, 1000);
+    let before = world.zones.generation();
+    pass_few(&mut world, 60, 1000);
+    let published = world.zones.generation().0 - before.0;
+    assert!(published <= 2, "{published} publications in a minute");
+}
+
+/// Lets time pass, with no more events than `most`.
+fn pass_few(world: &mut World, seconds: u64, most: usize) {
+    let until = world.elapsed() + Duration::from_secs(seconds);
+    for _ in 0..most {
+        if world.step(until).is_none() {
+            return;
+        }
+    }
+    panic!("more than {most} events in {seconds} s");
+}
+
+#[test]
 fn signing_ends_when_the_ds_is_gone_and_forgotten() {
     let mut world = signed_world();
     active(&mut world);

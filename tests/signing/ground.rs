@@ -3,7 +3,7 @@
 //!
 //! Never here: what must be true of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -150,7 +150,7 @@ impl Served {
             layout: &self.configuration.layout,
             decisions: &[("contoso".parse().unwrap(), decision(self.active))].into(),
             keys: &keys,
-            unsignable: &BTreeSet::new(),
+            unsignable: &Arc::default(),
             challenges: &Challenges::new(self.challenges.clone()),
             previous,
             generation: Generation(u64::from(self.serial)),

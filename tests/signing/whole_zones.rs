@@ -33,7 +33,8 @@ fn shapes() -> Vec<(&'static str, String)> {
                 "child NS ns.child\nchild DS 12345 13 2 {digest}\nns.child A 203.0.113.53\n\
                  insecure NS ns.elsewhere.example.\nsibling NS ns.child\n\
                  under.empty NS ns.under.empty\nns.under.empty AAAA 2001:db8::53\n\
-                 a.ns.under.empty A 192.0.2.53\nunder.empty NS a.ns.under.empty\n"
+                 a.ns.under.empty A 192.0.2.53\nunder.empty NS a.ns.under.empty\n\
+                 itself NS itself\nitself A 203.0.113.54\nitself AAAA 2001:db8::54\n"
             ),
         ),
         (
