@@ -15,6 +15,7 @@ use crate::clock::Wall;
 use crate::decide::{Override, OverrideKey};
 use crate::engine::{Alarm, RouteView, Severity, View};
 use crate::health::Verdict;
+use crate::serve::Counts;
 use crate::topology::{DomainName, FailoverPolicy};
 
 /// The worst come first; the routes must still be seen.
@@ -40,6 +41,9 @@ pub(super) struct Status {
     /// Show it again every 2 s, until Ctrl-C
     #[arg(long)]
     watch: bool,
+    /// What was asked and answered since the start, in numbers
+    #[arg(long, conflicts_with_all = ["check", "watch"])]
+    counters: bool,
 }
 
 impl Status {
@@ -49,6 +53,10 @@ impl Status {
         }
         if self.watch {
             return watch(session);
+        }
+        if self.counters {
+            let reply = session.client.get("/v1/counters")?;
+            return session.answer::<Counts>(&reply, counters);
         }
         let reply = session.client.get("/v1/status")?;
         session.answer::<View>(&reply, screen)
@@ -171,6 +179,15 @@ fn same(shown: &View, view: &View) -> bool {
         && shown.blind == view.blind
         && waiting(shown).eq(waiting(view))
         && verdicts(shown) == verdicts(view)
+}
+
+/// One line per counter, by the names `--json` has.
+fn counters(counts: &Counts, paint: Paint) -> String {
+    let mut table = Table::headed(["counter", "since the start"]);
+    for (name, count) in counts.named() {
+        table.row([name.into(), count.to_string().into()]);
+    }
+    table.render(paint)
 }
 
 /// The whole screen.

@@ -22,6 +22,7 @@ use crate::decide::{Override, OverrideKey};
 use crate::engine::{Alarm, Entry, PoolView, RouteView, View, ZoneView};
 use crate::health::{AddressHealth, Verdict};
 use crate::secondaries::SecondaryView;
+use crate::serve::Counts;
 use crate::store::HistoryFilter;
 use crate::topology::{CheckId, DomainName, PoolName, RouteName};
 
@@ -45,6 +46,10 @@ pub(super) async fn health(State(node): AnyNode) -> Result<Json<ServerHealth>, R
 pub(super) async fn status(State(node): AnyNode) -> Result<Response, Refused> {
     let view = node.view().await?;
     Ok(([(header::ETAG, etag(view.generation))], Json(view)).into_response())
+}
+
+pub(super) async fn counters(State(node): AnyNode) -> Json<Counts> {
+    Json(node.counts())
 }
 
 pub(super) async fn routes(State(node): AnyNode) -> Result<Json<Vec<RouteView>>, Refused> {

@@ -11,6 +11,7 @@ use super::probing::Probed;
 use crate::delegation::{Selection, Served};
 use crate::engine::{Done, Entry, Expected, KeyVerb, Refusal, View};
 use crate::secondaries::SecondaryView;
+use crate::serve::Counts;
 use crate::shell::Ask;
 use crate::store::HistoryFilter;
 use crate::topology::{DomainName, PoolName, RouteName};
@@ -23,6 +24,9 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Refusal>> + Send 
 pub trait Node: Send + Sync + 'static {
     /// Everything that can be seen at this moment.
     fn view(&self) -> Answer<'_, View>;
+
+    /// What was asked and said since the start.
+    fn counts(&self) -> Counts;
 
     /// Carries out a command; the answer comes once the change is served.
     fn request(&self, ask: Ask) -> Answer<'_, Done>;

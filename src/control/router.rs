@@ -21,6 +21,7 @@ pub fn router(node: Arc<dyn Node>) -> Router {
     let v1 = Router::new()
         .route("/health", get(look::health))
         .route("/status", get(look::status))
+        .route("/counters", get(look::counters))
         .route("/alarms", get(look::alarms))
         .route("/overrides", get(look::overrides))
         .route("/history", get(look::history))

@@ -26,6 +26,7 @@ use crate::delegation::{Selection, Served};
 use crate::engine::{
     Command, Done, Entry, Expected, Lifetime, Refusal, RefusalKind, RouteChange, View,
 };
+use crate::serve::Counts;
 use crate::shell::Ask;
 use crate::store::HistoryFilter;
 use crate::topology::{DomainName, PoolName, RouteName};
@@ -49,6 +50,13 @@ impl Node for Fake {
             }
             Ok(fixture::view())
         })
+    }
+
+    fn counts(&self) -> Counts {
+        Counts {
+            udp_queries: 7,
+            ..Counts::default()
+        }
     }
 
     fn request(&self, ask: Ask) -> Answer<'_, Done> {

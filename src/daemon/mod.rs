@@ -135,7 +135,7 @@ impl Daemon {
             certificate,
             inbound,
             chosen.paths.clone(),
-            desk,
+            (desk, serving.counters()),
         ));
         let keeping_secondaries = tokio::spawn(secondaries::keep(
             node.secondaries().clone(),

@@ -19,6 +19,7 @@ use crate::engine::{Command, Done, Entry, Event, Refusal, RefusalKind, View};
 use crate::inbound::{Inbound, RefreshError};
 use crate::probe::Prober;
 use crate::secondaries::{Board, SecondaryView};
+use crate::serve::{Counters, Counts};
 use crate::shell::{Ask, Clock, Handle};
 use crate::store::{self, HistoryFilter, Store};
 use crate::topology::{CheckSettings, DomainName, PoolName, RouteName};
@@ -35,6 +36,7 @@ pub struct ServedNode {
     paths: Paths,
     desk: Desk,
     secondaries: Board,
+    counters: Arc<Counters>,
     /// One reload at a time: prober and engine get the same configuration.
     reloading: Mutex<()>,
 }
@@ -47,7 +49,7 @@ impl ServedNode {
         certificate: Option<Arc<ShownCertificate>>,
         inbound: Inbound,
         paths: Paths,
-        desk: Desk,
+        (desk, counters): (Desk, Arc<Counters>),
     ) -> ServedNode {
         ServedNode {
             handle,
@@ -58,6 +60,7 @@ impl ServedNode {
             paths,
             desk,
             secondaries: Board::default(),
+            counters,
             reloading: Mutex::new(()),
         }
     }
@@ -188,6 +191,10 @@ fn settings(configuration: &Configuration) -> impl Iterator<Item = &CheckSetting
 impl Node for ServedNode {
     fn view(&self) -> Answer<'_, View> {
         Box::pin(self.handle.view())
+    }
+
+    fn counts(&self) -> Counts {
+        self.counters.read()
     }
 
     fn request(&self, ask: Ask) -> Answer<'_, Done> {

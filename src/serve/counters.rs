@@ -25,6 +25,13 @@ macro_rules! counters {
             $($(#[$doc])* pub $name: u64,)*
         }
 
+        impl Counts {
+            /// All counters by name, in the order of their meaning.
+            pub fn named(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name),)*]
+            }
+        }
+
         impl Counters {
             /// Reads all counters.
             pub fn read(&self) -> Counts {

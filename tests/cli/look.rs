@@ -31,6 +31,25 @@ fn every_view_has_a_screen_and_json() {
 }
 
 #[test]
+fn every_question_is_counted() {
+    let site = Site::start();
+    let counted = |name: &str| site.json(&["status", "--counters"])[name].as_u64().unwrap();
+    let (asked, answered) = (counted("udp_queries"), counted("noerror"));
+    site.ask("_xmpp-server._tcp.contoso.com", "SRV");
+    // An answer is counted behind its sending.
+    site.until("it is counted", |_| {
+        let both = (counted("udp_queries"), counted("noerror"));
+        (both == (asked + 1, answered + 1)).then_some(())
+    });
+    let said = site.say(&["status", "--counters"]);
+    let mut lines = said
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let line = lines.find(|line| line[0] == "udp_queries").unwrap();
+    assert_eq!(line[1], (asked + 1).to_string());
+}
+
+#[test]
 fn a_healthy_node_is_ok_for_a_monitoring_system() {
     let site = Site::start_with("");
     let check = site.run(&["status", "--check"]);

@@ -8,6 +8,7 @@ async fn every_view_is_served_under_its_noun() {
     for (path, pointer, expected) in [
         ("/v1/health", "/generation", json!(121)),
         ("/v1/status", "/generation", json!(121)),
+        ("/v1/counters", "/udp_queries", json!(7)),
         ("/v1/alarms", "/0/kind", json!("pin-on-down-pool")),
         ("/v1/overrides", "/0/author", json!("alice")),
         ("/v1/routes", "/1/name", json!("fabrikam")),
