@@ -475,7 +475,5 @@ fn a_refusal_of_a_signature_keeps_within_a_datagram_whatever_names_the_client_pu
         assert!(out.len() <= 512, "{} octets", out.len());
         let (truncated, additional) = (out[2] & 0x02 != 0, out[11]);
         assert_eq!((truncated, additional), (!fits, u8::from(fits)));
-        // What can be read to its end has nothing after it.
-        Response::read(&out);
     }
 }
