@@ -219,11 +219,12 @@ fn ask_the_resolver(pause: Duration, stop: &AtomicBool, seen: &Seen) {
     }
 }
 
-/// SRV and address between two looks at the serial: with one serial they must name one pool.
+/// SRV and address between two looks at the serial: with one serial they must name one pool. Of secondaries only that they
+/// answer: a process of NSD that ends may still answer from the version before, after the next one has begun.
 fn ask_directly(pause: Duration, stop: &AtomicBool, seen: &Seen) {
     let clients = [REPOINT, NSD, KNOT, BIND].map(|host| Client::new(host.v4));
     let mut due = Instant::now();
-    for client in clients.iter().cycle() {
+    for (n, client) in clients.iter().enumerate().cycle() {
         if stop.load(Ordering::Relaxed) {
             return;
         }
@@ -242,7 +243,7 @@ fn ask_directly(pause: Duration, stop: &AtomicBool, seen: &Seen) {
             seen.lost.fetch_add(1, Ordering::Relaxed);
             continue;
         };
-        if before == after {
+        if n == 0 && before == after {
             assert_eq!(first, hosting, "SRV and address of serial {after}");
             seen.compared.fetch_add(1, Ordering::Relaxed);
         }
