@@ -148,6 +148,15 @@ impl ParentDs {
     }
 }
 
+impl Parent {
+    /// The servers that nobody could be found to ask, and why: they may say anything. One that has no address at all is
+    /// not among them; no resolver hears it either.
+    pub fn unknown(&self) -> impl Iterator<Item = (&Name, &LookupError)> {
+        let servers = self.servers.iter();
+        servers.filter_map(|server| Some((&server.name, server.addresses.as_ref().err()?)))
+    }
+}
+
 /// Finds the zone above `apex` and its nameservers.
 ///
 /// # Errors
@@ -209,12 +218,10 @@ async fn zone_of(name: &Name, resolvers: &Resolvers) -> Result<Name, ParentError
 pub async fn parent_ds(apex: &Name, resolvers: &Resolvers) -> Result<ParentDs, ParentError> {
     let parent = parent_of(apex, resolvers).await?;
     let servers = ds_at(apex, &parent, &resolvers.how).await;
-    let unknown = parent.servers.into_iter();
-    let unknown = unknown.filter(|server| server.addresses.is_err());
     Ok(ParentDs {
+        unknown: parent.unknown().map(|(name, _)| name.clone()).collect(),
         parent: parent.apex,
         servers,
-        unknown: unknown.map(|server| server.name).collect(),
     })
 }
 
@@ -369,9 +376,9 @@ mod tests {
             said,
         };
         ParentDs {
+            unknown: Vec::new(),
             parent: name("contoso.com."),
             servers: said.into_iter().map(answer).collect(),
-            unknown: Vec::new(),
         }
     }
 

@@ -43,6 +43,8 @@ pub struct ParentFacts {
     pub apex: Name,
     /// What each address of each of its servers says.
     pub views: Vec<ParentView>,
+    /// Its servers whose addresses could not be found out, and why: what they say is not known.
+    pub unknown: Vec<(Name, String)>,
 }
 
 /// What one address of a server of the zone above says.

@@ -185,6 +185,10 @@ impl Gatherer {
         ParentFacts {
             apex: parent.apex.clone(),
             views: views.await,
+            unknown: parent
+                .unknown()
+                .map(|(name, error)| (name.clone(), error.to_string()))
+                .collect(),
         }
     }
 

@@ -107,15 +107,14 @@ fn by_server(
         Ok(facts) => facts,
         Err(why) => return State::Unknown(why.clone()),
     };
-    let said = facts
-        .views
-        .iter()
-        .map(|view| (&view.server, view.address, ttl(view)));
-    joined(said)
+    let views = facts.views.iter();
+    let said = views.map(|view| (&view.server, Some(view.address), ttl(view)));
+    let unknown = facts.unknown.iter();
+    joined(said.chain(unknown.map(|(server, why)| (server, None, Err(why.clone())))))
 }
 
 fn joined<'a>(
-    said: impl Iterator<Item = (&'a Name, SocketAddr, Result<Option<u32>, String>)>,
+    said: impl Iterator<Item = (&'a Name, Option<SocketAddr>, Result<Option<u32>, String>)>,
 ) -> State {
     let mut there = None;
     let mut servers: BTreeMap<&Name, Result<(), String>> = BTreeMap::new();
@@ -126,8 +125,11 @@ fn joined<'a>(
                 servers.insert(server, Ok(()));
             }
             Err(why) => {
-                let silent = Err(format!("{server} ({address}): {why}"));
-                servers.entry(server).or_insert(silent);
+                let silent = match address {
+                    Some(address) => format!("{server} ({address}): {why}"),
+                    None => format!("{server}: {why}"),
+                };
+                servers.entry(server).or_insert(Err(silent));
             }
         }
     }
@@ -158,14 +160,12 @@ async fn of_name(gatherer: &Gatherer, name: &ServedName, ours: &[Name]) -> Sight
                 for address in server.addresses.iter().flatten() {
                     let address = SocketAddr::new(*address, PORT);
                     let answer = led_to_us(gatherer, address, &public, name, ours).await;
-                    said.push((&server.name, address, answer));
-                }
-                if let Err(error) = &server.addresses {
-                    let unknown = SocketAddr::from(([0; 4], PORT));
-                    said.push((&server.name, unknown, Err(error.to_string())));
+                    said.push((&server.name, Some(address), answer));
                 }
             }
-            joined(said.into_iter())
+            let unknown = parent.unknown();
+            let unknown = unknown.map(|(server, error)| (server, None, Err(error.to_string())));
+            joined(said.into_iter().chain(unknown))
         }
     };
     let ttls = name.records.iter().map(|record| record.ttl);
@@ -231,5 +231,34 @@ fn of_reply(
     match (soa, reply.authoritative) {
         (Some(soa), true) => Ok(Some(negative_ttl(soa.ttl, &soa.rdata))),
         _ => Err("it answered without authority".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn nothing_is_gone_while_a_server_above_cannot_be_found() {
+        let name = |text: &str| Name::from_text(text.as_bytes(), None).unwrap();
+        let view = ParentView {
+            server: name("p1.example.net."),
+            address: "10.0.1.1:53".parse().unwrap(),
+            delegation: Err("silence".into()),
+            ds: Ok((vec![], 0)),
+            missing: vec![],
+        };
+        let facts = |unknown| {
+            Ok(ParentFacts {
+                apex: name("contoso.com."),
+                views: vec![view.clone()],
+                unknown,
+            })
+        };
+        assert_eq!(by_server(&facts(vec![]), |_| Ok(None)), State::Gone);
+        let hidden = vec![(name("p2.example.net."), "silence".to_owned())];
+        let why = "p2.example.net.: silence".to_owned();
+        assert_eq!(by_server(&facts(hidden), |_| Ok(None)), State::Unknown(why));
     }
 }

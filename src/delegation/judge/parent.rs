@@ -44,6 +44,9 @@ pub(super) fn judge(zone: &ZoneFacts, served: &ServedZone, out: &mut Findings) {
     missing(zone, parent, out);
 }
 
+const REMEDY_SILENT: &str =
+    "what it delegates is not known; see to it with whoever runs the zone above";
+
 /// Servers of the zone above none of whose addresses says anything.
 fn silent(zone: &ZoneFacts, parent: &ParentFacts, out: &mut Findings) {
     let spoke: BTreeSet<&Name> = parent
@@ -65,9 +68,20 @@ fn silent(zone: &ZoneFacts, parent: &ParentFacts, out: &mut Findings) {
                     "{} ({}), which serves {} above: {why}",
                     view.server, view.address, parent.apex
                 ),
-                "what it delegates is not known; see to it with whoever runs the zone above",
+                REMEDY_SILENT,
             );
         }
+    }
+    for (server, why) in &parent.unknown {
+        out.warning(
+            Code::ParentServerSilent,
+            &zone.apex,
+            format!(
+                "{server}, which serves {} above, has no known address: {why}",
+                parent.apex
+            ),
+            REMEDY_SILENT,
+        );
     }
 }
 

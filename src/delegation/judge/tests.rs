@@ -121,6 +121,7 @@ fn clean() -> Facts {
         zones: vec![ZoneFacts {
             apex: domain(APEX),
             parent: Ok(ParentFacts {
+                unknown: Vec::new(),
                 apex: name("contoso.com."),
                 views: vec![
                     view("p1.example.net.", "10.0.1.1"),
@@ -205,6 +206,12 @@ fn the_zone_above_may_be_unknown_silent_or_not_of_one_mind() {
         views(facts)[0].ds = Err("silence".into());
     });
     assert_eq!(silent, [(WARNING, Code::ParentServerSilent)]);
+    let hidden = found(|facts| {
+        let parent = facts.zones[0].parent.as_mut().unwrap();
+        let hidden = (name("p3.example.net."), "no resolver".into());
+        parent.unknown.push(hidden);
+    });
+    assert_eq!(hidden, [(WARNING, Code::ParentServerSilent)]);
     let all = found(|facts| {
         for view in views(facts) {
             view.delegation = Err("silence".into());
