@@ -30,7 +30,7 @@ pub(super) enum Acme {
         name: String,
         /// The text the authority wants to see
         value: String,
-        /// How long it stays; what [acme] lifetime says when left out
+        /// How long it stays; the configured lifetime when left out
         #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
         lifetime: Option<Duration>,
         #[command(flatten)]

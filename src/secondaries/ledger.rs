@@ -216,7 +216,7 @@ impl Ledger {
         account.plan(&apex);
     }
 
-    /// A secondary said which serial it has, or why it did not: [`Reply::Nothing`] when no word came.
+    /// A secondary said which serial it has, or why it did not; `Reply::Nothing` when no word came.
     pub fn answered(&mut self, errand: &Errand, reply: Reply, now: Now) -> Option<Ahead> {
         let apex = errand.version.apex().clone();
         let newest = self.newest(&apex);
