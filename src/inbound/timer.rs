@@ -13,6 +13,8 @@ const LEAST_RETRY: Duration = Duration::from_secs(2);
 /// And no more rarely than this: an owner who wrote a month must not wait a month for a lost NOTIFY.
 const MOST_REFRESH: Duration = Duration::from_secs(24 * 60 * 60);
 const MOST_RETRY: Duration = Duration::from_secs(60 * 60);
+/// Between two words of a change: where a primary has no TSIG key anybody can send them, and each costs it a question.
+const LEAST_HURRY: Duration = Duration::from_millis(500);
 /// A zone that was never received is asked for this often, then ever more rarely up to the last.
 const FIRST_RETRY: Duration = Duration::from_secs(2);
 const MOST_FIRST_RETRY: Duration = Duration::from_secs(60);
@@ -25,6 +27,8 @@ pub struct Timer {
     failures: u32,
     /// Word of a change came while they were being asked: what they said may be older.
     again: bool,
+    /// When word of a change may make it ask again.
+    free: Mono,
 }
 
 impl Timer {
@@ -35,6 +39,7 @@ impl Timer {
             next: now,
             failures: 0,
             again: false,
+            free: now,
         }
     }
 
@@ -45,7 +50,7 @@ impl Timer {
 
     /// Somebody says that the zone has changed, or wants to know.
     pub fn hurry(&mut self, now: Mono) {
-        self.next = self.next.min(now);
+        self.next = self.next.min(now.max(self.free));
         self.again = true;
     }
 
@@ -74,8 +79,9 @@ impl Timer {
     }
 
     fn wait(&mut self, pause: Duration, now: Mono) {
+        self.free = now + LEAST_HURRY;
         self.next = if std::mem::take(&mut self.again) {
-            now
+            self.free
         } else {
             now + pause
         };
@@ -129,6 +135,24 @@ mod tests {
     }
 
     #[test]
+    fn words_of_a_change_without_end_do_not_keep_a_primary_busy() {
+        let mut now = Mono::START;
+        let mut timer = Timer::new(None, now);
+        let mut asked = 0;
+        while now < Mono::START + Duration::from_secs(10) {
+            timer.hurry(now);
+            if timer.next() <= now {
+                timer.begin();
+                timer.hurry(now);
+                timer.succeeded(timers(3600, 600), now);
+                asked += 1;
+            }
+            now = now + Duration::from_millis(10);
+        }
+        assert_eq!(asked, 20);
+    }
+
+    #[test]
     fn word_of_a_change_is_followed_at_once_and_once() {
         let now = Mono::START + Duration::from_secs(5);
         let mut timer = Timer::new(Some(timers(3600, 600)), Mono::START);
@@ -141,7 +165,7 @@ mod tests {
         // Another one comes while the primary is being asked: its answer may be from before.
         timer.hurry(now);
         timer.succeeded(timers(3600, 600), now);
-        assert_eq!(timer.next(), now);
+        assert_eq!(timer.next(), now + LEAST_HURRY);
         timer.begin();
         timer.succeeded(timers(3600, 600), now);
         assert_eq!(pause(&timer, now), 3600);
