@@ -128,6 +128,8 @@ fn outside(test: &str, which: usize, limit: Duration) -> String {
     }
     assert!(!late, "{test} took longer than {limit:?}:\n{said}");
     assert!(passed, "{test} failed in its private network:\n{said}");
+    // Shown by --nocapture: what a story measured.
+    println!("{said}");
     said
 }
 
