@@ -1,4 +1,5 @@
-//! TSIG keys and cookie secrets: secrets read, and kept out of everything that is shown or stored.
+//! TSIG keys and cookie secrets: secrets read, and kept out of everything that is shown; those in files of their own also
+//! out of everything that is stored.
 //!
 //! In: the `[[tsig]]` tables of a draft, the files they name. Out: [`Keys`], [`MannersSettings`], or problems that never show a secret.
 //! Never here: what a key is for.
