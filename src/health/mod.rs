@@ -4,14 +4,15 @@
 //! and which probes are due. Never here: I/O, sleeping, reading a clock, operator's will.
 //!
 //! [`Health`] is the face. Behind it an observation is judged (`judge`), counted (`watch`, `threshold`), held
-//! against the canaries (`canary`) and summed up per pool (`pool`); `schedule` and
-//! `address` say what is probed next.
+//! against the canaries (`canary`) and summed up per target and pool (`target`, `pool`); `schedule` and `address` say
+//! what is probed next.
 
 mod verdict;
 mod judge;
 mod threshold;
 mod canary;
 mod watch;
+mod target;
 mod pool;
 mod address;
 mod schedule;
