@@ -257,6 +257,7 @@ fn rolling() -> View {
             tags: vec![123],
             advice: Advice::Now,
         },
+        ds_kept_in: None,
         parent: None,
         fault: None,
     }];

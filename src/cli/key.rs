@@ -12,6 +12,7 @@ use super::table::Table;
 use crate::control::{KeyBody, RetireBody};
 use crate::engine::{KeyVerb, ZoneKeysView};
 use crate::keys::Advice;
+use crate::topology::DomainName;
 
 /// Look at, make, roll and retire DNSSEC keys.
 #[derive(Debug, clap::Subcommand)]
@@ -287,6 +288,9 @@ fn whole(zone: &ZoneKeysView) -> String {
 
 /// What the parent zone should have; comments are those of a master file, so it can be pasted whole.
 fn for_parent(zone: &ZoneKeysView, paint: Paint) -> String {
+    if let Some(above) = &zone.ds_kept_in {
+        return kept_here(zone, above, paint);
+    }
     let said = match zone.ds.advice {
         Advice::Done => paint.tone(Tone::Good, "the parent is as it should be"),
         Advice::Now => "it is safe to make the parent so now".to_owned(),
@@ -315,6 +319,38 @@ fn for_parent(zone: &ZoneKeysView, paint: Paint) -> String {
             "; for registrars that ask for the key:\n; {}\n",
             key.dnskey
         ));
+    }
+    out
+}
+
+/// The same where repoint has the DS in the zone above by itself: comments alone, as there is nothing to paste.
+fn kept_here(zone: &ZoneKeysView, above: &DomainName, paint: Paint) -> String {
+    let apex = &zone.zone;
+    let mut out = format!(
+        "; {apex}: nothing to enter: repoint serves {above} too, and keeps the DS there itself\n; nameservers of {above} have DS: {}\n",
+        parent(zone)
+    );
+    out.push_str(&match zone.ds.advice {
+        Advice::Done => paint.tone(Tone::Good, "; that is as it should be\n"),
+        Advice::Now => format!(
+            "; not all of them have what is served here yet: repoint zone secondaries {above}\n"
+        ),
+        Advice::From(at) => {
+            format!("; the DS of the new key is put there at {at} at the earliest\n")
+        }
+    });
+    let mut wanted = zone
+        .keys
+        .iter()
+        .filter(|key| zone.ds.tags.contains(&key.tag))
+        .peekable();
+    if wanted.peek().is_none() {
+        out.push_str("; what is served here: no DS\n");
+    }
+    if !matches!(zone.ds.advice, Advice::From(_)) {
+        for ds in wanted.filter_map(|key| key.ds.first()) {
+            out.push_str(&format!("; what is served here: {ds}\n"));
+        }
     }
     out
 }

@@ -130,6 +130,8 @@ rules! {
     StaticAtSteered = "static-at-steered-name",
     /// Zones or names in them that cannot stand together.
     ZoneConflict = "zone-conflict",
+    /// A DS of a zone of ours that was written by hand into another one.
+    DsByHand = "ds-by-hand",
     /// Generated zones without nameservers to name.
     NoNameservers = "no-nameservers",
     /// A nameserver inside a zone of ours, without addresses.

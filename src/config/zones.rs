@@ -174,6 +174,7 @@ impl Report<'_> {
             P::SteeredBelowCut { .. } | P::DuplicateApex { .. } | P::OccludedStatic { .. } => {
                 Rule::ZoneConflict
             }
+            P::DsByHand { .. } => Rule::DsByHand,
             P::TargetIsCname { .. } => Rule::AliasTarget,
             P::TargetAddressesDiffer { .. } => Rule::TargetAddresses,
             P::StaticTargetWithoutAddress { .. } => Rule::ZoneFile,
@@ -236,7 +237,9 @@ impl Report<'_> {
                     .map(|n| &n.place)
             }
             LayoutProblem::NoNameservers { apex } => self.zone(apex),
-            LayoutProblem::OccludedStatic { child, .. } => self.zone(child),
+            LayoutProblem::OccludedStatic { child, .. } | LayoutProblem::DsByHand { child, .. } => {
+                self.zone(child)
+            }
             _ => None,
         };
         let route = problem

@@ -292,10 +292,18 @@ fn alias_for_challenges(domain: &DomainName, address: &DomainName, block: &mut P
 /// NS, glue and DS of one zone.
 fn delegate(zone: &ServedZone, live: bool, block: &mut ParentRecords) {
     if let Some(above) = &zone.within {
-        let note = format!(
-            "{} is delegated by {above}, which is served here as well",
-            zone.apex
-        );
+        let apex = &zone.apex;
+        let mut note = format!("{apex} is delegated by {above}, which is served here as well");
+        if zone.vouched {
+            note.push_str("; its DS is kept there by itself");
+        } else if live && zone.signed {
+            note.push_str(
+                ", with a DS or with nameservers that somebody wrote: the DS has to be written there too",
+            );
+            for ds in &zone.ds {
+                push(block, Step::Sign, apex, "DS", ds.clone());
+            }
+        }
         block.notes.push(note);
         return;
     }

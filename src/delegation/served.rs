@@ -54,6 +54,9 @@ pub struct ServedZone {
     pub empty_names: Vec<DomainName>,
     /// The zone of ours that delegates it; then there is nothing to ask of others.
     pub within: Option<DomainName>,
+    /// That zone has its DS by itself.
+    #[serde(default)]
+    pub vouched: bool,
 }
 
 /// A host and the addresses known here.
@@ -252,6 +255,7 @@ fn served_zone(version: &ZoneVersion, zones: &Zones, topology: &Topology) -> Opt
         within: zones
             .zone_above(apex)
             .and_then(|above| above.apex().to_domain_name()),
+        vouched: zones.vouches_for(apex).is_some(),
     })
 }
 

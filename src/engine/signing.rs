@@ -15,7 +15,7 @@ use crate::clock::{Mono, Now, Wall};
 use crate::health::Verdict;
 use crate::keys::{self, Asking, Facts, KeyRing, Outlook, ParentDs, Step, ZoneRow};
 use crate::topology::DomainName;
-use crate::zone::{Layout, Name, SigningKey, ZoneKeys};
+use crate::zone::{ChildRecords, Layout, Name, SigningKey, ZoneKeys};
 
 /// While a step waits for the parent it is asked this often: as often as its DS may change for a cache, within bounds.
 const ASK_OFTEN: std::ops::RangeInclusive<u64> = 2..=60;
@@ -142,8 +142,16 @@ impl Signing {
                     in_force.insert(name, same.cloned().unwrap_or_else(|| Arc::new(keys)));
                 }
                 // Where the parent has no DS, an unsigned answer is as good as a signed one.
-                Err(_) if row.parent.as_ref().is_some_and(ParentDs::is_empty) => {}
+                Err(_) if lacks_ds(row, layout, &name) => {}
                 Err(_) => {
+                    let keys = ZoneKeys {
+                        child: keys::child_records(row),
+                        ..ZoneKeys::default()
+                    };
+                    // What a zone of ours above it says does not depend on the private half.
+                    let same = self.in_force.get(&name).filter(|before| ***before == keys);
+                    let keys = same.cloned().unwrap_or_else(|| Arc::new(keys));
+                    in_force.insert(name.clone(), keys);
                     unsignable.insert(name);
                 }
             }
@@ -215,6 +223,11 @@ impl Engine {
         let name = Name::from(apex);
         if self.zones.faults().iter().any(|(zone, _)| *zone == name) {
             return Some("the zone could not be signed".into());
+        }
+        // What is served stays as it was signed last: a step would be one on paper. To end signing takes no key.
+        let wanted = self.configuration.dnssec.signs(apex);
+        if wanted && self.signing.unsignable.contains(&name) {
+            return Some("the private half of a key of the zone is not at hand".into());
         }
         self.layout.routes_of(&name).find_map(|route| {
             let held = self.held.get(route);
@@ -448,6 +461,13 @@ impl Engine {
         self.signing.refresh(&self.layout);
         self.look_again();
     }
+}
+
+/// Whether nobody is told to expect signatures: the parent has no DS, and it is none of our own that is about to have one.
+fn lacks_ds(row: &ZoneRow, layout: &Layout, apex: &Name) -> bool {
+    let wanted = matches!(keys::child_records(row), ChildRecords::Keys(_));
+    let ours = wanted && layout.vouches_for(apex).is_some();
+    !ours && row.parent.as_ref().is_some_and(ParentDs::is_empty)
 }
 
 /// How far the wall clock is ahead of the monotonic one, in milliseconds.

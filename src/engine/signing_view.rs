@@ -30,6 +30,9 @@ pub struct ZoneKeysView {
     pub outlook: Option<Outlook>,
     /// What the parent's DS RRset should be.
     pub ds: DsAdvice,
+    /// The zone above, where it is served here and has the DS by itself as the keys need it.
+    #[serde(default)]
+    pub ds_kept_in: Option<DomainName>,
     /// The key tags that the parent's DS point at, and when it was asked; none while it has not answered.
     pub parent: Option<ParentView>,
     /// Why the parent could not be asked, or no key be made.
@@ -90,10 +93,11 @@ pub struct SigningKeyView {
 
 impl ZoneKeysView {
     /// What a procedure waits for now, when only the owner of the parent zone can go on with it; what is wrong is an
-    /// alarm instead.
+    /// alarm instead, and nobody has to do anything for a DS that is kept here.
     pub fn waits_for_parent(&self) -> Option<&str> {
         let outlook = self.outlook.as_ref()?;
         let waits = outlook.trouble.is_none() && outlook.next.is_some();
+        let waits = waits && self.ds_kept_in.is_none();
         if self.keys.is_empty() || self.ds.advice != Advice::Now || !waits {
             return None;
         }
@@ -139,6 +143,7 @@ impl Engine {
             keys: row.keys.iter().map(|key| self.key_view(row, key)).collect(),
             outlook: moment.and_then(|moment| moment.outlook.clone()),
             ds: row.ds_advice(&facts),
+            ds_kept_in: self.ds_kept_in(&row.apex),
             parent: row.parent.as_ref().map(|parent| ParentView {
                 at: parent.at,
                 complete: parent.complete,
@@ -146,6 +151,10 @@ impl Engine {
             }),
             fault: moment.and_then(|moment| moment.fault.clone()),
         }
+    }
+
+    fn ds_kept_in(&self, apex: &DomainName) -> Option<DomainName> {
+        self.layout.vouches_for(&Name::from(apex))?.to_domain_name()
     }
 
     fn key_view(&self, row: &ZoneRow, key: &KeyRow) -> KeyView {
@@ -217,9 +226,12 @@ impl Engine {
                     format!(
                         "the parent has a DS ({tags}) for zone {zone} and there is no key of it: validators refuse every answer"
                     ),
-                    format!(
-                        "repoint key import {zone} FILE with the key, or have the DS removed at the parent: docs/dnssec.md, lost keys"
-                    ),
+                    match self.ds_kept_in(zone) {
+                        Some(above) => behind(&above),
+                        None => format!(
+                            "repoint key import {zone} FILE with the key, or have the DS removed at the parent: docs/dnssec.md, lost keys"
+                        ),
+                    },
                 ),
                 Some(Trouble::DsMismatch { tags }) => raise(
                     AlarmKind::DnssecDsMismatch,
@@ -228,7 +240,10 @@ impl Engine {
                     format!(
                         "the parent's DS ({tags}) of zone {zone} points at none of its keys: validators refuse every answer"
                     ),
-                    format!("repoint key ds {zone} prints what the parent should have"),
+                    match self.ds_kept_in(zone) {
+                        Some(above) => behind(&above),
+                        None => format!("repoint key ds {zone} prints what the parent should have"),
+                    },
                 ),
                 Some(Trouble::ParentUnknown) if moment.fault.is_some() || row.parent.is_some() => {
                     let why = moment
@@ -275,6 +290,14 @@ impl Engine {
             );
         }
     }
+}
+
+/// A DS that is kept here and is another somewhere comes from a nameserver with an old version.
+fn behind(above: &DomainName) -> String {
+    format!(
+        "repoint keeps the DS in {above} itself, so a nameserver of {above} has an old version or another zone: \
+         repoint zone secondaries {above}, and repoint delegation check"
+    )
 }
 
 fn algorithm_name(key: &KeyRow) -> String {

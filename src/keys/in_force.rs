@@ -45,8 +45,8 @@ pub fn in_force(
     Ok(keys)
 }
 
-/// What CDS and CDNSKEY say.
-pub(super) fn child_records(row: &ZoneRow) -> ChildRecords {
+/// What CDS and CDNSKEY say: what the parent is to have.
+pub fn child_records(row: &ZoneRow) -> ChildRecords {
     if row.withdrawal.is_some() && !row.keys.is_empty() {
         return ChildRecords::Delete;
     }

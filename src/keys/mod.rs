@@ -20,7 +20,7 @@ mod row;
 mod step;
 
 pub use facts::Facts;
-pub use in_force::{MissingKey, in_force};
+pub use in_force::{MissingKey, child_records, in_force};
 pub use outlook::{Advice, Asking, DsAdvice, Outlook, Trouble};
 pub use parent::{Ds, ParentDs};
 pub use request::{RequestFault, begin, force_retire, retire};

@@ -14,6 +14,7 @@ use super::build::{Build, Overlay};
 use super::challenges::Challenges;
 use super::layout::{Layout, Steered, ZonePlan};
 use super::name::Name;
+use super::nested::vouched;
 use super::rdata::{Rdata, Rrset};
 use super::serial::Serial;
 use super::version::ZoneVersion;
@@ -78,7 +79,8 @@ pub struct Inputs<'a> {
     /// either, its zones are left out and questions about them refused: a negative answer would be cached, a
     /// refusal is not.
     pub decisions: &'a BTreeMap<RouteName, Decision>,
-    /// The keys in force, by apex. A zone without any is not signed.
+    /// The keys in force, by apex. A zone without any is not signed. What a zone inside another zone of ours asks its parent
+    /// for is put there.
     pub keys: &'a BTreeMap<Name, Arc<ZoneKeys>>,
     /// Zones whose keys are not at hand: a signed version stays as it is, and without one the zone is not served.
     pub unsignable: &'a Arc<BTreeSet<Name>>,
@@ -107,6 +109,8 @@ pub fn compile(inputs: &Inputs<'_>) -> Zones {
     let rendered = render(inputs);
     let mut challenges = challenges_by_zone(layout, inputs.challenges);
     let same_layout = previous.is_some_and(|zones| Arc::ptr_eq(&zones.index, &layout.index));
+    let vouched = vouched(&layout.nested, inputs.keys);
+    let vouched_before = previous.filter(|_| same_layout).map(|zones| &zones.vouched);
     let unchanged = |route: &RouteName| {
         let before = previous.and_then(|zones| zones.rendered.get(route));
         matches!((before, rendered.get(route)), (Some(a), Some(b)) if Arc::ptr_eq(a, b))
@@ -133,9 +137,12 @@ pub fn compile(inputs: &Inputs<'_>) -> Zones {
         }
         let keys = inputs.keys.get(&plan.apex);
         let challenges = challenges.remove(&at).unwrap_or_default();
+        let inner = vouched.get(&at);
+        let inner_before = vouched_before.and_then(|vouched| vouched.get(&at));
         if let Some(before) = before
             && same_plan
             && challenges.is_empty()
+            && inner == inner_before
             && before.stands(keys, now)
             && plan.slots.iter().all(|slot| unchanged(&slot.route))
         {
@@ -143,9 +150,16 @@ pub fn compile(inputs: &Inputs<'_>) -> Zones {
             continue;
         }
         versions.push(None);
-        let Some(overlay) = overlay(plan, &rendered, &challenges, keys) else {
+        let Some(mut overlay) = overlay(plan, &rendered, &challenges, keys) else {
             continue;
         };
+        // A DS that has gone leaves its name to be looked at.
+        for name in inner_before.into_iter().flat_map(BTreeMap::keys) {
+            overlay.entry(name.clone()).or_default();
+        }
+        for (name, set) in inner.into_iter().flatten() {
+            overlay.entry(name.clone()).or_default().push(set.clone());
+        }
         // Generated zones have one SOA between them, so its copy with the new serial is made once.
         let soa = soas
             .entry(Arc::as_ptr(&plan.soa))
@@ -186,6 +200,8 @@ pub fn compile(inputs: &Inputs<'_>) -> Zones {
         plans: layout.plans.clone(),
         versions,
         rendered,
+        nested: layout.nested.clone(),
+        vouched,
         faults,
         unsignable: inputs.unsignable.clone(),
     }

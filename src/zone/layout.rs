@@ -10,6 +10,7 @@ use hickory_proto::rr::RecordType;
 
 use super::layout_problem::LayoutProblem;
 use super::name::Name;
+use super::nested::{Nested, nested, vouching};
 use super::nodes::Nodes;
 use super::placement;
 use super::rdata::Rrset;
@@ -23,6 +24,7 @@ use crate::topology::{DomainName, Family, RouteName, ServiceKind, Topology};
 pub struct Layout {
     pub(super) index: Arc<ZoneIndex>,
     pub(super) plans: Vec<Arc<ZonePlan>>,
+    pub(super) nested: Arc<[Nested]>,
     serial_floor: Option<Serial>,
     warnings: Vec<LayoutProblem>,
 }
@@ -73,8 +75,10 @@ impl Layout {
         statics: BTreeMap<DomainName, Arc<StaticZone>>,
     ) -> Result<Layout, Vec<LayoutProblem>> {
         let placed = placement::place(topology, &statics)?;
+        let index = ZoneIndex::new(placed.plans.iter().map(|plan| &plan.apex));
         Ok(Layout {
-            index: Arc::new(ZoneIndex::new(placed.plans.iter().map(|plan| &plan.apex))),
+            nested: nested(&index, &placed.plans),
+            index: Arc::new(index),
             plans: placed.plans,
             serial_floor: placed.serial_floor,
             warnings: placed.warnings,
@@ -103,6 +107,7 @@ impl Layout {
         }
         let layout = Layout {
             index: Arc::clone(&self.index),
+            nested: nested(&self.index, &plans),
             plans,
             serial_floor: self.serial_floor,
             warnings: self.warnings.clone(),
@@ -126,6 +131,12 @@ impl Layout {
         plan.into_iter()
             .flat_map(|plan| &plan.slots)
             .map(|slot| &slot.route)
+    }
+
+    /// The zone of ours that has the DS of this one by itself, as its keys ask for it; none where somebody else sees to that:
+    /// the owner of the zone above, also when it is served here with a DS or other nameservers in its file.
+    pub fn vouches_for(&self, apex: &Name) -> Option<&Name> {
+        vouching(&self.nested, &self.plans, apex)
     }
 
     /// The TTL of a zone's SOA, in seconds.

@@ -160,6 +160,16 @@ pub enum LayoutProblem {
         /// The record.
         at: SourceLine,
     },
+    /// A DS that somebody wrote where repoint would put the right one itself.
+    #[error(
+        "{at} has a DS record of {child}, a zone that is served here too: it is served as it is written, and does not follow the zone's keys"
+    )]
+    DsByHand {
+        /// The inner zone.
+        child: Name,
+        /// The record.
+        at: SourceLine,
+    },
     /// No name servers for a generated zone.
     #[error("zone {apex} is generated, and [dns] names no name server for it")]
     NoNameservers {
@@ -189,7 +199,8 @@ impl LayoutProblem {
         match self {
             LayoutProblem::ReceivedAtSteered { .. }
             | LayoutProblem::TargetAddressesDiffer { .. }
-            | LayoutProblem::StaticTargetWithoutAddress { .. } => Severity::Warning,
+            | LayoutProblem::StaticTargetWithoutAddress { .. }
+            | LayoutProblem::DsByHand { .. } => Severity::Warning,
             _ => Severity::Error,
         }
     }
@@ -227,6 +238,7 @@ impl LayoutProblem {
             | LayoutProblem::TargetIsCname { at, .. }
             | LayoutProblem::TargetAddressesDiffer { at, .. }
             | LayoutProblem::StaticTargetWithoutAddress { at, .. }
+            | LayoutProblem::DsByHand { at, .. }
             | LayoutProblem::OccludedStatic { at, .. } => Some(at),
             LayoutProblem::SteeredBelowCut { at, .. } => at.as_ref(),
             _ => None,
@@ -264,6 +276,10 @@ impl LayoutProblem {
             P::StaticTargetWithoutAddress { target, .. } => format!(
                 "add A or AAAA records for {target}; end the name with a dot if one outside the zone is meant"
             ),
+            P::DsByHand { .. } => {
+                "remove it: while the zone is signed, the DS that its keys need is put there, and changed when a key is rolled"
+                    .into()
+            }
             P::OccludedStatic { .. } => "move the record to that zone, or remove it".into(),
             P::NoNameservers { .. } => {
                 "write [dns] nameservers = [{ name = \"ns1.example.net\" }]".into()

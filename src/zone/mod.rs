@@ -19,6 +19,7 @@ mod layout;
 mod layout_problem;
 mod master;
 mod name;
+mod nested;
 mod node;
 mod nodes;
 mod nsec;

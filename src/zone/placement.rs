@@ -130,6 +130,15 @@ impl DraftZone<'_> {
             .any(|rtype| self.steered.contains_key(&(name.clone(), u16::from(rtype))))
     }
 
+    /// The NS RRset at its apex.
+    fn nameservers(&self) -> Option<&Rrset> {
+        let written = self.static_set(&self.apex, RecordType::NS);
+        let made = || self.made.get(&self.apex)?.get(&u16::from(RecordType::NS));
+        written
+            .map(|set| &*set.rrset)
+            .or_else(|| made().map(Arc::as_ref))
+    }
+
     fn make(&mut self, name: &Name, rrset: Arc<Rrset>) {
         self.made
             .entry(name.clone())
@@ -389,6 +398,7 @@ impl<'a> Draft<'a> {
                 continue;
             };
             for child in zone.inner.clone() {
+                self.report_ds_by_hand(&zone, &child);
                 if zone.static_set(&child, RecordType::NS).is_some() {
                     continue;
                 }
@@ -397,6 +407,23 @@ impl<'a> Draft<'a> {
                 self.add_glue(&mut zone, &child);
             }
             self.zones.insert(apex, zone);
+        }
+    }
+
+    /// Where the delegation leads elsewhere, so may the DS.
+    fn report_ds_by_hand(&mut self, zone: &DraftZone<'_>, child: &Name) {
+        let Some(ds) = zone.static_set(child, RecordType::DS) else {
+            return;
+        };
+        let own = self.zones.get(child).and_then(DraftZone::nameservers);
+        let delegation = zone.static_set(child, RecordType::NS);
+        let elsewhere = delegation.is_some_and(|set| {
+            let mut names = set.rrset.targets();
+            names.any(|name| own.is_none_or(|own| !own.targets().any(|other| other == name)))
+        });
+        if !elsewhere {
+            let (child, at) = (child.clone(), ds.at().clone());
+            self.problems.push(LayoutProblem::DsByHand { child, at });
         }
     }
 

@@ -205,6 +205,14 @@ pub struct Rrset {
     pub rdatas: Vec<Rdata>,
 }
 
+impl Rrset {
+    /// The names its records lead to, as [`Rdata::target`] gives them.
+    pub(super) fn targets(&self) -> impl Iterator<Item = Name> {
+        let rdatas = self.rdatas.iter();
+        rdatas.filter_map(|rdata| rdata.target(self.rtype))
+    }
+}
+
 /// What follows a field at the start of `octets`; none when the field is not whole.
 fn skip(field: Field, octets: &[u8]) -> Option<&[u8]> {
     match field {

@@ -10,6 +10,7 @@ use super::compile::Rendered;
 use super::key::KeyFault;
 use super::layout::ZonePlan;
 use super::name::{Name, label_count, parent_key};
+use super::nested::{Nested, Vouched, vouching};
 use super::serial::Serial;
 use super::validity;
 use super::version::ZoneVersion;
@@ -65,6 +66,9 @@ pub struct Zones {
     pub(super) plans: Vec<Arc<ZonePlan>>,
     pub(super) versions: Vec<Option<Arc<ZoneVersion>>>,
     pub(super) rendered: BTreeMap<RouteName, Arc<Rendered>>,
+    pub(super) nested: Arc<[Nested]>,
+    /// What outer zones say of inner ones.
+    pub(super) vouched: Vouched,
     pub(super) faults: Vec<(Name, KeyFault)>,
     /// Zones whose keys are not at hand.
     pub(super) unsignable: Arc<BTreeSet<Name>>,
@@ -121,6 +125,11 @@ impl Zones {
     /// The zone that holds the parent's side of an apex: the one above it (RFC 4035 §3.1.4.1, for DS).
     pub fn zone_above(&self, apex: &Name) -> Option<&Arc<ZoneVersion>> {
         self.zone_of(parent_key(apex.key())?)
+    }
+
+    /// The zone of ours that has the DS of this one by itself: [`Layout::vouches_for`](super::Layout::vouches_for).
+    pub fn vouches_for(&self, apex: &Name) -> Option<&Name> {
+        vouching(&self.nested, &self.plans, apex)
     }
 
     /// The zone with this apex.

@@ -56,6 +56,7 @@ fn served() -> Served {
             ds: vec![],
             empty_names: vec![domain("_tcp.fed.contoso.com")],
             within: None,
+            vouched: false,
         }],
         domains: vec![ServedDomain {
             domain: domain("contoso.com"),
