@@ -10,7 +10,7 @@ use super::core::{Engine, Triggers};
 use super::operate::triggers;
 use super::record::{Entry, EntryKind};
 use super::signing::TakenStep;
-use crate::clock::Now;
+use crate::clock::{Now, Wall};
 use crate::config::{self, Configuration};
 use crate::decide::{
     CommandFault, Generation, Inputs, Override, OverrideKey, Position, Reason, Trigger,
@@ -49,7 +49,20 @@ impl Engine {
                 never,
                 lifetime,
                 force,
-            } => self.plan_set(request, key, pool.as_ref(), *never, *lifetime, *force, now),
+            } => {
+                let pool = pool.as_ref();
+                let warnings = self.check_set(request, key, pool, *never, *force)?;
+                let value = Override {
+                    key: key.clone(),
+                    pool: pool.cloned(),
+                    never: *never,
+                    author: request.author.clone(),
+                    reason: request.why.clone(),
+                    since: now.wall,
+                    until: self.until(request, *lifetime, now)?,
+                };
+                Ok(self.plan_set(request, value, warnings, now))
+            }
             Command::EndOverride { key } => self.plan_end(request, key, now),
             Command::Failover { route, to } => {
                 self.plan_move(request, route, "failover", now, |inputs| {
@@ -73,17 +86,15 @@ impl Engine {
         }
     }
 
-    #[allow(clippy::too_many_arguments)] // the fields of one command
-    fn plan_set(
+    /// Whether an override may be set, and what its operator should know.
+    fn check_set(
         &self,
         request: &Request,
         key: &OverrideKey,
         pool: Option<&PoolName>,
         never: bool,
-        lifetime: Lifetime,
         force: bool,
-        now: Now,
-    ) -> Result<Plan, Box<Refusal>> {
+    ) -> Result<Vec<String>, Box<Refusal>> {
         let mut warnings = Vec::new();
         self.check_key(request, key)?;
         if let OverrideKey::Pin { route } = key {
@@ -92,42 +103,51 @@ impl Engine {
         if let OverrideKey::DrainPool { pool } = key {
             self.check_drain(request, pool, never, force, &mut warnings)?;
         }
-        let until = match lifetime {
-            Lifetime::Forever => None,
-            Lifetime::For(time) if time.is_zero() => {
-                return Err(self.refuse(
-                    request,
-                    RefusalKind::Invalid,
-                    "no-time",
-                    "it would end at once",
-                    None,
-                ));
-            }
-            Lifetime::For(time) => Some(now.wall + time),
-        };
+        Ok(warnings)
+    }
+
+    fn until(
+        &self,
+        request: &Request,
+        lifetime: Lifetime,
+        now: Now,
+    ) -> Result<Option<Wall>, Box<Refusal>> {
+        match lifetime {
+            Lifetime::Forever => Ok(None),
+            Lifetime::For(time) if time.is_zero() => Err(self.refuse(
+                request,
+                RefusalKind::Invalid,
+                "no-time",
+                "it would end at once",
+                None,
+            )),
+            Lifetime::For(time) => Ok(Some(now.wall + time)),
+        }
+    }
+
+    fn plan_set(
+        &self,
+        request: &Request,
+        value: Override,
+        warnings: Vec<String>,
+        now: Now,
+    ) -> Plan {
+        let key = &value.key;
         let verb = if self.overrides.get(key).is_some() {
             "changed"
         } else {
             "set"
         };
+        let pool = value.pool.as_ref();
         let to = pool.map(|pool| format!(" to {pool}")).unwrap_or_default();
         let change = format!("{key}{to} {verb}");
-        let value = Override {
-            key: key.clone(),
-            pool: pool.cloned(),
-            never,
-            author: request.author.clone(),
-            reason: request.why.clone(),
-            since: now.wall,
-            until,
-        };
         let reason = override_reason(request, change.clone());
         let routes = self.routes_under(key);
         let mut plan = self.empty_plan(request, EntryKind::Override, one_of(&routes), change, now);
         plan.triggers = triggers(&routes, &Trigger::Operator(reason));
-        plan.overrides.push((key.clone(), Some(value)));
+        plan.overrides.push((value.key.clone(), Some(value)));
         plan.warnings = warnings;
-        Ok(plan)
+        plan
     }
 
     fn plan_end(
