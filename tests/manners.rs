@@ -368,13 +368,20 @@ fn whole(responses: &[Option<Response>]) -> usize {
 
 #[test]
 fn a_flood_over_udp_is_limited_whatever_it_asks() {
-    let questions: [fn(u64) -> Query; 6] = [
+    let questions: [fn(u64) -> Query; 9] = [
         |_| query("host.example.", "A"),
         |n| query(&format!("n{n}.wild.example."), "TXT"),
         |n| query(&format!("n{n}.nothing.example."), "A"),
         |_| query("host.example.", "AAAA"),
         |n| query(&format!("n{n}.sub.example."), "A"),
         |n| query(&format!("n{n}.example.org."), "A"),
+        // One thing in many words: both names, any case, any type that is answered.
+        |n| {
+            let names = ["version.bind.", "VERSION.bind.", "version.server."];
+            query(names[usize::try_from(n % 3).unwrap()], "TXT").class(3)
+        },
+        |n| query(&format!("n{n}.server."), "TXT").class(3),
+        |n| query("host.example.", &format!("TYPE{}", 300 + n)),
     ];
     for (n, question) in questions.into_iter().enumerate() {
         let manners = limited(20, 2);
@@ -390,6 +397,31 @@ fn a_flood_over_udp_is_limited_whatever_it_asks() {
         let slip = responses.iter().flatten().find(|r| r.tc).unwrap();
         assert!(slip.records.is_empty() && slip.question.is_some());
     }
+}
+
+#[test]
+fn a_flood_that_asks_for_everything_there_is_gets_ten_times_as_much_in_all() {
+    // Thirty things, none of them asked more often than the limit of each allows.
+    let manners = limited(20, 2);
+    let question = |n: u64| match n % 30 {
+        t @ 0..20 => query(&format!("t{t}.example."), "A"),
+        t @ 20..26 => query(&format!("t{t}.example."), "TXT"),
+        26 => query(&format!("n{n}.example."), "A"),
+        27 => query(&format!("n{n}.sub.example."), "A"),
+        28 => query(&format!("n{n}.wild.example."), "TXT"),
+        _ => query("version.bind.", "TXT").class(3),
+    };
+    let responses = flood(&manners, udp(), question, 30 * 15, 4);
+    let went = whole(&responses);
+    assert!((998..=1002).contains(&went), "{went}");
+    let slipped = responses.iter().flatten().filter(|r| r.tc).count();
+    let withheld = responses.iter().filter(|r| r.is_none()).count();
+    assert!(slipped.abs_diff(withheld) <= 1, "{slipped} {withheld}");
+    // A resolver that really asks as much comes with a cookie.
+    let learn = with(query("host.example.", "A"), &[(COOKIE, &[1; 8])]);
+    let cookie = option(&ask(udp(), &learn), COOKIE).unwrap();
+    let known = |n| with(question(n), &[(COOKIE, &cookie)]);
+    assert_eq!(whole(&flood(&manners, udp(), known, 30 * 15, 1)), 30 * 15);
 }
 
 #[test]

@@ -13,8 +13,8 @@ use crate::config::{Configuration, MannersSettings};
 use crate::engine::{CHANGED_MEANWHILE, ChallengeChange, Command, Expected, RefusalKind};
 use crate::inbound::Inbound;
 use crate::serve::{
-    Authority, Berths, Made, Manners, Primaries, RateLimit, RateTable, Secret, Secrets, TextChange,
-    Transfers, Update, Updates,
+    Authority, Berths, Made, Manners, Primaries, RateLimit, RateTable, Replays, Secret, Secrets,
+    TextChange, Transfers, Update, Updates,
 };
 use crate::shell::{Ask, Handle};
 use crate::zone::Name;
@@ -27,6 +27,7 @@ pub(super) struct Desk {
     /// Cookies are made from it when the configuration has no secret. Random: a restart costs clients one exchange.
     own_secret: Secret,
     table: Arc<RateTable>,
+    replays: Arc<Replays>,
     inbound: Inbound,
     handle: Handle,
 }
@@ -45,6 +46,7 @@ impl Desk {
             berths: Berths::default(),
             own_secret: rand::random(),
             table: Arc::new(RateTable::new(rand::random())),
+            replays: Arc::default(),
             inbound,
             handle,
         };
@@ -82,7 +84,8 @@ impl Desk {
             updates: {
                 let handle = self.handle.clone();
                 let make = move |update| -> Made { Box::pin(make(handle.clone(), update)) };
-                Updates::new(configuration.acme.tsig.clone(), Arc::new(make))
+                let replays = Arc::clone(&self.replays);
+                Updates::new(configuration.acme.tsig.clone(), Arc::new(make), replays)
             },
             transfers: Transfers {
                 secondaries: configuration.secondaries.clone(),

@@ -2,7 +2,8 @@
 //!
 //! In: to whom a response would go, what it would say, the time. Out: whether it goes. Answers are counted for each
 //! network (IPv4 /24, IPv6 /56: whoever is attacked has at least that) and each thing said, so that one victim's flood
-//! costs nobody else an answer. A table of fixed size, of atomics: nothing is locked, nothing grows, and where two
+//! costs nobody else an answer; and what goes to a network is counted once more for all it is told, so that a flood that
+//! asks many things ends as well. A table of fixed size, of atomics: nothing is locked, nothing grows, and where two
 //! threads meet the worst that comes of it is one answer more.
 //! Never here: clocks, sockets; and what limits never concern: streams, and clients whose cookie we know.
 
@@ -12,13 +13,19 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use hickory_proto::op::ResponseCode;
 use siphasher::sip::SipHasher24;
 
 use super::answer::Answer;
+use super::chaos::CLASS_CH;
 use super::cookie::Secret;
+use super::question::Envelope;
 use crate::clock::Mono;
 use crate::config::Network;
 
+/// So many times the rate of one thing said is the rate of all things together. BIND's manual asks for four times at
+/// least (`all-per-second`): what one mail or one federation makes a resolver ask are a handful of names at once.
+const ALL_TOGETHER: u32 = 10;
 /// Slots that a network and what it is told may have: one cache line.
 const WAYS: usize = 8;
 /// How many such lines: 65,536 slots in all, half a megabyte.
@@ -35,7 +42,8 @@ const TRIES: usize = 4;
 /// The limits in force, with the table they are counted in.
 #[derive(Clone, Debug)]
 pub struct RateLimit {
-    /// Responses a second for each network and thing said; as many at once after a pause.
+    /// Responses a second for each network and thing said; as many at once after a pause. All things said to a network
+    /// together have ten times as many.
     pub rate: u32,
     /// Each n-th response that is withheld is sent truncated instead, so that an honest client asks again over TCP; 0: none.
     pub slip: u32,
@@ -56,42 +64,74 @@ pub enum Passage {
     Withheld,
 }
 
-/// What a response says, as far as counting goes: an answer is known by its records (all expansions of one wildcard
-/// are one), a denial by its zone, an error by being one.
+/// What a response is counted as. All that an attacker can have said by asking for names of his own
+/// making is one thing: denials by the zone, expansions by their wildcard, referrals by the cut, errors whatever was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Said {
-    kind: u8,
+pub struct Counted {
+    kind: Kind,
+    /// The place in memory of one RRset: one publication's records stay where they are, whatever name was asked for.
     of: usize,
 }
 
-impl Said {
-    /// What an answer says.
-    pub fn of(answer: &Answer) -> Said {
-        let records = match (answer.answers.first(), answer.authorities.first()) {
-            (Some(placed), _) => Some((0, placed)),
-            (None, Some(placed)) if answer.authoritative => Some((1, placed)),
-            (None, Some(placed)) => Some((2, placed)),
-            (None, None) => None,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Kind {
+    /// An answer, known by its first RRset.
+    Records,
+    /// That a name has no such records, known by the zone's SOA.
+    NoData,
+    /// That there is no such name, known by the zone's SOA.
+    NoName,
+    /// Who should be asked instead, known by the cut's NS.
+    Referral,
+    /// What the server says of itself, whose records are made for each answer.
+    Itself,
+    /// An error, or nothing at all.
+    Error,
+    /// All of it together.
+    Anything,
+}
+
+impl Counted {
+    const ANYTHING: Counted = Counted {
+        kind: Kind::Anything,
+        of: 0,
+    };
+
+    /// What an answer is counted as.
+    pub fn of(envelope: &Envelope, answer: &Answer) -> Counted {
+        let of_itself = envelope.question.as_ref();
+        let of_itself = of_itself.is_some_and(|question| question.class == CLASS_CH);
+        let (kind, placed) = match (answer.answers.first(), answer.authorities.first()) {
+            (Some(_), _) if of_itself => (Kind::Itself, None),
+            (Some(placed), _) => (Kind::Records, Some(placed)),
+            (None, Some(placed)) if !answer.authoritative => (Kind::Referral, Some(placed)),
+            (None, Some(placed)) if answer.rcode == ResponseCode::NXDomain => {
+                (Kind::NoName, Some(placed))
+            }
+            (None, Some(placed)) => (Kind::NoData, Some(placed)),
+            (None, None) => (Kind::Error, None),
         };
-        // One publication's records have one place in memory, whatever name was asked for.
-        match records {
-            Some((kind, placed)) => Said {
-                kind: kind << 4 | u8::from(u16::from(answer.rcode) != 0),
-                of: Arc::as_ptr(&placed.set).addr(),
-            },
-            None => Said { kind: 0xff, of: 0 },
+        Counted {
+            kind,
+            of: placed.map_or(0, |placed| Arc::as_ptr(&placed.set).addr()),
         }
     }
 }
 
 impl RateLimit {
     /// Counts a response to `client` and says what becomes of it.
-    pub fn passage(&self, client: IpAddr, said: Said, now: Mono) -> Passage {
+    pub fn passage(&self, client: IpAddr, said: Counted, now: Mono) -> Passage {
         // Nobody outside can forge this machine's own address.
         if client.is_loopback() || self.exempt.iter().any(|network| network.contains(client)) {
             return Passage::Goes;
         }
-        self.table.count(client, said, self.rate, self.slip, now)
+        let count = |said, rate| self.table.count(client, said, rate, self.slip, now);
+        match count(said, self.rate) {
+            // Only what would go counts for all together: a flood of one question leaves the others their answers.
+            Passage::Goes => count(Counted::ANYTHING, self.rate.saturating_mul(ALL_TOGETHER)),
+            held_back => held_back,
+        }
     }
 }
 
@@ -119,7 +159,7 @@ impl RateTable {
 
     /// One slot holds when the next answer is due if answers came evenly; it may lie ahead by a second's worth (the
     /// generic cell rate algorithm). What is withheld does not move it: after a flood answers go again at once.
-    fn count(&self, client: IpAddr, said: Said, rate: u32, slip: u32, now: Mono) -> Passage {
+    fn count(&self, client: IpAddr, said: Counted, rate: u32, slip: u32, now: Mono) -> Passage {
         let hash = self.hash(client, said);
         let line = &self.lines[usize::try_from(hash).unwrap_or(0) % LINES];
         let owner = hash >> (DUE_BITS + WITHHELD_BITS);
@@ -164,13 +204,13 @@ impl RateTable {
         Passage::Goes
     }
 
-    fn hash(&self, client: IpAddr, said: Said) -> u64 {
+    fn hash(&self, client: IpAddr, said: Counted) -> u64 {
         let mut hasher = SipHasher24::new_with_key(&self.key);
         match client {
             IpAddr::V4(address) => hasher.write(&address.octets()[..3]),
             IpAddr::V6(address) => hasher.write(&address.octets()[..7]),
         }
-        hasher.write(&[said.kind]);
+        hasher.write(&[said.kind as u8]);
         hasher.write(&said.of.to_ne_bytes());
         hasher.finish()
     }
@@ -235,8 +275,11 @@ mod tests {
         }
     }
 
-    fn said(of: usize) -> Said {
-        Said { kind: 0, of }
+    fn said(of: usize) -> Counted {
+        Counted {
+            kind: Kind::Records,
+            of,
+        }
     }
 
     fn ip(text: &str) -> IpAddr {
@@ -247,7 +290,7 @@ mod tests {
     fn flood(
         limit: &RateLimit,
         client: &str,
-        said: Said,
+        said: Counted,
         per_second: u32,
         seconds: u32,
         from: Mono,
@@ -319,6 +362,39 @@ mod tests {
             Passage::Goes,
             "the next /56"
         );
+    }
+
+    #[test]
+    fn all_things_said_to_a_network_have_ten_times_the_rate_together() {
+        let limit = limit(20, 2);
+        let mut counts = [0_u32; 3];
+        for n in 0..20_000_u32 {
+            let now = Mono::START + Duration::from_secs(1) * n / 2000;
+            let of = usize::try_from(n % 400).unwrap();
+            let passage = limit.passage(ip("192.0.2.1"), said(of), now);
+            counts[passage as usize] += 1;
+        }
+        let [went, slipped, withheld] = counts;
+        assert!((200 * 11 - 4..=200 * 11 + 4).contains(&went), "{went}");
+        // Mostly by the limit of all together; whichever it is, every second one slips.
+        assert!(slipped.abs_diff(withheld) <= 800, "{slipped} {withheld}");
+        // The network beside it is asked as much as it likes.
+        let beside = flood(&limit, "192.0.3.1", said(1), 19, 10, Mono::START);
+        assert_eq!(beside, [190, 0, 0]);
+    }
+
+    #[test]
+    fn a_flood_of_one_question_leaves_the_others_their_answers() {
+        let limit = limit(20, 2);
+        for n in 0..20_000_u32 {
+            let now = Mono::START + Duration::from_secs(1) * n / 2000;
+            limit.passage(ip("192.0.2.1"), said(0), now);
+            if n % 20 == 0 {
+                let of = 1 + usize::try_from(n / 20 % 10).unwrap();
+                let passage = limit.passage(ip("192.0.2.1"), said(of), now);
+                assert_eq!(passage, Passage::Goes, "{n}");
+            }
+        }
     }
 
     #[test]

@@ -15,12 +15,12 @@ use super::chaos::{self, CLASS_CH};
 use super::message::{udp_limit, write, write_code};
 use super::options::{Courtesies, ExtendedError};
 use super::question::{Envelope, Operation, Rejection, Request, Unasked, read};
-use super::rate::{Passage, Said};
+use super::rate::{Counted, Passage};
 use super::transfer::Transfer;
-use super::update::Deferred;
+use super::update::{Deferred, Unmade};
 use crate::clock::{Now, Wall};
 use crate::tsig::{self, Fault, Received, Refusal, Signer};
-use crate::zone::{Name, Zones};
+use crate::zone::Zones;
 
 /// Responses on encrypted transports have a multiple of this many octets (RFC 8467 §4.1).
 const BLOCK: usize = 468;
@@ -139,119 +139,218 @@ pub fn respond_or_transfer(
     if matches!(read, Err(Unasked::Silent)) {
         return Responses::One(Outcome::Silent);
     }
+    let arrival = Arrival {
+        zones,
+        manners,
+        octets,
+        peer,
+        now,
+    };
     match tsig::receive(octets, &manners.tsig, now.wall) {
-        Received::Unsigned => say(zones, manners, read, octets, None, peer, now, out),
-        Received::Signed(signer) => say(zones, manners, read, octets, Some(signer), peer, now, out),
-        Received::Refused(refusal) => {
-            // RFC 8945 §5.2: NOTAUTH, or FORMERR for what cannot even be read.
-            let rcode = match refusal.fault() {
-                Fault::Malformed => ResponseCode::FormErr,
-                _ => ResponseCode::NotAuth,
-            };
-            let envelope = match read {
-                Ok(Request { envelope, .. })
-                | Err(Unasked::Rejected(Rejection { envelope, .. })) => envelope,
-                Err(Unasked::Silent) => return Responses::One(Outcome::Silent),
-            };
-            let limit = limit(peer, &envelope);
-            let rejection = Err(Unasked::Rejected(Rejection { envelope, rcode }));
-            let said = say(zones, manners, rejection, octets, None, peer, now, out);
-            if matches!(said, Responses::One(Outcome::Response { .. })) {
-                complete_within(limit, &refusal, now.wall, out);
+        Received::Unsigned => arrival.answer(read, None, out),
+        Received::Signed(signer) => arrival.answer(read, Some(signer), out),
+        Received::Refused(refusal) => match read {
+            Ok(Request { envelope, .. }) | Err(Unasked::Rejected(Rejection { envelope, .. })) => {
+                arrival.refuse(&envelope, &refusal, out)
             }
-            said
-        }
+            Err(Unasked::Silent) => Responses::One(Outcome::Silent),
+        },
     }
 }
 
-/// What is said once it is known who signed the request.
-#[allow(clippy::too_many_arguments)] // what one response depends on
-fn say(
-    zones: &Zones,
-    manners: &Manners,
-    read: Result<Request, Unasked>,
-    octets: &[u8],
-    mut signer: Option<Signer>,
-    peer: Peer,
-    now: Now,
-    out: &mut Vec<u8>,
-) -> Responses {
-    let (envelope, answer, extended_error) = match read {
-        Err(Unasked::Silent) => return Responses::One(Outcome::Silent),
-        Err(Unasked::Rejected(rejection)) => {
-            let Rejection { envelope, rcode } = rejection;
-            (envelope, Answer::empty(rcode), of_rejection(rcode))
-        }
-        Ok(request) if request.operation == Operation::Transfer => {
-            let transfers = &manners.transfers;
-            match transfers.begin(zones, &request, octets, peer, signer.as_ref()) {
-                Ok(begun) => {
-                    let transfer = Transfer::new(begun, request.envelope, signer);
-                    return transfer.first(peer, now.wall, out);
-                }
-                Err((rcode, why)) => (request.envelope, Answer::empty(rcode), why),
+/// A request as it came, and what it is answered from.
+pub(super) struct Arrival<'a> {
+    pub(super) zones: &'a Zones,
+    manners: &'a Manners,
+    pub(super) octets: &'a [u8],
+    pub(super) peer: Peer,
+    pub(super) now: Now,
+}
+
+/// What a request gets.
+struct Said {
+    answer: Answer,
+    /// Why it gets no more.
+    why: Option<ExtendedError>,
+}
+
+impl From<(ResponseCode, Option<ExtendedError>)> for Said {
+    fn from((rcode, why): (ResponseCode, Option<ExtendedError>)) -> Said {
+        let answer = Answer::empty(rcode);
+        Said { answer, why }
+    }
+}
+
+impl Arrival<'_> {
+    /// What is said once it is known who signed the request.
+    fn answer(
+        &self,
+        read: Result<Request, Unasked>,
+        signer: Option<Signer>,
+        out: &mut Vec<u8>,
+    ) -> Responses {
+        let request = match read {
+            Err(Unasked::Silent) => return Responses::One(Outcome::Silent),
+            Err(Unasked::Rejected(Rejection { envelope, rcode })) => {
+                let said = Said::from((rcode, of_rejection(rcode)));
+                return Responses::One(self.say(&envelope, &said, signer, out));
             }
-        }
-        Ok(request)
-            if request.operation == Operation::Update
-                && zones.version_at(&request.question.name).is_some() =>
-        {
-            let signed_by = signer.as_ref().map(|signer| signer.key().name());
-            let (updates, zone) = (&manners.updates, &request.question.name);
-            match updates.begin(zones, zone, octets, peer, signed_by) {
-                Ok(made) => {
-                    let deferred = Deferred::new(request.envelope, signer, made);
-                    return Responses::Later(Box::new(deferred));
-                }
-                Err(rcode) => {
-                    let why = (rcode == ResponseCode::Refused).then_some(ExtendedError::Prohibited);
-                    (request.envelope, Answer::empty(rcode), why)
-                }
+            Ok(request) => request,
+        };
+        let said = match request.operation {
+            Operation::Transfer => return self.transfer(request, signer, out),
+            Operation::Update if self.zones.version_at(&request.question.name).is_some() => {
+                return self.update(request, signer, out);
             }
-        }
-        Ok(request) => {
-            let signed_by = signer.as_ref().map(|signer| signer.key().name());
-            let (answer, extended_error) = answer_to(zones, manners, &request, peer, signed_by);
-            (request.envelope, answer, extended_error)
-        }
-    };
-    let cookie = envelope.edns.and_then(|edns| edns.options.cookie);
-    let recognition = match (&manners.cookies, cookie) {
-        (Some(secrets), Some(cookie)) => {
-            Some(secrets.recognise(cookie, peer.address.ip(), now.wall))
-        }
-        _ => None,
-    };
-    let courtesies = Courtesies {
-        extended_error,
-        cookie: recognition.map(|recognition| recognition.option),
-        ..courtesies(manners, &envelope, peer)
-    };
-    let known = signer.is_some() || recognition.is_some_and(|recognition| recognition.known);
-    match passage(manners, &answer, known, peer, now) {
-        Passage::Goes => {}
-        Passage::Withheld => return Responses::One(Outcome::Limited { slipped: false }),
-        Passage::Slips => {
-            // RFC 7873 §5.2.3: a client that takes cookies comes back with a good one, and then has no limit. Others are
-            // told to come over TCP.
-            let (rcode, truncated) = match recognition {
-                Some(_) => (ResponseCode::BADCOOKIE, false),
-                None => (ResponseCode::NoError, true),
+            // RFC 2136 §3.1.2: whose zone it is comes before who may change it.
+            Operation::Update => {
+                let why = ExtendedError::NotAuthoritative;
+                Said::from((ResponseCode::NotAuth, Some(why)))
+            }
+            Operation::Notify => {
+                let signed_by = signer.as_ref().map(|signer| signer.key().name());
+                let primaries = &self.manners.primaries;
+                let (answer, why) =
+                    primaries.notified(&request.question.name, self.peer, signed_by);
+                Said { answer, why }
+            }
+            Operation::Query => self.look_up(&request),
+        };
+        Responses::One(self.say(&request.envelope, &said, signer, out))
+    }
+
+    /// What the zones say, or the server of itself.
+    fn look_up(&self, request: &Request) -> Said {
+        let question = &request.question;
+        if question.class == CLASS_CH {
+            return match chaos::answer(self.manners, question) {
+                Some(answer) => Said { answer, why: None },
+                None => Said::from((ResponseCode::Refused, Some(ExtendedError::NotAuthoritative))),
             };
-            let courtesies = courtesies.needed();
-            write_code(&envelope, rcode, truncated, &courtesies, out);
-            return Responses::One(Outcome::Limited { slipped: true });
+        }
+        let edns = &request.envelope.edns;
+        let dnssec_ok = edns.is_some_and(|edns| edns.dnssec_ok);
+        let answer = answer(self.zones, question, dnssec_ok);
+        let why = match answer.rcode {
+            ResponseCode::Refused if self.zones.is_waiting(&question.name) => {
+                Some(ExtendedError::NotReady)
+            }
+            ResponseCode::Refused => Some(ExtendedError::NotAuthoritative),
+            _ => None,
+        };
+        Said { answer, why }
+    }
+
+    fn transfer(&self, request: Request, signer: Option<Signer>, out: &mut Vec<u8>) -> Responses {
+        let transfers = &self.manners.transfers;
+        match transfers.begin(
+            self.zones,
+            &request,
+            self.octets,
+            self.peer,
+            signer.as_ref(),
+        ) {
+            Ok(begun) => {
+                let transfer = Transfer::new(begun, request.envelope, signer);
+                transfer.first(self.peer, self.now.wall, out)
+            }
+            Err(refused) => {
+                let said = Said::from(refused);
+                Responses::One(self.say(&request.envelope, &said, signer, out))
+            }
         }
     }
-    let limit = limit(peer, &envelope).saturating_sub(signer.as_ref().map_or(0, Signer::octets));
-    let truncated = write(&envelope, &answer, &courtesies, limit, out);
-    if let Some(signer) = &mut signer {
-        signer.sign(out, now.wall);
+
+    /// An update of a zone of ours.
+    fn update(&self, request: Request, signer: Option<Signer>, out: &mut Vec<u8>) -> Responses {
+        let Request {
+            envelope, question, ..
+        } = request;
+        let updates = &self.manners.updates;
+        let rcode = match updates.begin(self, &question.name, signer.as_ref()) {
+            Ok(made) => {
+                return Responses::Later(Box::new(Deferred::new(envelope, signer, made)));
+            }
+            Err(Unmade::Signature(refusal)) => return self.refuse(&envelope, &refusal, out),
+            Err(Unmade::Code(rcode)) => rcode,
+        };
+        let why = (rcode == ResponseCode::Refused).then_some(ExtendedError::Prohibited);
+        Responses::One(self.say(&envelope, &Said::from((rcode, why)), signer, out))
     }
-    Responses::One(Outcome::Response {
-        rcode: answer.rcode,
-        truncated,
-    })
+
+    /// Refuses a request for its signature.
+    fn refuse(&self, envelope: &Envelope, refusal: &Refusal, out: &mut Vec<u8>) -> Responses {
+        // RFC 8945 §5.2: NOTAUTH, or FORMERR for what cannot even be read.
+        let rcode = match refusal.fault() {
+            Fault::Malformed => ResponseCode::FormErr,
+            _ => ResponseCode::NotAuth,
+        };
+        let said = Said::from((rcode, of_rejection(rcode)));
+        let outcome = self.say(envelope, &said, None, out);
+        if matches!(outcome, Outcome::Response { .. }) {
+            complete_within(limit(self.peer, envelope), refusal, self.now.wall, out);
+        }
+        Responses::One(outcome)
+    }
+
+    /// Writes a response, with what else is said in it, unless the rate limit holds it back.
+    fn say(
+        &self,
+        envelope: &Envelope,
+        said: &Said,
+        mut signer: Option<Signer>,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        let cookie = envelope.edns.and_then(|edns| edns.options.cookie);
+        let recognition = match (&self.manners.cookies, cookie) {
+            (Some(secrets), Some(cookie)) => {
+                Some(secrets.recognise(cookie, self.peer.address.ip(), self.now.wall))
+            }
+            _ => None,
+        };
+        let courtesies = Courtesies {
+            extended_error: said.why,
+            cookie: recognition.map(|recognition| recognition.option),
+            ..courtesies(self.manners, envelope, self.peer)
+        };
+        let known = signer.is_some() || recognition.is_some_and(|recognition| recognition.known);
+        match self.passage(envelope, &said.answer, known) {
+            Passage::Goes => {}
+            Passage::Withheld => return Outcome::Limited { slipped: false },
+            Passage::Slips => {
+                // RFC 7873 §5.2.3: a client that takes cookies comes back with a good one, and then has no limit. Others
+                // are told to come over TCP.
+                let (rcode, truncated) = match recognition {
+                    Some(_) => (ResponseCode::BADCOOKIE, false),
+                    None => (ResponseCode::NoError, true),
+                };
+                write_code(envelope, rcode, truncated, &courtesies.needed(), out);
+                return Outcome::Limited { slipped: true };
+            }
+        }
+        let signature = signer.as_ref().map_or(0, Signer::octets);
+        let limit = limit(self.peer, envelope).saturating_sub(signature);
+        let truncated = write(envelope, &said.answer, &courtesies, limit, out);
+        if let Some(signer) = &mut signer {
+            signer.sign(out, self.now.wall);
+        }
+        Outcome::Response {
+            rcode: said.answer.rcode,
+            truncated,
+        }
+    }
+
+    /// Only forged addresses are worth limiting: over a stream, signed, or with a cookie of ours, the client is where it
+    /// says.
+    fn passage(&self, envelope: &Envelope, answer: &Answer, known: bool) -> Passage {
+        match &self.manners.rate_limit {
+            Some(limit) if self.peer.transport == Transport::Udp && !known => {
+                let counted = Counted::of(envelope, answer);
+                limit.passage(self.peer.address.ip(), counted, self.now.mono)
+            }
+            _ => Passage::Goes,
+        }
+    }
 }
 
 /// The room a response has.
@@ -271,45 +370,6 @@ fn complete_within(limit: usize, refusal: &Refusal, now: Wall, out: &mut Vec<u8>
         plain[2] |= 0x02; // TC
         *out = plain;
     }
-}
-
-/// What a request gets, and why it gets no more.
-fn answer_to(
-    zones: &Zones,
-    manners: &Manners,
-    request: &Request,
-    peer: Peer,
-    signed_by: Option<&Name>,
-) -> (Answer, Option<ExtendedError>) {
-    let question = &request.question;
-    let (rcode, why) = match request.operation {
-        Operation::Query if question.class == CLASS_CH => match chaos::answer(manners, question) {
-            Some(answer) => return (answer, None),
-            None => (ResponseCode::Refused, ExtendedError::NotAuthoritative),
-        },
-        Operation::Query => {
-            let edns = &request.envelope.edns;
-            let dnssec_ok = edns.is_some_and(|edns| edns.dnssec_ok);
-            let answer = answer(zones, question, dnssec_ok);
-            let why = match answer.rcode {
-                ResponseCode::Refused if zones.is_waiting(&question.name) => {
-                    Some(ExtendedError::NotReady)
-                }
-                ResponseCode::Refused => Some(ExtendedError::NotAuthoritative),
-                _ => None,
-            };
-            return (answer, why);
-        }
-        // Has been answered by then.
-        Operation::Transfer => (ResponseCode::Refused, ExtendedError::Prohibited),
-        Operation::Notify => return manners.primaries.notified(&question.name, peer, signed_by),
-        // RFC 2136 §3.1.2: whose zone it is comes before who may change it.
-        Operation::Update => match zones.version_at(&question.name) {
-            Some(_) => (ResponseCode::Refused, ExtendedError::Prohibited),
-            None => (ResponseCode::NotAuth, ExtendedError::NotAuthoritative),
-        },
-    };
-    (Answer::empty(rcode), Some(why))
 }
 
 fn of_rejection(rcode: ResponseCode) -> Option<ExtendedError> {
@@ -336,15 +396,5 @@ fn courtesies<'a>(manners: &'a Manners, envelope: &Envelope, peer: Peer) -> Cour
         // RFC 7830 §4 lets whatever has an OPT be padded, and never where everybody reads it (§6).
         block: peer.transport.is_encrypted().then_some(BLOCK),
         ..Courtesies::default()
-    }
-}
-
-/// Only forged addresses are worth limiting: over a stream, signed, or with a cookie of ours, the client is where it says.
-fn passage(manners: &Manners, answer: &Answer, known: bool, peer: Peer, now: Now) -> Passage {
-    match &manners.rate_limit {
-        Some(limit) if peer.transport == Transport::Udp && !known => {
-            limit.passage(peer.address.ip(), Said::of(answer), now.mono)
-        }
-        _ => Passage::Goes,
     }
 }

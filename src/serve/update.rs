@@ -2,7 +2,8 @@
 //! nothing else.
 //!
 //! In: the octets of an update that a known key has signed, the zones. Out: what it changes, or the code it gets; then a
-//! response once whoever changes zones has done it. Never here: the change itself, how long a value stays.
+//! response once whoever changes zones has done it. An update that comes again is not made again.
+//! Never here: the change itself, how long a value stays.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,11 +17,12 @@ use hickory_proto::rr::RecordType;
 use super::message::write_code;
 use super::options::Courtesies;
 use super::question::{CLASS_IN, Envelope};
-use super::respond::{Outcome, Peer};
+use super::replay::{Code, Met, Replays};
+use super::respond::{Arrival, Outcome, Peer};
 use crate::clock::Wall;
 use crate::decide::Generation;
 use crate::topology::DomainName;
-use crate::tsig::Signer;
+use crate::tsig::{Refusal, Signer};
 use crate::zone::{Name, Zones};
 
 const CLASS_NONE: u16 = 254;
@@ -65,6 +67,22 @@ pub type Made = Pin<Box<dyn Future<Output = ResponseCode> + Send>>;
 pub struct Updates {
     keys: Vec<Name>,
     make: Option<Arc<dyn Fn(Update) -> Made + Send + Sync>>,
+    replays: Arc<Replays>,
+}
+
+/// Why an update is not begun.
+#[derive(Debug)]
+pub(super) enum Unmade {
+    /// It is answered with this code.
+    Code(ResponseCode),
+    /// It was signed too early to know whether it was made before.
+    Signature(Refusal),
+}
+
+impl From<ResponseCode> for Unmade {
+    fn from(rcode: ResponseCode) -> Unmade {
+        Unmade::Code(rcode)
+    }
 }
 
 impl fmt::Debug for Updates {
@@ -76,35 +94,65 @@ impl fmt::Debug for Updates {
 }
 
 impl Updates {
-    /// Holders of these keys may update; `make` makes the change.
-    pub fn new(keys: Vec<Name>, make: Arc<dyn Fn(Update) -> Made + Send + Sync>) -> Updates {
+    /// Holders of these keys may update; `make` makes the change. `replays` knows what came before a reload.
+    pub fn new(
+        keys: Vec<Name>,
+        make: Arc<dyn Fn(Update) -> Made + Send + Sync>,
+        replays: Arc<Replays>,
+    ) -> Updates {
         Updates {
             keys,
             make: Some(make),
+            replays,
         }
     }
 
-    /// Begins what an update asks for, or says with which code it is refused. The zone is one of ours.
+    /// Begins what an update asks for, or says why not. The zone is one of ours.
     pub(super) fn begin(
         &self,
-        zones: &Zones,
+        arrival: &Arrival<'_>,
         zone: &Name,
-        octets: &[u8],
-        peer: Peer,
-        signed_by: Option<&Name>,
-    ) -> Result<Made, ResponseCode> {
-        let allowed = signed_by.filter(|key| self.keys.iter().any(|k| k.key() == key.key()));
-        let (Some(key), Some(make)) = (allowed, &self.make) else {
-            return Err(ResponseCode::Refused);
+        signer: Option<&Signer>,
+    ) -> Result<Made, Unmade> {
+        let may = |signer: &&Signer| self.keys.iter().any(|key| key == signer.key().name());
+        let (Some(signer), Some(make)) = (signer.filter(may), &self.make) else {
+            return Err(ResponseCode::Refused.into());
         };
-        let (changes, has_prerequisites) = read(zones, zone, octets)?;
-        Ok(make(Update {
+        let tell = match self.replays.meet(signer, arrival.now) {
+            Met::First(tell) => tell,
+            Met::Again(code) => return as_before(code),
+            Met::TooEarly => return Err(Unmade::Signature(signer.too_early())),
+        };
+        let read = read(arrival.zones, zone, arrival.octets);
+        // One that failed once fails again, also where its prerequisites hold by now.
+        let (changes, has_prerequisites) = read.inspect_err(|rcode| {
+            tell.send_replace(Some(*rcode));
+        })?;
+        let made = make(Update {
             changes,
-            key: key.clone(),
-            peer,
-            of: has_prerequisites.then(|| zones.generation()),
+            key: signer.key().name().clone(),
+            peer: arrival.peer,
+            of: has_prerequisites.then(|| arrival.zones.generation()),
+        });
+        Ok(Box::pin(async move {
+            let rcode = made.await;
+            tell.send_replace(Some(rcode));
+            rcode
         }))
     }
+}
+
+/// What an update got that came before; waits where it is still being made.
+fn as_before(mut code: Code) -> Result<Made, Unmade> {
+    if let Some(rcode) = *code.borrow() {
+        return Err(Unmade::Code(rcode));
+    }
+    Ok(Box::pin(async move {
+        let code = code.wait_for(Option::is_some).await;
+        // Nobody makes it any more, and nobody knows how far it came.
+        let code = code.map_or(None, |code| *code);
+        code.unwrap_or(ResponseCode::ServFail)
+    }))
 }
 
 /// A response that comes when a change has been made.

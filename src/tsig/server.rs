@@ -66,8 +66,9 @@ pub fn receive(request: &[u8], keys: &Keys, now: Wall) -> Received {
     }
     Received::Signed(Signer {
         key,
-        prior: tsig.mac,
+        prior: tsig.mac.clone(),
         first: true,
+        asked: Box::new(tsig),
     })
 }
 
@@ -78,12 +79,37 @@ pub struct Signer {
     /// The MAC before: the request's, then that of each message.
     prior: Vec<u8>,
     first: bool,
+    /// The request's own TSIG.
+    asked: Box<Tsig>,
 }
 
 impl Signer {
     /// Who asked.
     pub fn key(&self) -> &Arc<Key> {
         &self.key
+    }
+
+    /// The request's MAC, whole: no other request has it.
+    pub fn mac(&self) -> &[u8] {
+        &self.asked.mac
+    }
+
+    /// When the request was signed, by the client's clock, in seconds since 1970.
+    pub fn signed_at(&self) -> u64 {
+        self.asked.time
+    }
+
+    /// The last second, by our clock, in which the signature is good.
+    pub fn good_until(&self) -> u64 {
+        self.asked.time + u64::from(self.asked.fudge)
+    }
+
+    /// Refuses the request after all, for having been signed too early: BADTIME, signed (RFC 8945 §5.2.3).
+    pub fn too_early(&self) -> Refusal {
+        Refusal {
+            fault: Fault::BadTime,
+            asked: Some(Box::new((Tsig::clone(&self.asked), Some(self.key.clone())))),
+        }
     }
 
     /// How many octets a signature adds to a message.

@@ -1,9 +1,12 @@
 //! Challenges by signed updates (RFC 2136), sent by nsupdate to the real program.
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, SystemTime};
 
-use super::server::{Place, Pools, Server, configuration, names};
+use super::server::{PATIENCE, Place, Pools, Server, configuration, names};
 
 const SECRET: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 const NAME: &str = "_acme-challenge.xmpp.route1.contoso.com";
@@ -24,6 +27,10 @@ fn start() -> (Place, Server) {
 
 /// Runs nsupdate with these lines, and gives what it says; empty when all went well.
 fn nsupdate(server: &Server, options: &[&str], lines: &[&str]) -> String {
+    nsupdate_at(server.address, options, lines)
+}
+
+fn nsupdate_at(address: SocketAddr, options: &[&str], lines: &[&str]) -> String {
     let mut child = Command::new("nsupdate")
         .args(["-t", "20", "-r", "0"])
         .args(options)
@@ -32,7 +39,6 @@ fn nsupdate(server: &Server, options: &[&str], lines: &[&str]) -> String {
         .stderr(Stdio::piped())
         .spawn()
         .expect("nsupdate of bind9-dnsutils");
-    let address = server.address;
     let mut text = format!(
         "server {} {}\nzone contoso.com\n",
         address.ip(),
@@ -143,4 +149,131 @@ fn a_holder_of_the_key_changes_challenges_and_nothing_else() {
             .contains("TSIG key pool1.example. at 127.0.0.1"),
         "{history}"
     );
+}
+
+/// Somebody on the way to the server, who passes datagrams on and keeps what is asked.
+struct Listener {
+    address: SocketAddr,
+    heard: Receiver<Vec<u8>>,
+}
+
+fn listen_on_the_way_to(server: SocketAddr) -> Listener {
+    let way = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = way.local_addr().unwrap();
+    let (tell, heard) = channel();
+    std::thread::spawn(move || {
+        let mut octets = [0; 4096];
+        let mut client = None;
+        // Ends with the test's process.
+        while let Ok((length, from)) = way.recv_from(&mut octets) {
+            if from == server {
+                let back: SocketAddr = client.unwrap();
+                way.send_to(&octets[..length], back).unwrap();
+            } else {
+                client = Some(from);
+                if tell.send(octets[..length].to_vec()).is_err() {
+                    return;
+                }
+                way.send_to(&octets[..length], server).unwrap();
+            }
+        }
+    });
+    Listener { address, heard }
+}
+
+impl Listener {
+    /// The update that was heard last.
+    fn update(&self) -> Vec<u8> {
+        let mut updates = self.heard.try_iter().filter(|m| m[2] >> 3 & 0x0f == 5);
+        let first = updates.next().expect("an update was sent");
+        updates.last().unwrap_or(first)
+    }
+}
+
+/// The code that octets get, sent as they are, and the error in the TSIG of the response.
+fn replayed(server: &Server, octets: &[u8], over_tcp: bool) -> (u16, u16) {
+    let mut response = vec![0; 4096];
+    let length = if over_tcp {
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let length = u16::try_from(octets.len()).unwrap().to_be_bytes();
+        stream.write_all(&[&length, octets].concat()).unwrap();
+        let mut length = [0; 2];
+        stream.read_exact(&mut length).unwrap();
+        let length = usize::from(u16::from_be_bytes(length));
+        stream.read_exact(&mut response[..length]).unwrap();
+        length
+    } else {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.send_to(octets, server.address).unwrap();
+        socket.recv(&mut response).unwrap()
+    };
+    response.truncate(length);
+    // The error stands before the length of the other data, of which BADTIME has six octets.
+    let rcode = u16::from(response[3] & 0x0f);
+    let end = if rcode == 9 { length - 10 } else { length - 4 };
+    let error = u16::from_be_bytes([response[end], response[end + 1]]);
+    (rcode, error)
+}
+
+fn second() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    now.unwrap().as_secs()
+}
+
+const SAID: (u16, u16) = (0, 0);
+const BADTIME: (u16, u16) = (9, 18);
+
+#[test]
+fn an_update_that_is_sent_again_is_not_made_again() {
+    let (place, server) = start();
+    let key = format!("hmac-sha256:pool1.example:{SECRET}");
+    let signed = ["-y", key.as_str()];
+    let way = listen_on_the_way_to(server.address);
+    let add = |text: &str| format!("update add {NAME} 60 TXT {text}");
+    let delete = |text: &str| format!("update delete {NAME} TXT {text}");
+
+    assert_eq!(nsupdate_at(way.address, &signed, &[&add("old")]), "");
+    let added = way.update();
+    let then = second();
+    // Two of one second are two.
+    assert_eq!(nsupdate_at(way.address, &signed, &[&add("old")]), "");
+    assert_eq!(nsupdate(&server, &signed, &[&delete("old")]), "");
+    for over_tcp in [false, true] {
+        assert_eq!(replayed(&server, &added, over_tcp), SAID, "as before");
+        assert!(texts(&server).is_empty(), "the old challenge stays away");
+    }
+    // A deletion, whose text was set anew.
+    assert_eq!(nsupdate(&server, &signed, &[&add("new")]), "");
+    assert_eq!(nsupdate_at(way.address, &signed, &[&delete("new")]), "");
+    let deleted = way.update();
+    assert_eq!(nsupdate(&server, &signed, &[&add("new")]), "");
+    assert_eq!(replayed(&server, &deleted, false), SAID);
+    assert_eq!(texts(&server), ["\"new\""]);
+    // One that was refused for its prerequisite, which holds later.
+    let lines = [&format!("prereq nxdomain {NAME}"), &*add("late")];
+    assert!(nsupdate_at(way.address, &signed, &lines).contains("YXDOMAIN"));
+    let failed = way.update();
+    assert_eq!(nsupdate(&server, &signed, &[&delete("new")]), "");
+    assert_eq!(replayed(&server, &failed, false), (6, 0));
+    assert!(texts(&server).is_empty());
+
+    // A reload forgets nothing; a new process refuses whatever it cannot know.
+    let (code, _) = server.control("POST", "/v1/configuration/reload", &serde_json::json!({}));
+    assert_eq!(code, 200);
+    assert_eq!(replayed(&server, &added, false), SAID);
+    assert!(texts(&server).is_empty());
+    drop(server);
+    // Signatures say when they were made in whole seconds.
+    while second() == then {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let server = place.start();
+    for over_tcp in [false, true] {
+        assert_eq!(replayed(&server, &added, over_tcp), BADTIME);
+    }
+    assert!(texts(&server).is_empty());
+    assert_eq!(nsupdate(&server, &signed, &[&add("after")]), "");
+    assert_eq!(texts(&server), ["\"after\""]);
 }
