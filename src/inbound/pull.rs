@@ -126,6 +126,7 @@ impl Asking {
                 let zone =
                     off_thread(move || StaticZone::received(&apex, &source, records)).await?;
                 self.check_newer(ours, zone.serial())?;
+                self.note("the whole zone", &zone);
                 // The same serial, and all of it had to be sent: a change that ours could not take was in between.
                 Ok(Some(Arc::new(zone)))
             }
@@ -159,15 +160,28 @@ impl Asking {
                 self.check_newer(Some(ours), zone.serial())?;
                 Ok(match zone.serial() == since {
                     true => Changed::Not,
-                    false => Changed::To(Arc::new(zone)),
+                    false => {
+                        self.note("the whole zone in place of changes", &zone);
+                        Changed::To(Arc::new(zone))
+                    }
                 })
             }
             Transfer::Changes(edits, to) => {
                 let (ours, source) = (ours.clone(), self.source());
                 let zone = off_thread(move || ours.edited(&source, edits, to)).await?;
+                self.note(&format!("changes since serial {since}"), &zone);
                 Ok(Changed::To(Arc::new(zone)))
             }
         }
+    }
+
+    fn note(&self, what: &str, zone: &StaticZone) {
+        tracing::info!(
+            "zone {}: {what} received from {}, serial {}",
+            self.apex,
+            self.server,
+            zone.serial()
+        );
     }
 
     fn check_newer(&self, ours: Option<&Arc<StaticZone>>, theirs: Serial) -> Result<(), PullFault> {
