@@ -1,7 +1,6 @@
 //! The way out against real servers: from the delegation to static records, and never safe too early.
 
 use std::fs;
-use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
@@ -21,8 +20,8 @@ pub(crate) fn look(lab: &Lab) -> (String, Value, Option<i32>) {
 }
 
 /// Moves what is remembered of every link into the past, by milliseconds.
-pub(crate) fn age(dir: &Path, field: &str, millis: u64) {
-    let file = dir.join("state/leaving.json");
+pub(crate) fn age(lab: &Lab, field: &str, millis: u64) {
+    let file = lab.file("state/leaving.json");
     let mut memory: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let then = u64::try_from(now.as_millis()).unwrap() - millis;
@@ -92,10 +91,10 @@ fn the_way_out_ends_when_nobody_remembers_the_delegation() {
             assert!(screen.contains("safe to stop at "), "{screen}");
 
             // Looked at for days, gone for less than the TTL of the NS records.
-            age(dir, "first", 3 * 86_400_000);
-            age(dir, "gone", 3_500_000);
+            age(&lab, "first", 3 * 86_400_000);
+            age(&lab, "gone", 3_500_000);
             assert_eq!(look(&lab).0, "ns-wait");
-            age(dir, "gone", 3_700_000);
+            age(&lab, "gone", 3_700_000);
             let (step, answer, code) = look(&lab);
             assert_eq!((step.as_str(), code), ("safe", Some(0)), "{answer:#}");
 

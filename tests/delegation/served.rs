@@ -1,14 +1,12 @@
 //! What repoint of the lab serves: its configuration, and the static parts of two zones.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use crate::lab::{DOMAINS, NS1, POOLS, World, soa};
 use crate::world::private_network::RESOLVER;
 
 /// The configuration. With `short` nobody remembers anything for longer than a second.
-pub(crate) fn config(dir: &Path, world: World, short: bool) -> String {
-    let dir = dir.display();
+pub(crate) fn config(world: World, short: bool) -> String {
     let (port, long) = match world == World::Faulty {
         true => ("port = 5271\nallow_nonstandard_port = true", "ttl = \"1h\""),
         false => ("", ""),
@@ -25,15 +23,15 @@ pub(crate) fn config(dir: &Path, world: World, short: bool) -> String {
         r#"version = 1
 [server]
 listen = ["{NS1}:53"]
-state = "{dir}/state"
-control = "{dir}/control.sock"
+state = "state"
+control = "control.sock"
 [dns]
 nameservers = [{{ name = "ns1.example.net" }}, {{ name = "ns2.example.net" }}]
 resolvers = ["{RESOLVER}:53"]
 {signing}
 {brief}
 [health.check]
-ca = "{dir}/ca.pem"
+ca = "ca.pem"
 [[pool]]
 name = "edgepool1"
 [[pool.target]]

@@ -212,10 +212,10 @@ fn the_way_out_of_a_signed_zone_begins_with_its_ds() {
             assert_eq!(look(&lab).0, "ds-wait");
             let screen = said_of_leaving(&lab);
             assert!(!screen.contains("safe to stop at"), "{screen}");
-            age(dir, "first", 3 * 86_400_000);
-            age(dir, "gone", 3_500_000);
+            age(&lab, "first", 3 * 86_400_000);
+            age(&lab, "gone", 3_500_000);
             assert_eq!(look(&lab).0, "ds-wait");
-            age(dir, "gone", 3_700_000);
+            age(&lab, "gone", 3_700_000);
             let (step, answer, code) = look(&lab);
             assert_eq!((step.as_str(), code), ("replace", Some(1)), "{answer:#}");
             let records = answer["records"].as_str().unwrap();

@@ -10,10 +10,11 @@ use repoint::zone::Name;
 
 use crate::asking;
 use crate::corpus::Corpus;
-use crate::peers::{Peer, Server};
+use crate::peers::Peer;
 use crate::questions::Asked;
 use crate::reviewed::{RULES, Rule, Zones};
 use crate::said::{self, Record, Said};
+use crate::world::nameserver::Software;
 
 /// How many unexplained differences are shown in full.
 const SHOWN: usize = 12;
@@ -47,7 +48,7 @@ pub(crate) enum Side {
 pub(crate) struct Difference<'a> {
     corpus: &'a Corpus,
     pub(crate) asked: &'a Asked,
-    pub(crate) server: Server,
+    pub(crate) server: Software,
     pub(crate) part: Part,
     /// Where `part` is a section.
     pub(crate) record: Option<(Side, &'a Record)>,
@@ -101,7 +102,7 @@ pub(crate) struct Comparison {
     seed: u64,
     messages: usize,
     unexplained: Vec<String>,
-    used: BTreeMap<(usize, Server), usize>,
+    used: BTreeMap<(usize, Software), usize>,
 }
 
 impl Comparison {
@@ -141,7 +142,7 @@ impl Comparison {
                 };
                 again.push((Question::new(corpus, asked), at));
             } else {
-                self.compare(corpus, peer.server, question, reply.as_deref(), None);
+                self.compare(corpus, peer.software, question, reply.as_deref(), None);
             }
         }
         let streamed: Vec<&Question> = tcp
@@ -151,20 +152,20 @@ impl Comparison {
         let messages: Vec<&[u8]> = streamed.iter().map(|q| q.asked.octets.as_slice()).collect();
         let wholes = asking::tcp(peer.address, &messages);
         for (question, whole) in streamed.iter().zip(&wholes) {
-            self.compare(corpus, peer.server, question, whole.as_deref(), None);
+            self.compare(corpus, peer.software, question, whole.as_deref(), None);
         }
         let wholes = &wholes[wholes.len() - again.len()..];
         for ((whole, at), theirs) in again.iter().zip(wholes) {
             let reply = replies[*at].as_deref();
             let whole = Some((whole, theirs.as_deref()));
-            self.compare(corpus, peer.server, udp[*at], reply, whole);
+            self.compare(corpus, peer.software, udp[*at], reply, whole);
         }
     }
 
     fn compare(
         &mut self,
         corpus: &Corpus,
-        server: Server,
+        server: Software,
         question: &Question,
         theirs: Option<&[u8]>,
         whole: Option<(&Question, Option<&[u8]>)>,

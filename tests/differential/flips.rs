@@ -4,22 +4,19 @@
 //! not secure or that no version said. `REPOINT_FLIPS` sets how many; the bounded run makes 100.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use hickory_proto::rr::RecordType;
-use repoint::serve::{Authority, Listeners, TcpLimits, start};
 use repoint::zone::KeyAlgorithm;
-use tokio::runtime::Runtime;
 
 use crate::asking;
 use crate::dns;
 use crate::ground::{Served, key, single};
 use crate::said;
-use crate::validation::{REPOINT, UNBOUND, addresses, run_unbound};
+use crate::validation::{UNBOUND, run_unbound, serve};
 use crate::world::private_network::enter;
 
 const LIMIT: Duration = Duration::from_secs(600);
@@ -36,19 +33,18 @@ fn no_flip_of_a_signed_zone_is_bogus_mixed_or_lost() {
             let flips: usize = std::env::var("REPOINT_FLIPS").map_or(100, |n| n.parse().unwrap());
             let signer = key(KeyAlgorithm::EcdsaP256Sha256);
             let mut served = Served::new("", Some(single(&signer)));
-            addresses();
-            let listeners = Listeners::bind(&[SocketAddr::from((REPOINT, 53))]).unwrap();
-            let runtime = Runtime::new().unwrap();
             let published = Arc::new(ArcSwap::from_pointee(served.zones.clone()));
-            let authority = Authority::new(published.clone(), dns::read_now());
-            let _serving = runtime
-                .block_on(async { start(listeners, authority, TcpLimits::default()) })
-                .unwrap();
-            let anchor = signer.dnskey().rdata().to_text(RecordType::DNSKEY);
-            // Nothing is kept: each question is asked of repoint and validated.
-            let more = "cache-max-ttl: 0\n cache-max-negative-ttl: 0\n";
-            let zone = [("contoso.example.".to_owned(), Some(anchor))];
-            let _unbound = run_unbound(&zone, more, dir);
+            let _serving = serve(published.clone());
+            let dnskey = signer.dnskey().rdata().to_text(RecordType::DNSKEY);
+            let zone = "contoso.example.".to_owned();
+            let anchor = format!("{zone} DNSKEY {dnskey}\n");
+            // Nothing is kept, and nothing made of an earlier NSEC: each question is asked of repoint and validated.
+            let more = [
+                "cache-max-ttl: 0",
+                "cache-max-negative-ttl: 0",
+                "aggressive-nsec: no",
+            ];
+            let _unbound = run_unbound(&[zone], &anchor, &more, dir);
 
             let questions = [
                 ("_xmpp-server._tcp.contoso.example.", "SRV"),

@@ -9,8 +9,8 @@ use domain::base::iana::Rtype;
 use repoint::serve::Transport;
 
 use crate::comparing::{Difference, Part};
-use crate::peers::Server;
 use crate::said::{Record, Said};
+use crate::world::nameserver::Software;
 
 /// Which zones a rule is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub(crate) struct Rule {
     /// The zones in which they differ.
     pub(crate) zones: Zones,
     /// The servers that differ in this.
-    pub(crate) servers: &'static [Server],
+    pub(crate) servers: &'static [Software],
     /// The parts of the message that differ.
     pub(crate) parts: &'static [Part],
     /// Why repoint does what it does, and where that is written.
@@ -49,7 +49,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         name: "CD is copied into the response",
         zones: Zones::All,
-        servers: &[Server::Bind],
+        servers: &[Software::Bind],
         parts: &[Part::CheckingDisabled],
         why: "it should be clear in an authoritative response: RFC 4035 §3.1.6",
         explains: |d| d.asked.octets[3] & 0x10 != 0 && d.theirs.flags.cd && !d.ours.flags.cd,
@@ -57,7 +57,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         name: "AD is set in a truncated response",
         zones: Zones::All,
-        servers: &[Server::Bind],
+        servers: &[Software::Bind],
         parts: &[Part::AuthenticData],
         why: "we validate nothing: RFC 4035 §3.1.6",
         explains: |d| d.asked.octets[3] & 0x20 != 0 && d.theirs.flags.tc && !d.ours.flags.ad,
@@ -65,7 +65,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         name: "aliases in a circle are a server failure",
         zones: Zones::All,
-        servers: &[Server::Bind],
+        servers: &[Software::Bind],
         parts: &[Part::Rcode],
         why: "the circle is what the zone says, and the resolver sees it; no RFC asks for a failure",
         explains: |d| {
@@ -83,13 +83,13 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         name: "a long chain of aliases is followed to another length",
         zones: Zones::All,
-        servers: &[Server::Knot, Server::Nsd, Server::Bind],
+        servers: &[Software::Knot, Software::Nsd, Software::Bind],
         parts: &[Part::Answer, Part::Authority, Part::Additional],
         why: "how far is ours to choose; a resolver asks for the rest: RFC 1034 §5.3.3",
         explains: |d| {
             let (ours, theirs) = (d.ours_whole, d.theirs_whole);
             match d.server {
-                Server::Knot => aliases(theirs) == 5 && theirs.answer.is_subset(&ours.answer),
+                Software::Knot => aliases(theirs) == 5 && theirs.answer.is_subset(&ours.answer),
                 _ => aliases(ours) == 8 && ours.answer.is_subset(&theirs.answer),
             }
         },
@@ -97,7 +97,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         name: "ANY is answered with another RRset, or with all",
         zones: Zones::All,
-        servers: &[Server::Knot, Server::Nsd, Server::Bind],
+        servers: &[Software::Knot, Software::Nsd, Software::Bind],
         parts: &[Part::Answer, Part::Additional],
         why: "one RRset of those there is enough: RFC 8482 §4.1",
         explains: |d| {
@@ -111,7 +111,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         name: "meta types are looked up as any other type",
         zones: Zones::All,
-        servers: &[Server::Knot, Server::Nsd, Server::Bind],
+        servers: &[Software::Knot, Software::Nsd, Software::Bind],
         parts: &[Part::Rcode, Part::Authoritative, Part::Authority],
         why: "they are never data: FORMERR for 0, OPT, TKEY, TSIG and NXNAME (RFC 9824 §3.5), else NOTIMP",
         explains: |d| {
@@ -123,11 +123,11 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         name: "another error is chosen for meta types",
         zones: Zones::All,
-        servers: &[Server::Knot, Server::Bind],
+        servers: &[Software::Knot, Software::Bind],
         parts: &[Part::Rcode],
         why: "an unassigned type is well formed and not implemented, type 0 is reserved: RFC 6895 §3.1",
         explains: |d| match d.server {
-            Server::Knot => {
+            Software::Knot => {
                 d.asked.rtype == 0 && (d.ours.rcode, d.theirs.rcode) == (FORMERR, NOTIMP)
             }
             _ => d.asked.rtype == 200 && (d.ours.rcode, d.theirs.rcode) == (NOTIMP, FORMERR),
@@ -136,7 +136,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         name: "RRSIG is answered with those over another RRset, or with all",
         zones: Zones::Signed,
-        servers: &[Server::Knot, Server::Nsd, Server::Bind],
+        servers: &[Software::Knot, Software::Nsd, Software::Bind],
         parts: &[Part::Answer],
         why: "those over one RRset are enough, as for ANY, and cannot be used to amplify",
         explains: |d| {
@@ -148,7 +148,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         name: "NSEC at a delegation is answered, not referred",
         zones: Zones::Signed,
-        servers: &[Server::Bind],
+        servers: &[Software::Bind],
         parts: &[
             Part::Authoritative,
             Part::Answer,
@@ -164,7 +164,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         name: "a name with a zero octet is covered by another NSEC",
         zones: Zones::Signed,
-        servers: &[Server::Knot],
+        servers: &[Software::Knot],
         parts: &[Part::Authority],
         why: "what lies below a name comes before all that its label begins: RFC 4034 §6.1",
         explains: |d| {
@@ -176,7 +176,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         name: "an NSEC expanded from a wildcard is not proved by the same NSEC",
         zones: Zones::Signed,
-        servers: &[Server::Knot],
+        servers: &[Software::Knot],
         parts: &[Part::Authority],
         why: "the one in the answer has another owner: RFC 4035 §3.1.3.3",
         explains: |d| {
@@ -188,7 +188,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         name: "a wildcard that is an empty non-terminal is not proved to be empty",
         zones: Zones::Signed,
-        servers: &[Server::Knot, Server::Bind],
+        servers: &[Software::Knot, Software::Bind],
         parts: &[Part::Authority],
         why: "both halves are needed: RFC 4035 §3.1.3.4; NSD has both",
         explains: |d| {
@@ -206,7 +206,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         name: "classes other than IN",
         zones: Zones::All,
-        servers: &[Server::Knot, Server::Nsd, Server::Bind],
+        servers: &[Software::Knot, Software::Nsd, Software::Bind],
         parts: &[
             Part::Rcode,
             Part::Authoritative,
@@ -219,7 +219,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         name: "the question is left out of a refusal by class",
         zones: Zones::All,
-        servers: &[Server::Nsd],
+        servers: &[Software::Nsd],
         parts: &[Part::Question],
         why: "a response repeats its question: RFC 1035 §4.1.2",
         explains: |d| d.asked.class != 1 && d.theirs.question.is_empty(),
@@ -227,7 +227,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         name: "NSEC, RRSIG or NSEC3 of an alias",
         zones: Zones::All,
-        servers: &[Server::Nsd],
+        servers: &[Software::Nsd],
         parts: &[Part::Rcode, Part::Answer, Part::Authority, Part::Additional],
         why: "NSEC and RRSIG may stand beside a CNAME and are then its own; NSEC3 may not: RFC 4035 §2.5",
         explains: |d| {
@@ -242,7 +242,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         name: "DS at an apex that no zone above delegates",
         zones: Zones::All,
-        servers: &[Server::Knot, Server::Nsd, Server::Bind],
+        servers: &[Software::Knot, Software::Nsd, Software::Bind],
         parts: &[Part::Authority],
         why: "the zone above would deny a name that is there; whoever asks us has been sent here for it",
         explains: |d| {
@@ -253,7 +253,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         name: "what does not fit here fits there, or the other way round",
         zones: Zones::Signed,
-        servers: &[Server::Knot, Server::Nsd, Server::Bind],
+        servers: &[Software::Knot, Software::Nsd, Software::Bind],
         parts: &[Part::Truncated],
         why: "the two say different things (other lines of this list), or compress names otherwise: ours keeps their case",
         explains: |d| {
@@ -267,7 +267,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         name: "a referral without room for its in-domain glue is not truncated",
         zones: Zones::All,
-        servers: &[Server::Nsd, Server::Bind],
+        servers: &[Software::Nsd, Software::Bind],
         parts: &[Part::Truncated],
         why: "TC is set: RFC 9471 §3.1, which is younger than these releases",
         explains: |d| {
@@ -280,7 +280,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         name: "referrals carry glue only",
         zones: Zones::All,
-        servers: &[Server::Bind],
+        servers: &[Software::Bind],
         parts: &[Part::Additional],
         why: "an address that our zones have is worth its octets: RFC 1034 §4.3.2 step 6",
         explains: |d| {
@@ -292,7 +292,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         name: "positive answers carry the zone's NS and their addresses",
         zones: Zones::All,
-        servers: &[Server::Nsd],
+        servers: &[Software::Nsd],
         parts: &[Part::Authority, Part::Additional],
         why: "nobody needs them and they cost octets; no RFC asks for them",
         explains: |d| {
@@ -308,7 +308,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         name: "an alias is not followed into another zone of the same server",
         zones: Zones::All,
-        servers: &[Server::Knot, Server::Bind],
+        servers: &[Software::Knot, Software::Bind],
         parts: &[Part::Answer, Part::Authority, Part::Additional],
         why: "aliases are followed as far as our zones go: RFC 1034 §4.3.2 step 3a",
         explains: |d| {
@@ -323,7 +323,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         name: "targets in another zone of the same server get no addresses",
         zones: Zones::All,
-        servers: &[Server::Knot, Server::Nsd, Server::Bind],
+        servers: &[Software::Knot, Software::Nsd, Software::Bind],
         parts: &[Part::Additional],
         why: "addresses are added as far as our zones have them: RFC 1034 §4.3.2 step 6",
         explains: |d| {
@@ -334,7 +334,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         name: "a positive answer comes without additional addresses",
         zones: Zones::All,
-        servers: &[Server::Bind],
+        servers: &[Software::Bind],
         parts: &[Part::Additional],
         why: "BIND leaves them out when there are many or the message is small; ours go last and only when they fit",
         explains: |d| {
@@ -346,7 +346,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         name: "where not all additional addresses fit, others are chosen",
         zones: Zones::Unsigned,
-        servers: &[Server::Nsd],
+        servers: &[Software::Nsd],
         parts: &[Part::Additional],
         why: "any of them may be left out: RFC 2181 §9; ours are whole hosts in the answer's order",
         explains: |d| {
@@ -361,7 +361,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         name: "where not all signatures of additional addresses fit, others are chosen",
         zones: Zones::Signed,
-        servers: &[Server::Knot, Server::Nsd],
+        servers: &[Software::Knot, Software::Nsd],
         parts: &[Part::Additional],
         why: "any of them may be left out: RFC 4035 §3.1.1; ours come behind all addresses",
         explains: |d| {
@@ -374,7 +374,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         name: "targets of SRV and MX below a cut get glue",
         zones: Zones::All,
-        servers: &[Server::Knot],
+        servers: &[Software::Knot],
         parts: &[Part::Additional],
         why: "glue is for referrals and not ours to hand out as data: RFC 2181 §5.4.1",
         explains: |d| leads(d, &[Rtype::SRV, Rtype::MX]),
@@ -382,7 +382,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         name: "hosts of KX and AFSDB get addresses",
         zones: Zones::All,
-        servers: &[Server::Nsd, Server::Bind],
+        servers: &[Software::Nsd, Software::Bind],
         parts: &[Part::Additional],
         why: "repoint adds them for NS, MX and SRV; whoever uses the others asks: RFC 1183 §1, RFC 2230 §2.1",
         explains: |d| leads(d, &[Rtype::KX, Rtype::AFSDB]),
@@ -390,7 +390,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         name: "replacements of NAPTR get SRV and addresses",
         zones: Zones::All,
-        servers: &[Server::Bind],
+        servers: &[Software::Bind],
         parts: &[Part::Additional],
         why: "optional, and large: RFC 3403 §4.2",
         explains: |d| d.ours.answer.iter().any(|r| r.is(Rtype::NAPTR)) && d.only_theirs().is_some(),

@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use arc_swap::ArcSwap;
 use domain::base::iana::Rtype;
 use hickory_proto::rr::RecordType;
 use repoint::serve::{Authority, Listeners, Serving, TcpLimits, Transport, start};
-use repoint::zone::{Found, Name, ZoneVersion};
+use repoint::zone::{Found, Name, ZoneVersion, Zones};
 use tokio::runtime::Runtime;
 
 use crate::asking;
@@ -25,8 +24,8 @@ use crate::dns;
 use crate::questions::{self, Asked};
 use crate::said::{self, Record, Said};
 use crate::world::daemon::Daemon;
-use crate::world::private_network::{enter, find, run};
-use crate::world::wait::wait_for;
+use crate::world::private_network::{add_address, enter, run};
+use crate::world::unbound;
 
 /// Where repoint answers.
 pub(crate) const REPOINT: Ipv4Addr = Ipv4Addr::new(127, 0, 2, 1);
@@ -46,7 +45,7 @@ fn unbound_finds_every_answer_secure() {
         LIMIT,
         |dir| {
             let corpus = corpus::signed();
-            let _serving = serve(&corpus);
+            let _serving = serve_corpus(&corpus);
             let asked = expectations(&corpus);
             let mut plain = unbound(&corpus, false, dir);
             check(&asked);
@@ -66,7 +65,7 @@ fn delv_validates_every_kind_of_answer() {
         LIMIT,
         |dir| {
             let corpus = corpus::signed();
-            let _serving = serve(&corpus);
+            let _serving = serve_corpus(&corpus);
             let anchors: String = anchors(&corpus)
                 .iter()
                 .map(|zone| {
@@ -211,22 +210,11 @@ fn dnskey(zone: &ZoneVersion) -> String {
     set.rdatas[0].to_text(RecordType::DNSKEY)
 }
 
-/// Gives loopback the addresses that the two listen on.
-pub(crate) fn addresses() {
-    for address in [REPOINT, UNBOUND] {
-        run(
-            "ip",
-            &["addr", "add", &format!("{address}/32"), "dev", "lo"],
-        );
-    }
-}
-
-/// Serves the corpus over UDP and TCP as long as what it gives lives.
-fn serve(corpus: &Corpus) -> (Runtime, Serving) {
-    addresses();
+/// Serves zones over UDP and TCP, as they are published, as long as what it gives lives.
+pub(crate) fn serve(published: Arc<ArcSwap<Zones>>) -> (Runtime, Serving) {
+    add_address(REPOINT);
     let listeners = Listeners::bind(&[SocketAddr::from((REPOINT, 53))]).unwrap();
     let runtime = Runtime::new().unwrap();
-    let published = Arc::new(ArcSwap::from_pointee(corpus.zones.clone()));
     let authority = Authority::new(published, dns::read_now());
     let serving = runtime
         .block_on(async { start(listeners, authority, TcpLimits::default()) })
@@ -234,54 +222,40 @@ fn serve(corpus: &Corpus) -> (Runtime, Serving) {
     (runtime, serving)
 }
 
-fn unbound(corpus: &Corpus, aggressive: bool, dir: &Path) -> Daemon {
-    let aggressive = if aggressive { "yes" } else { "no" };
-    let more = format!("aggressive-nsec: {aggressive}\n harden-below-nxdomain: {aggressive}\n");
-    let anchors: BTreeSet<Name> = anchors(corpus)
-        .iter()
-        .map(|zone| zone.apex().clone())
-        .collect();
-    let zones = corpus.zones.iter().map(|zone| {
-        let anchor = anchors.contains(zone.apex()).then(|| dnskey(zone));
-        (zone.apex().to_string(), anchor)
-    });
-    run_unbound(&zones.collect::<Vec<_>>(), &more, dir)
+fn serve_corpus(corpus: &Corpus) -> (Runtime, Serving) {
+    serve(Arc::new(ArcSwap::from_pointee(corpus.zones.clone())))
 }
 
-/// Starts Unbound, which asks repoint about these zones, each with the DNSKEY record that it trusts, if any.
-pub(crate) fn run_unbound(zones: &[(String, Option<String>)], more: &str, dir: &Path) -> Daemon {
-    let mut text = format!(
-        "server:\n chroot: \"\"\n username: \"\"\n directory: {dir:?}\n pidfile: \"\"\n use-syslog: no\n \
-         logfile: \"\"\n do-daemonize: no\n interface: {UNBOUND}\n access-control: 127.0.0.0/8 allow\n \
-         do-not-query-localhost: no\n do-ip6: no\n module-config: \"validator iterator\"\n val-log-level: 2\n \
-         max-udp-size: 4096\n num-queries-per-thread: 4096\n qname-minimisation: yes\n \
-         local-zone: \"example.org.\" static\n {more}"
-    );
-    for (apex, anchor) in zones {
-        if let Some(anchor) = anchor {
-            text.push_str(&format!(" trust-anchor: \"{apex} DNSKEY {anchor}\"\n"));
-        }
-    }
-    text.push_str("remote-control:\n control-enable: no\n");
-    for (apex, _) in zones {
-        text.push_str(&format!(
-            "stub-zone:\n name: \"{apex}\"\n stub-addr: {REPOINT}\n"
-        ));
-    }
-    let config = dir.join("unbound.conf");
-    fs::write(&config, text).unwrap();
-    // A copy: on hosts with AppArmor the installed one may read its own directories only.
-    let program = dir.join("unbound");
-    if !program.exists() {
-        fs::copy(find("unbound").unwrap(), &program).unwrap();
-    }
-    let mut daemon = Daemon::start("unbound", dir, Command::new(program).arg("-c").arg(config));
-    let ready = dns::query(&zones[0].0, "SOA").flags(0x0100).octets();
-    wait_for("Unbound answers", Duration::from_secs(60), || {
-        assert!(daemon.is_running(), "unbound ended");
-        asking::udp(UNBOUND, &[&ready])[0].is_some().then_some(())
-    });
-    daemon
+fn unbound(corpus: &Corpus, aggressive: bool, dir: &Path) -> Daemon {
+    let more: &[&str] = match aggressive {
+        true => &["aggressive-nsec: yes", "harden-below-nxdomain: yes"],
+        false => &["aggressive-nsec: no", "harden-below-nxdomain: no"],
+    };
+    let anchors: String = anchors(corpus)
+        .iter()
+        .map(|zone| format!("{} DNSKEY {}\n", zone.apex(), dnskey(zone)))
+        .collect();
+    let zones = corpus.zones.iter().map(|zone| zone.apex().to_string());
+    run_unbound(&zones.collect::<Vec<_>>(), &anchors, more, dir)
+}
+
+/// Starts Unbound, which asks repoint about these zones, and trusts these DNSKEY records.
+pub(crate) fn run_unbound(zones: &[String], anchors: &str, more: &[&str], dir: &Path) -> Daemon {
+    let stubs = zones.iter().map(|apex| (apex.clone(), REPOINT.into()));
+    let settings = [
+        "do-ip6: no",
+        "max-udp-size: 4096",
+        "num-queries-per-thread: 4096",
+        "local-zone: \"example.org.\" static",
+    ];
+    let setup = unbound::Setup {
+        address: UNBOUND.into(),
+        root: &[],
+        anchors,
+        stubs: &stubs.collect::<Vec<_>>(),
+        settings: &[&settings, more].concat(),
+    };
+    unbound::start(dir, &setup)
 }
 
 /// A question to the validator, and what it must say.

@@ -15,4 +15,4 @@ mod restart;
 mod stories;
 
 /// The programs these stories start.
-const PROGRAMS: &[&str] = &["knotd", "knotc", "nsd", "named", "ip", "unshare"];
+const PROGRAMS: &[&str] = &["knotd", "nsd", "named", "ip", "unshare"];

@@ -3,15 +3,14 @@
 //! In: nothing but time. Out: whether each kind of answer is secure now; on [`Asker::end`] a failure for every answer that
 //! was bogus, lost, or without the AD bit that was demanded.
 
-use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use domain::base::iana::{Rcode, Rtype};
-use domain::base::{Message, MessageBuilder, Name};
 
+use crate::world::client::Client;
 use crate::world::private_network::RESOLVER;
 use crate::world::wait::wait_for;
 use crate::{PATIENCE, ZONE};
@@ -128,11 +127,7 @@ fn questions() -> [(String, Rtype); 5] {
 
 fn ask_on(shared: &Shared) {
     let began = Instant::now();
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.connect((RESOLVER, 53)).unwrap();
-    socket
-        .set_read_timeout(Some(Duration::from_secs(10)))
-        .unwrap();
+    let resolver = Client::new((RESOLVER, 53));
     let questions = questions();
     for (name, rtype) in questions.iter().cycle() {
         if shared.stop.load(Ordering::SeqCst) {
@@ -141,7 +136,7 @@ fn ask_on(shared: &Shared) {
         // Read before the question: a demand counts for what is asked after it.
         let minding = shared.minding.load(Ordering::SeqCst);
         let demanding = shared.demanding.load(Ordering::SeqCst);
-        let answer = ask(&socket, name, *rtype);
+        let answer = ask(&resolver, name, *rtype);
         let secure = answer.as_ref().ok().copied();
         let fault = match answer {
             Err(why) => Some(why),
@@ -163,34 +158,10 @@ fn ask_on(shared: &Shared) {
 }
 
 /// Whether an answer has the AD bit; or why it is none.
-fn ask(socket: &UdpSocket, name: &str, rtype: Rtype) -> Result<bool, String> {
-    let name: Name<Vec<u8>> = name.parse().unwrap();
-    let mut message = MessageBuilder::new_vec();
-    let id = rand::random();
-    message.header_mut().set_id(id);
-    message.header_mut().set_rd(true);
-    let mut message = message.question();
-    message.push((name, rtype)).unwrap();
-    let mut message = message.additional();
-    message
-        .opt(|opt| {
-            opt.set_udp_payload_size(1232);
-            opt.set_dnssec_ok(true);
-            Ok(())
-        })
-        .unwrap();
-    socket.send(&message.finish()).map_err(|e| e.to_string())?;
-    let mut octets = vec![0; 4096];
-    loop {
-        let length = socket.recv(&mut octets).map_err(|e| e.to_string())?;
-        let reply = Message::from_octets(&octets[..length]).unwrap();
-        // A late answer to an earlier question that was given up.
-        if reply.header().id() != id {
-            continue;
-        }
-        return match reply.header().rcode() {
-            Rcode::NOERROR | Rcode::NXDOMAIN => Ok(reply.header().ad()),
-            other => Err(other.to_string()),
-        };
+fn ask(resolver: &Client, name: &str, rtype: Rtype) -> Result<bool, String> {
+    let reply = resolver.ask(name, rtype).ok_or("no answer")?;
+    match reply.header().rcode() {
+        Rcode::NOERROR | Rcode::NXDOMAIN => Ok(reply.header().ad()),
+        other => Err(other.to_string()),
     }
 }

@@ -11,16 +11,19 @@ mod world;
 
 mod asking;
 mod place;
-mod repoint;
+mod site;
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
 use asking::Asker;
-use place::{Parent, dig, resolver};
-use repoint::Repoint;
+use place::{Parent, resolver};
+use site::Site;
 
+use crate::world::client::dig;
+use crate::world::daemon::Daemon;
 use crate::world::private_network::enter;
 use crate::world::wait::wait_for;
 
@@ -33,26 +36,26 @@ const SLOW_OWNER: Duration = Duration::from_secs(5);
 
 const ZONE: &str = "fed.contoso.com";
 /// Serves the root, which is not signed, and `com`, which is.
-const PARENT: &str = "10.0.0.1";
-const SERVER: &str = "10.0.1.1";
+const PARENT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 1);
 
 /// Everything that runs.
 struct World {
     parent: Parent,
-    repoint: Repoint,
+    site: Site,
     asker: Asker,
-    _resolver: world::daemon::Daemon,
+    _resolver: Daemon,
 }
 
 impl World {
     /// A zone that is to be signed, below a parent without a DS.
     fn begin(dir: &Path) -> World {
         let parent = Parent::start(dir);
-        let resolver = resolver(dir, &parent.anchor());
-        let repoint = Repoint::start(dir);
+        let resolver = resolver(dir, &parent.anchors());
+        let site = Site::start(dir);
         World {
             parent,
-            repoint,
+            site,
             asker: Asker::start(),
             _resolver: resolver,
         }
@@ -61,19 +64,14 @@ impl World {
     /// Makes the parent as `key ds` says, once that says that it is safe, and gives the tags that were entered.
     fn follow_advice(&mut self) -> Vec<u64> {
         let tags = wait_for("it is safe to change the parent", PATIENCE, || {
-            let zone = self.repoint.keys();
+            let zone = self.site.keys();
             let tags = zone["ds"]["tags"].as_array().unwrap().clone();
             (zone["ds"]["advice"] == "now").then_some(tags)
         });
         // Owners are slow, and the zone has to be fine until they have done it: longer than any cache keeps anything.
         self.asker.ask_for(SLOW_OWNER);
-        let said = self.repoint.command(&["key", "ds", ZONE]);
-        let ds: String = said
-            .lines()
-            .filter(|line| !line.starts_with(';'))
-            .map(|line| format!("{line}\n"))
-            .collect();
-        assert_eq!(ds.is_empty(), tags.is_empty(), "{said}");
+        let ds = self.site.repoint.ds(ZONE);
+        assert_eq!(ds.is_empty(), tags.is_empty(), "{ds}");
         self.parent.enter(&ds);
         tags.iter().map(|tag| tag.as_u64().unwrap()).collect()
     }
@@ -81,7 +79,7 @@ impl World {
     /// Waits until the zone's only key is active and nothing is left to do, and gives its tag.
     fn until_settled(&self) -> u64 {
         wait_for("one key is active", PATIENCE, || {
-            let zone = self.repoint.keys();
+            let zone = self.site.keys();
             let keys = zone["keys"].as_array().unwrap();
             let settled = keys.len() == 1 && keys[0]["stage"] == "active";
             (settled && zone["ds"]["advice"] == "done").then(|| keys[0]["tag"].as_u64().unwrap())
@@ -91,7 +89,7 @@ impl World {
     /// From a zone without keys to one that validators vouch for; from here on they always have to.
     fn until_secure(&mut self) -> u64 {
         wait_for("a key is made, as the parent has no DS", PATIENCE, || {
-            (self.repoint.keys()["signed"] == true).then_some(())
+            (self.site.keys()["signed"] == true).then_some(())
         });
         let entered = self.follow_advice();
         let tag = self.until_settled();
@@ -113,13 +111,14 @@ fn signing_begins_a_key_is_rolled_and_a_pool_fails_over() {
             let first = world.until_secure();
             world.asker.demand_ad(true);
 
-            world.repoint.command(&["key", "roll", ZONE]);
+            world.site.repoint.command(&["key", "roll", ZONE]);
             let entered = world.follow_advice();
             assert!(entered.len() == 1 && entered != [first], "{entered:?}");
             assert_eq!([world.until_settled()], *entered);
             world.asker.until_each(true);
 
             world
+                .site
                 .repoint
                 .command(&["pin", "fed", "pool2", "--for", "1h", "--reason", "test"]);
             wait_for("the resolver has the failover", PATIENCE, || {
@@ -142,7 +141,7 @@ fn signing_ends_when_the_parent_has_forgotten_the_key() {
             world.until_secure();
             world.asker.demand_ad(true);
 
-            world.repoint.sign(false);
+            world.site.sign(false);
             wait_for("the parent is asked to remove the DS", PATIENCE, || {
                 let said = dig(SERVER, ZONE, "CDS");
                 (said.trim() == "0 0 0 00").then_some(())
@@ -155,7 +154,7 @@ fn signing_ends_when_the_parent_has_forgotten_the_key() {
             });
             world.asker.until_each(false);
             // A listed zone is one that is signed, or is to be.
-            assert!(world.repoint.zones().is_empty());
+            assert!(world.site.zones().is_empty());
             world.asker.end();
         },
     );
@@ -172,29 +171,32 @@ fn lost_keys_are_told_and_never_replaced_by_others() {
             world.asker.demand_ad(true);
             world.asker.until_each(true);
             let saved = dir.join("saved.pem");
-            let kept = world.repoint.state().join(format!("keys/{ZONE}.{tag}.pem"));
-            fs::copy(kept, &saved).unwrap();
+            let kept = format!("state/keys/{ZONE}.{tag}.pem");
+            fs::copy(world.site.repoint.file(&kept), &saved).unwrap();
             world.asker.pause();
 
-            world.repoint.restart_without_state();
+            world.site.restart_without_state();
             wait_for("the loss is told", PATIENCE, || {
-                world
-                    .repoint
-                    .alarms()
-                    .contains("dnssec-keys-lost")
+                let alarms = world.site.alarms();
+                alarms
+                    .contains(&"dnssec-keys-lost".to_owned())
                     .then_some(())
             });
-            let zone = world.repoint.keys();
+            let zone = world.site.keys();
             assert_eq!(zone["keys"].as_array().unwrap().len(), 0, "{zone:#}");
-            let refused = world.repoint.refused(&["key", "generate", ZONE]);
+            let refused = world.site.repoint.refused(&["key", "generate", ZONE]);
             assert!(refused.contains("DS"), "{refused}");
             assert_eq!(dig(SERVER, ZONE, "DNSKEY"), "");
 
             let saved = saved.to_string_lossy().into_owned();
-            world.repoint.command(&["key", "import", ZONE, &saved]);
+            world.site.repoint.command(&["key", "import", ZONE, &saved]);
             assert_eq!(world.until_settled(), tag);
             world.asker.until_each(true);
-            assert!(!world.repoint.alarms().contains("dnssec-"));
+            let alarms = world.site.alarms();
+            assert!(
+                !alarms.iter().any(|kind| kind.starts_with("dnssec-")),
+                "{alarms:?}"
+            );
             world.asker.go_on();
             world.asker.until_each(true);
             world.asker.end();

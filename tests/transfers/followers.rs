@@ -4,8 +4,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::site::{
-    KEY, PATIENCE, PRIMARY, SECRET, Server, Site, ZONE, follow, records_at, serial_at, zone_file,
+    KEY, PATIENCE, PRIMARY, Site, ZONE, address, configuration, follow, name, records_at,
+    secondary, serial_at, zone_file,
 };
+use crate::world::nameserver::Software;
 use crate::world::private_network;
 use crate::world::wait::wait_for;
 
@@ -16,23 +18,23 @@ const FLIPS: usize = 40;
 const IXFR_OCTETS: u64 = 2048;
 
 fn secondaries() -> String {
-    Server::ALL.map(Site::secondary).concat()
+    Software::ALL.map(secondary).concat()
 }
 
 /// Waits until all have the zone at repoint's serial.
-fn in_step(servers: &[Server]) {
+fn in_step(servers: &[Software]) {
     for server in servers {
         wait_for(&format!("{server} is in step"), PATIENCE, || {
-            let ours = serial_at(PRIMARY, ZONE)?;
-            (serial_at(server.address(), ZONE) == Some(ours)).then_some(())
+            let ours = serial_at(PRIMARY)?;
+            (serial_at(address(*server)) == Some(ours)).then_some(())
         });
     }
 }
 
-fn view(site: &Site, server: Server) -> serde_json::Value {
-    let views = site.json(&["zone", "secondaries", ZONE]);
+fn view(site: &Site, server: Software) -> serde_json::Value {
+    let views = site.repoint.json(&["zone", "secondaries", ZONE]);
     let mut views = views.as_array().unwrap().iter();
-    views.find(|view| view["name"] == server.name()).unwrap()["zones"][0].clone()
+    views.find(|view| view["name"] == name(server)).unwrap()["zones"][0].clone()
 }
 
 #[test]
@@ -41,10 +43,10 @@ fn stock_servers_follow_every_change_by_what_changed() {
         "followers::stock_servers_follow_every_change_by_what_changed",
         LIMIT,
         |dir| {
-            let site = Site::start(dir, &secondaries());
-            let _running = Server::ALL.map(|server| follow(server, dir, &[ZONE]));
-            in_step(&Server::ALL);
-            for server in Server::ALL {
+            let site = Site::start(dir, &secondaries(), &zone_file(1));
+            let _running = Software::ALL.map(|server| follow(server, dir));
+            in_step(&Software::ALL);
+            for server in Software::ALL {
                 wait_for(
                     &format!("{server} is known to be in step"),
                     PATIENCE,
@@ -56,8 +58,8 @@ fn stock_servers_follow_every_change_by_what_changed() {
                     "{server}"
                 );
             }
-            let mut delays: Vec<(Server, Vec<Duration>)> =
-                Server::ALL.map(|s| (s, Vec::new())).into();
+            let mut delays: Vec<(Software, Vec<Duration>)> =
+                Software::ALL.map(|s| (s, Vec::new())).into();
             for n in 0..FLIPS {
                 let to = if n % 2 == 0 { "pool2" } else { "pool1" };
                 let serial = site.flip(to);
@@ -70,7 +72,7 @@ fn stock_servers_follow_every_change_by_what_changed() {
                     );
                     missing.retain(|at| {
                         let (server, delays) = &mut delays[*at];
-                        let there = serial_at(server.address(), ZONE) == Some(serial);
+                        let there = serial_at(address(*server)) == Some(serial);
                         if there {
                             delays.push(began.elapsed());
                         }
@@ -98,14 +100,10 @@ fn stock_servers_follow_every_change_by_what_changed() {
                     last["octets"]
                 );
             }
-            let ours = records_at(PRIMARY, ZONE, Server::Knot.address(), true);
+            let ours = records_at(PRIMARY, address(Software::Knot));
             assert!(ours.len() >= 6, "{ours:?}");
-            for server in Server::ALL {
-                assert_eq!(
-                    records_at(server.address(), ZONE, PRIMARY, false),
-                    ours,
-                    "{server}"
-                );
+            for server in Software::ALL {
+                assert_eq!(records_at(address(server), PRIMARY), ours, "{server}");
             }
         },
     );
@@ -128,12 +126,13 @@ fn address_and_key_are_both_required() {
         "followers::address_and_key_are_both_required",
         LIMIT,
         |dir: &Path| {
-            let site = Site::start(dir, &Site::secondary(Server::Knot));
-            private_network::run("ip", &["addr", "add", "127.0.1.1/32", "dev", "lo"]);
-            let right = format!("hmac-sha256:{KEY}:{SECRET}");
-            let other_secret = format!("hmac-sha256:{KEY}:c29tZXRoaW5nIGVsc2UgYWx0b2dldGhlcg==");
-            let other_name = format!("hmac-sha256:stranger.example:{SECRET}");
-            let other_algorithm = format!("hmac-sha512:{KEY}:{SECRET}");
+            let site = Site::start(dir, &secondary(Software::Knot), &zone_file(1));
+            private_network::add_address(address(Software::Knot));
+            let right = KEY.option();
+            let (key, secret) = (KEY.name, KEY.secret);
+            let other_secret = format!("hmac-sha256:{key}:c29tZXRoaW5nIGVsc2UgYWx0b2dldGhlcg==");
+            let other_name = format!("hmac-sha256:stranger.example:{secret}");
+            let other_algorithm = format!("hmac-sha512:{key}:{secret}");
             let all = transfer("127.0.1.1", Some(&right), &[]);
             assert!(
                 all.contains("XFR size") && all.contains("_xmpp-server"),
@@ -175,11 +174,10 @@ fn address_and_key_are_both_required() {
             let unsigned = ixfr(&[]);
             assert!(!unsigned.contains("SOA"), "{unsigned}");
             // Both are live: a reload takes the right away and gives it back.
-            site.configure("");
-            site.command(&["config", "reload"]);
+            site.repoint.configure(&configuration(""));
             assert!(transfer("127.0.1.1", Some(&right), &[]).contains("Transfer failed"));
-            site.configure(&Site::secondary(Server::Knot).replace(KEY, "none"));
-            site.command(&["config", "reload"]);
+            let unsigned = secondary(Software::Knot).replace(KEY.name, "none");
+            site.repoint.configure(&configuration(&unsigned));
             assert!(transfer("127.0.1.1", None, &[]).contains("XFR size"));
         },
     );
@@ -191,46 +189,43 @@ fn a_secondary_ahead_of_us_stops_what_is_automatic_until_it_is_accepted() {
         "followers::a_secondary_ahead_of_us_stops_what_is_automatic_until_it_is_accepted",
         LIMIT,
         |dir| {
-            let mut site = Site::start(dir, &Site::secondary(Server::Knot));
-            let _knot = follow(Server::Knot, dir, &[ZONE]);
-            in_step(&[Server::Knot]);
+            let mut site = Site::start(dir, &secondary(Software::Knot), &zone_file(1));
+            let _knot = follow(Software::Knot, dir);
+            in_step(&[Software::Knot]);
             // The whole state is lost, and the clock of the machine that had it was years ahead: so says the zone's file now.
-            site.kill();
-            let zone = site.dir.join("contoso.zone");
+            site.repoint.kill();
+            let zone = site.repoint.file("contoso.zone");
             std::fs::write(&zone, zone_file(2_800_000_000)).unwrap();
-            std::fs::remove_dir_all(site.dir.join("state")).unwrap();
-            site.begin();
+            std::fs::remove_dir_all(site.repoint.file("state")).unwrap();
+            site.repoint.begin();
             let high = wait_for("knot has the high serial", PATIENCE, || {
-                serial_at(Server::Knot.address(), ZONE).filter(|serial| *serial > 2_500_000_000)
+                serial_at(address(Software::Knot)).filter(|serial| *serial > 2_500_000_000)
             });
-            site.kill();
+            site.repoint.kill();
             std::fs::write(&zone, zone_file(1)).unwrap();
-            std::fs::remove_dir_all(site.dir.join("state")).unwrap();
-            site.begin();
-            let ours = serial_at(PRIMARY, ZONE).unwrap();
+            std::fs::remove_dir_all(site.repoint.file("state")).unwrap();
+            site.repoint.begin();
+            let ours = serial_at(PRIMARY).unwrap();
             assert!(ours < high, "{ours} is behind {high}");
             let alarm = wait_for("the state is in doubt", PATIENCE, || {
-                let status = site.json(&["status"]);
-                let alarms = status["alarms"].as_array()?.clone();
-                alarms
-                    .into_iter()
-                    .find(|alarm| alarm["kind"] == "state-doubtful")
+                let mut alarms = site.repoint.alarms().into_iter();
+                alarms.find(|alarm| alarm["kind"] == "state-doubtful")
             });
             let text = alarm["text"].as_str().unwrap();
             assert!(
                 text.contains("secondary knot") && text.contains(&high.to_string()),
                 "{text}"
             );
-            site.command(&["state", "accept"]);
-            let after = serial_at(PRIMARY, ZONE).unwrap();
+            site.repoint.command(&["state", "accept"]);
+            let after = serial_at(PRIMARY).unwrap();
             assert!(after > high, "{after} is after {high}");
-            in_step(&[Server::Knot]);
+            in_step(&[Software::Knot]);
             // Durable: a process that is killed at once goes on behind it.
-            site.kill();
-            site.begin();
-            let again = serial_at(PRIMARY, ZONE).unwrap();
+            site.repoint.kill();
+            site.repoint.begin();
+            let again = serial_at(PRIMARY).unwrap();
             assert!(again >= after, "{again} is not behind {after}");
-            in_step(&[Server::Knot]);
+            in_step(&[Software::Knot]);
         },
     );
 }

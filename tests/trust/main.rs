@@ -14,11 +14,14 @@ mod world;
 
 mod moves;
 mod nameservers;
-mod repoint;
+mod site;
 mod tree;
 mod zonemaster;
 
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
+
+use world::nameserver::Key;
 
 const PROGRAMS: &[&str] = &["knotd", "nsd", "named", "unbound", "dig", "zonemaster-cli"];
 /// How long anything local may take on a busy machine.
@@ -32,37 +35,39 @@ const DOMAIN: &str = "fed.contoso.com";
 #[derive(Clone, Copy, Debug)]
 struct Host {
     name: &'static str,
-    v4: &'static str,
-    v6: &'static str,
+    v4: Ipv4Addr,
+    v6: Ipv6Addr,
+}
+
+impl Host {
+    const fn new(name: &'static str, v4: [u8; 4], v6: [u16; 8]) -> Host {
+        let [a, b, c, d] = v4;
+        let [s, t, u, v, w, x, y, z] = v6;
+        Host {
+            name,
+            v4: Ipv4Addr::new(a, b, c, d),
+            v6: Ipv6Addr::new(s, t, u, v, w, x, y, z),
+        }
+    }
+
+    fn sockets(self) -> Vec<SocketAddr> {
+        vec![(self.v4, 53).into(), (self.v6, 53).into()]
+    }
 }
 
 /// Serves the root and the top-level domains.
-const ROOT: Host = Host {
-    name: "a.root",
-    v4: "193.0.14.1",
-    v6: "2001:7fd::1",
-};
-const REPOINT: Host = Host {
-    name: "ns1.hoster.net",
-    v4: "194.58.192.1",
-    v6: "2a01:3f0:1::1",
-};
-const NSD: Host = Host {
-    name: "ns2.hoster.net",
-    v4: "195.60.64.1",
-    v6: "2001:67c:1000::1",
-};
-const KNOT: Host = Host {
-    name: "ns3.hoster.net",
-    v4: "185.1.2.1",
-    v6: "2001:67c:2000::1",
-};
-const BIND: Host = Host {
-    name: "ns4.hoster.net",
-    v4: "185.10.3.1",
-    v6: "2001:67c:3000::1",
-};
+const ROOT: Host = Host::new("a.root", [193, 0, 14, 1], [0x2001, 0x7fd, 0, 0, 0, 0, 0, 1]);
+const REPOINT: Host = hoster("ns1.hoster.net", [194, 58, 192, 1], 0x1000);
+const NSD: Host = hoster("ns2.hoster.net", [195, 60, 64, 1], 0x2000);
+const KNOT: Host = hoster("ns3.hoster.net", [185, 1, 2, 1], 0x3000);
+const BIND: Host = hoster("ns4.hoster.net", [185, 10, 3, 1], 0x4000);
+
+const fn hoster(name: &'static str, v4: [u8; 4], network: u16) -> Host {
+    Host::new(name, v4, [0x2001, 0x67c, network, 0, 0, 0, 0, 1])
+}
 
 /// The TSIG key between repoint and its secondaries.
-const TSIG_NAME: &str = "secondaries.hoster.net";
-const TSIG_SECRET: &str = "c2l4dHkgZm91ciBjaGFyYWN0ZXJzIG9mIHNlY3JldCE=";
+const TSIG: Key = Key {
+    name: "secondaries.hoster.net",
+    secret: "c2l4dHkgZm91ciBjaGFyYWN0ZXJzIG9mIHNlY3JldCE=",
+};

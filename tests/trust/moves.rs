@@ -3,22 +3,20 @@
 //!
 //! Asserted: nothing lost, bogus or mixed, and every secondary has every move before the next one. Printed: how fast.
 
-use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use domain::base::iana::{Rcode, Rtype};
-use domain::base::{Message, MessageBuilder, Name};
-use domain::rdata::{A, Soa, Srv};
+use domain::rdata::{A, Srv};
 
-use crate::repoint::{POOLS, Repoint};
-use crate::tree::{Tree, ask};
+use crate::site::{POOLS, Site};
+use crate::tree::Tree;
+use crate::world::client::Client;
+use crate::world::nameserver::Software;
 use crate::world::private_network::{RESOLVER, enter, run};
+use crate::world::repoint::Repoint;
 use crate::world::wait::wait_for;
-use crate::zonemaster::ds_lines;
-use crate::{
-    BIND, DOMAIN, KNOT, NSD, PATIENCE, REPOINT, TSIG_NAME, TSIG_SECRET, ZONE, nameservers,
-};
+use crate::{BIND, DOMAIN, KNOT, NSD, PATIENCE, REPOINT, TSIG, ZONE, nameservers};
 
 /// One size of the story.
 struct Size {
@@ -52,31 +50,29 @@ fn moves_under_load_lose_no_answer_and_every_secondary_follows() {
         |dir| {
             let hosts = [REPOINT, NSD, KNOT, BIND];
             let _tree = Tree::plant(dir, &hosts);
-            let without_anchor = nameservers::resolver(dir, "", false);
-            let repoint = Repoint::start(dir, &[NSD, KNOT, BIND]);
-            wait_for("the zone is signed", PATIENCE, || {
-                (!ask(REPOINT.v4, ZONE, "DNSKEY").is_empty()).then_some(())
-            });
-            let anchors = ds_lines(&repoint.command(&["key", "ds", ZONE]));
+            let without_anchor = nameservers::resolver(dir, "");
+            let site = Site::start(dir, &[NSD, KNOT, BIND]);
+            let anchors = site.repoint.ds(ZONE);
             let _secondaries = [
-                nameservers::nsd(dir),
-                nameservers::knot(dir),
-                nameservers::bind(dir),
+                nameservers::secondary(Software::Nsd, NSD, dir),
+                nameservers::secondary(Software::Knot, KNOT, dir),
+                nameservers::secondary(Software::Bind, BIND, dir),
             ];
+            let ours = Client::new((REPOINT.v4, 53));
             for host in [NSD, KNOT, BIND] {
+                let client = Client::new((host.v4, 53));
                 wait_for(&format!("{} has the zone", host.name), PATIENCE, || {
-                    let ours = ask(REPOINT.v4, ZONE, "SOA");
-                    (!ours.is_empty() && ask(host.v4, ZONE, "SOA") == ours).then_some(())
+                    let serial = ours.serial(ZONE).expect("repoint answers");
+                    (client.serial(ZONE) == Some(serial)).then_some(())
                 });
             }
             drop(without_anchor);
-            let _resolver = nameservers::resolver(dir, &anchors, false);
+            let _resolver = nameservers::resolver(dir, &anchors);
+            let resolver = Client::new((RESOLVER, 53));
             wait_for("the resolver validates", PATIENCE, || {
-                Client::new(&RESOLVER.to_string())
-                    .validated(&service(), Rtype::SRV)
-                    .then_some(())
+                validated(&resolver, &service(), Rtype::SRV).then_some(())
             });
-            tell(&story(&repoint, &size), &size);
+            tell(&story(&site.repoint, &size), &size);
         },
     );
 }
@@ -139,20 +135,20 @@ impl Drop for Stop<'_> {
 
 fn move_to_and_fro(repoint: &Repoint, moves: usize) -> (Lags, Vec<usize>) {
     let mut lags: Lags = [NSD, KNOT, BIND].map(|host| (host.name, Vec::new())).into();
-    let clients = [NSD, KNOT, BIND].map(|host| Client::new(host.v4));
-    let ours = Client::new(REPOINT.v4);
+    let clients = [NSD, KNOT, BIND].map(|host| Client::new((host.v4, 53)));
+    let ours = Client::new((REPOINT.v4, 53));
     let mut transfers = Vec::new();
     for n in 0..moves {
-        let before = ours.serial().expect("repoint answers");
+        let before = ours.serial(ZONE).expect("repoint answers");
         let (pool, ..) = POOLS[(n + 1) % 2];
         repoint.command(&["pin", "fed", pool, "--for", "1h", "--reason", "the story"]);
         let served = Instant::now();
-        let serial = ours.serial().expect("repoint answers");
+        let serial = ours.serial(ZONE).expect("repoint answers");
         assert_ne!(serial, before, "a move is served when its command returns");
         let mut waiting: Vec<usize> = (0..clients.len()).collect();
         while !waiting.is_empty() {
             waiting.retain(|at| {
-                let there = clients[*at].serial() == Some(serial);
+                let there = clients[*at].serial(ZONE) == Some(serial);
                 if there {
                     lags[*at].1.push(served.elapsed());
                 }
@@ -179,9 +175,9 @@ fn octets_of_ixfr(from: u32) -> usize {
         &[
             &format!("@{}", REPOINT.v4),
             "-b",
-            NSD.v4,
+            &NSD.v4.to_string(),
             "-y",
-            &format!("hmac-sha256:{TSIG_NAME}:{TSIG_SECRET}"),
+            &TSIG.option(),
             "+tcp",
             ZONE,
             &format!("ixfr={from}"),
@@ -196,7 +192,7 @@ fn octets_of_ixfr(from: u32) -> usize {
 }
 
 fn ask_the_resolver(pause: Duration, stop: &AtomicBool, seen: &Seen) {
-    let client = Client::new(&RESOLVER.to_string());
+    let client = Client::new((RESOLVER, 53));
     let questions = [
         (service(), Rtype::SRV),
         (format!("xmpp.{DOMAIN}"), Rtype::A),
@@ -212,7 +208,7 @@ fn ask_the_resolver(pause: Duration, stop: &AtomicBool, seen: &Seen) {
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
         due += pause;
         assert!(
-            client.validated(name, *rtype),
+            validated(&client, name, *rtype),
             "{name} {rtype}: bogus, insecure or lost"
         );
         seen.validated.fetch_add(1, Ordering::Relaxed);
@@ -222,7 +218,7 @@ fn ask_the_resolver(pause: Duration, stop: &AtomicBool, seen: &Seen) {
 /// SRV and address between two looks at the serial: with one serial they must name one pool. Of secondaries only that they
 /// answer: a process of NSD that ends may still answer from the version before, after the next one has begun.
 fn ask_directly(pause: Duration, stop: &AtomicBool, seen: &Seen) {
-    let clients = [REPOINT, NSD, KNOT, BIND].map(|host| Client::new(host.v4));
+    let clients = [REPOINT, NSD, KNOT, BIND].map(|host| Client::new((host.v4, 53)));
     let mut due = Instant::now();
     for (n, client) in clients.iter().enumerate().cycle() {
         if stop.load(Ordering::Relaxed) {
@@ -231,10 +227,10 @@ fn ask_directly(pause: Duration, stop: &AtomicBool, seen: &Seen) {
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
         due += pause * 4;
         let (before, first, hosting, after) = (
-            client.serial(),
-            client.first(),
-            client.hosting(),
-            client.serial(),
+            client.serial(ZONE),
+            first(client),
+            hosting(client),
+            client.serial(ZONE),
         );
         seen.direct.fetch_add(4, Ordering::Relaxed);
         let (Some(before), Some(first), Some(hosting), Some(after)) =
@@ -277,92 +273,35 @@ fn tell(told: &Told, size: &Size) {
     assert!(told.transfers.iter().all(|octets| *octets <= 2048));
 }
 
-/// Asks one nameserver or resolver by UDP.
-struct Client(UdpSocket);
+/// Whether a resolver has an answer and vouches for it.
+fn validated(resolver: &Client, name: &str, rtype: Rtype) -> bool {
+    resolver.ask(name, rtype).is_some_and(|reply| {
+        let header = reply.header();
+        header.ad() && matches!(header.rcode(), Rcode::NOERROR | Rcode::NXDOMAIN)
+    })
+}
 
-type Reply = Message<Vec<u8>>;
+/// The pool that SRV puts first.
+fn first(server: &Client) -> Option<String> {
+    let reply = server.ask(&service(), Rtype::SRV)?;
+    let mut records: Vec<(u16, String)> = reply
+        .answer()
+        .ok()?
+        .limit_to::<Srv<_>>()
+        .flatten()
+        .map(|srv| (srv.data().priority(), srv.data().target().to_string()))
+        .collect();
+    records.sort();
+    assert_eq!(records.len(), POOLS.len(), "all pools, always");
+    assert_ne!(records[0].0, records[1].0);
+    Some(records[0].1.split('.').next()?.to_owned())
+}
 
-impl Client {
-    fn new(server: &str) -> Client {
-        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
-        socket.connect((server, 53)).unwrap();
-        socket
-            .set_read_timeout(Some(Duration::from_secs(5)))
-            .unwrap();
-        Client(socket)
-    }
-
-    fn ask(&self, name: &str, rtype: Rtype) -> Option<Reply> {
-        let name: Name<Vec<u8>> = name.parse().unwrap();
-        let mut message = MessageBuilder::new_vec();
-        let id = rand::random();
-        message.header_mut().set_id(id);
-        message.header_mut().set_rd(true);
-        let mut message = message.question();
-        message.push((name, rtype)).unwrap();
-        let mut message = message.additional();
-        message
-            .opt(|opt| {
-                opt.set_udp_payload_size(1232);
-                opt.set_dnssec_ok(true);
-                Ok(())
-            })
-            .unwrap();
-        self.0.send(&message.finish()).ok()?;
-        let mut octets = vec![0; 4096];
-        loop {
-            let length = self.0.recv(&mut octets).ok()?;
-            let reply = Message::from_octets(octets[..length].to_vec()).unwrap();
-            // A late answer to an earlier question that was given up.
-            if reply.header().id() == id {
-                return Some(reply);
-            }
-        }
-    }
-
-    /// Whether a resolver has an answer and vouches for it.
-    fn validated(&self, name: &str, rtype: Rtype) -> bool {
-        self.ask(name, rtype).is_some_and(|reply| {
-            let header = reply.header();
-            header.ad() && matches!(header.rcode(), Rcode::NOERROR | Rcode::NXDOMAIN)
-        })
-    }
-
-    fn serial(&self) -> Option<u32> {
-        let reply = self.ask(ZONE, Rtype::SOA)?;
-        let soa = reply.answer().ok()?.limit_to::<Soa<_>>().next()?.ok()?;
-        Some(soa.data().serial().into_int())
-    }
-
-    /// The pool that SRV puts first.
-    fn first(&self) -> Option<String> {
-        let reply = self.ask(&service(), Rtype::SRV)?;
-        let mut records: Vec<(u16, String)> = reply
-            .answer()
-            .ok()?
-            .limit_to::<Srv<_>>()
-            .flatten()
-            .map(|srv| (srv.data().priority(), srv.data().target().to_string()))
-            .collect();
-        records.sort();
-        assert_eq!(records.len(), POOLS.len(), "all pools, always");
-        assert_ne!(records[0].0, records[1].0);
-        Some(records[0].1.split('.').next()?.to_owned())
-    }
-
-    /// The pool whose address the federation name has.
-    fn hosting(&self) -> Option<String> {
-        let reply = self.ask(&format!("xmpp.{DOMAIN}"), Rtype::A)?;
-        let address = reply
-            .answer()
-            .ok()?
-            .limit_to::<A>()
-            .next()?
-            .ok()?
-            .data()
-            .addr()
-            .to_string();
-        let pool = POOLS.iter().find(|(_, publish, _)| *publish == address)?;
-        Some(pool.0.to_owned())
-    }
+/// The pool whose address the federation name has.
+fn hosting(server: &Client) -> Option<String> {
+    let reply = server.ask(&format!("xmpp.{DOMAIN}"), Rtype::A)?;
+    let address = reply.answer().ok()?.limit_to::<A>().next()?.ok()?;
+    let address = address.data().addr().to_string();
+    let pool = POOLS.iter().find(|(_, publish, _)| *publish == address)?;
+    Some(pool.0.to_owned())
 }

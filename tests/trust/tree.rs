@@ -1,138 +1,59 @@
-//! The tree above the zone: a root, `com` and `net`, served by one Knot; and the address of every host in it.
+//! The tree above the zone: a root, `com` and `net`, served by one Knot, with the address of every host in it.
 
 use std::fs;
-use std::net::IpAddr;
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
 
-use crate::world::daemon::Daemon;
-use crate::world::private_network::{find, run};
-use crate::world::wait::wait_for;
-use crate::{Host, PATIENCE, ROOT, ZONE};
+use crate::world::nameserver::{Nameserver, Setup, Software, Source, Zone};
+use crate::world::private_network::add_address;
+use crate::{Host, ROOT, ZONE};
 
 /// The nameserver of the root and the top-level domains.
 pub(crate) struct Tree {
-    _knot: Daemon,
+    com: PathBuf,
+    knot: Nameserver,
 }
 
 impl Tree {
     /// Gives every host its addresses, and serves the tree with a delegation of the zone to `nameservers`.
     pub(crate) fn plant(dir: &Path, nameservers: &[Host]) -> Tree {
-        for host in nameservers.iter().chain([&ROOT]) {
+        for host in nameservers {
             add_address(host.v4);
             add_address(host.v6);
         }
-        write_zones(dir, nameservers, "");
-        let place = dir.join("tree");
-        let zones: String = ["root", "com", "net"]
-            .iter()
-            .map(|name| {
-                let apex = if *name == "root" { "." } else { name };
-                format!("  - domain: {apex}\n    file: {}\n    zonefile-load: whole\n    journal-content: none\n", place.join(name).display())
-            })
-            .collect();
-        let configuration = format!(
-            "server:\n  listen: [\"{}@53\", \"{}@53\"]\n  rundir: {place}\ndatabase:\n  storage: {place}\nzone:\n{zones}",
-            ROOT.v4,
-            ROOT.v6,
-            place = place.display(),
-        );
-        let file = place.join("knot.conf");
-        fs::write(&file, configuration).unwrap();
-        let knot = Daemon::start(
-            "tree",
-            dir,
-            Command::new(find("knotd").unwrap()).arg("-c").arg(&file),
-        );
-        wait_for("the root answers", PATIENCE, || {
-            (!ask(ROOT.v4, "com", "SOA").is_empty()).then_some(())
-        });
-        Tree { _knot: knot }
+        let zone = |apex: &str, records: String| {
+            let file = dir.join(format!("tree.{apex}"));
+            let text = format!(
+                "$ORIGIN .\n$TTL 3600\n{apex} SOA a.root. hostmaster.root. 1 14400 3600 604800 300\n{apex} NS a.root.\n{records}"
+            );
+            fs::write(&file, text).unwrap();
+            Zone::new(apex, Source::File(file))
+        };
+        let addresses = |host: &Host| {
+            let Host { name, v4, v6 } = host;
+            format!("{name}. A {v4}\n{name}. AAAA {v6}\n")
+        };
+        let root = addresses(&ROOT) + "com. NS a.root.\nnet. NS a.root.\n";
+        let delegation = nameservers.iter();
+        let delegation = delegation.map(|host| format!("{ZONE}. NS {}.\n", host.name));
+        let setup = Setup {
+            listen: ROOT.sockets(),
+            zones: vec![
+                zone(".", root),
+                zone("com", delegation.collect()),
+                zone("net", nameservers.iter().map(addresses).collect()),
+            ],
+            ..Setup::default()
+        };
+        Tree {
+            com: dir.join("tree.com"),
+            knot: Nameserver::start(Software::Knot, "tree", dir, setup),
+        }
     }
 
-    /// The same tree with DS records of the zone in its parent, as lines of a master file.
-    pub(crate) fn replant(self, dir: &Path, nameservers: &[Host], ds: &str) -> Tree {
-        drop(self);
-        let tree = Tree::plant_again(dir, nameservers, ds);
-        wait_for("the parent has the DS", PATIENCE, || {
-            (!ask(ROOT.v4, ZONE, "DS").is_empty()).then_some(())
-        });
-        tree
-    }
-
-    fn plant_again(dir: &Path, nameservers: &[Host], ds: &str) -> Tree {
-        write_zones(dir, nameservers, ds);
-        let file = dir.join("tree").join("knot.conf");
-        let knot = Daemon::start(
-            "tree",
-            dir,
-            Command::new(find("knotd").unwrap()).arg("-c").arg(&file),
-        );
-        Tree { _knot: knot }
-    }
-}
-
-fn write_zones(dir: &Path, nameservers: &[Host], ds: &str) {
-    let place = dir.join("tree");
-    fs::create_dir_all(&place).unwrap();
-    let write = |file: &str, apex: &str, records: String| {
-        let text = format!(
-            "$TTL 3600\n{apex} SOA a.root. hostmaster.root. 1 14400 3600 604800 300\n{apex} NS a.root.\n{records}"
-        );
-        fs::write(place.join(file), text).unwrap();
-    };
-    let root = format!(
-        "a.root. A {}\na.root. AAAA {}\ncom. NS a.root.\nnet. NS a.root.\n",
-        ROOT.v4, ROOT.v6
-    );
-    let delegation: String = nameservers
-        .iter()
-        .map(|host| format!("{ZONE}. NS {}.\n", host.name))
-        .collect();
-    let hosts: String = nameservers
-        .iter()
-        .map(|host| {
-            format!(
-                "{name}. A {}\n{name}. AAAA {}\n",
-                host.v4,
-                host.v6,
-                name = host.name
-            )
-        })
-        .collect();
-    write("root", ".", root);
-    write("com", "com.", format!("{delegation}{ds}"));
-    write("net", "net.", hosts);
-}
-
-fn add_address(address: &str) {
-    let parsed: IpAddr = address.parse().unwrap();
-    let with_prefix = match parsed {
-        IpAddr::V4(_) => format!("{address}/32"),
-        IpAddr::V6(_) => format!("{address}/128"),
-    };
-    let mut arguments = vec!["addr", "add", &with_prefix, "dev", "lo"];
-    if parsed.is_ipv6() {
-        arguments.push("nodad");
-    }
-    run("ip", &arguments);
-}
-
-/// What `dig +short` prints; empty also when nobody answers.
-pub(crate) fn ask(server: &str, name: &str, rtype: &str) -> String {
-    let out = Command::new("dig")
-        .args([
-            "+short",
-            "+tries=1",
-            "+time=1",
-            &format!("@{server}"),
-            name,
-            rtype,
-        ])
-        .output()
-        .unwrap();
-    match out.status.success() {
-        true => String::from_utf8(out.stdout).unwrap(),
-        false => String::new(),
+    /// Puts DS records of the zone into its parent, as lines of a master file.
+    pub(crate) fn enter(&mut self, ds: &str) {
+        let text = fs::read_to_string(&self.com).unwrap();
+        fs::write(&self.com, text + ds).unwrap();
+        self.knot.restart();
     }
 }

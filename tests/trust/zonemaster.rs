@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
-use crate::repoint::Repoint;
-use crate::tree::{Tree, ask};
+use crate::site::Site;
+use crate::tree::Tree;
+use crate::world::client::dig;
+use crate::world::nameserver::Software;
 use crate::world::private_network::{enter, run};
 use crate::world::wait::wait_for;
 use crate::{NSD, PATIENCE, REPOINT, ROOT, ZONE, nameservers};
@@ -47,18 +49,14 @@ fn zonemaster_finds_no_error_in_a_signed_zone_with_a_secondary() {
         limit,
         |dir| {
             let hosts = [REPOINT, NSD];
-            let tree = Tree::plant(dir, &hosts);
-            let _resolver = nameservers::resolver(dir, "", false);
-            let repoint = Repoint::start(dir, &[NSD]);
-            wait_for("the zone is signed", PATIENCE, || {
-                (!ask(REPOINT.v4, ZONE, "DNSKEY").is_empty()).then_some(())
-            });
-            let _nsd = nameservers::nsd(dir);
-            let ds = repoint.command(&["key", "ds", ZONE]);
-            let _tree = tree.replant(dir, &hosts, &ds_lines(&ds));
+            let mut tree = Tree::plant(dir, &hosts);
+            let _resolver = nameservers::resolver(dir, "");
+            let site = Site::start(dir, &[NSD]);
+            let _nsd = nameservers::secondary(Software::Nsd, NSD, dir);
+            tree.enter(&site.repoint.ds(ZONE));
             wait_for("the secondary has the zone", PATIENCE, || {
-                let ours = ask(REPOINT.v4, ZONE, "SOA");
-                (!ours.is_empty() && ask(NSD.v4, ZONE, "SOA") == ours).then_some(())
+                let ours = dig(REPOINT.v4, ZONE, "SOA");
+                (!ours.is_empty() && dig(NSD.v4, ZONE, "SOA") == ours).then_some(())
             });
 
             let hints = dir.join("hints");
@@ -108,13 +106,4 @@ fn zonemaster_finds_no_error_in_a_signed_zone_with_a_secondary() {
             }
         },
     );
-}
-
-/// The lines of `key ds` that are DS records.
-pub(crate) fn ds_lines(said: &str) -> String {
-    said.lines()
-        .filter(|line| line.split_whitespace().any(|word| word == "DS"))
-        .filter(|line| !line.trim_start().starts_with([';', '#']))
-        .map(|line| format!("{}\n", line.trim()))
-        .collect()
 }

@@ -1,6 +1,7 @@
 //! A program that runs until we stop it: started with its output in a file, ended by its process id.
 //!
-//! In: a command. Out: the running process, which can be killed, hung and resumed; on drop it is killed.
+//! In: a command, or an installed program. Out: the running process, which can be killed, hung and resumed, and what it
+//! said; on drop it is killed.
 //! Never here: ending anything by name, or anything that we did not start.
 
 use std::fs::{self, OpenOptions};
@@ -8,8 +9,10 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
+
+use super::private_network::find;
 
 /// A running program. Dropping it kills it, and shows its last words when the test is failing.
 #[derive(Debug)]
@@ -45,11 +48,36 @@ impl Daemon {
         }
     }
 
-    /// `kill -9`, and waits until it is gone.
+    /// Starts a program of the system in `home`, its output in `home/name.out`.
+    pub(crate) fn start_installed(
+        program: &str,
+        arguments: &[&str],
+        name: &str,
+        home: &Path,
+    ) -> Daemon {
+        // A copy: on hosts with AppArmor the installed one may read its own directories only.
+        let copy = home.join(program);
+        if !copy.exists() {
+            let installed = find(program).expect("it was there when the test began");
+            fs::copy(installed, &copy).expect("a copy of it");
+        }
+        let mut command = Command::new(copy);
+        Daemon::start(name, home, command.args(arguments).current_dir(home))
+    }
+
+    /// `kill -9`, also of what it has forked, and waits until it is gone.
     pub(crate) fn kill(&mut self) {
-        // A stopped process is killed as well.
-        let _ = self.child.kill();
+        // Its group is that of its own name as long as nobody has waited for it. A stopped process is killed as well.
+        if self.is_running() {
+            let _ = killpg(self.pid(), Signal::SIGKILL);
+        }
         let _ = self.child.wait();
+    }
+
+    /// Everything that it has printed and logged.
+    pub(crate) fn said(&self) -> String {
+        let text = fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     /// `kill -STOP`: its sockets still accept connections, and nothing ever answers.
@@ -81,8 +109,7 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         self.kill();
         if std::thread::panicking() {
-            let text = fs::read(&self.log).unwrap_or_default();
-            let text = String::from_utf8_lossy(&text);
+            let text = self.said();
             let lines: Vec<&str> = text.lines().collect();
             eprintln!(
                 "-- last lines of {}:\n{}",

@@ -6,7 +6,7 @@
 //! Never here: named namespaces, changes to the machine's own network or files.
 
 use std::fs::{self, File};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -145,6 +145,17 @@ fn set_up(scratch: &Path) {
         fs::write(&source, text).expect("the scratch directory is writable");
         run("mount", &["--bind", &source.to_string_lossy(), target]);
     }
+}
+
+/// Gives loopback an address that something here may listen on, and ask from; once more does no harm.
+pub(crate) fn add_address(address: impl Into<IpAddr>) {
+    let address = address.into();
+    let with_prefix = format!("{address}/{}", if address.is_ipv4() { 32 } else { 128 });
+    let mut arguments = vec!["addr", "replace", &with_prefix, "dev", "lo"];
+    if address.is_ipv6() {
+        arguments.push("nodad");
+    }
+    run("ip", &arguments);
 }
 
 /// Runs a system tool to its end.
