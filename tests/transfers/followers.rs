@@ -37,6 +37,17 @@ fn view(site: &Site, server: Software) -> serde_json::Value {
     views.find(|view| view["name"] == name(server)).unwrap()["zones"][0].clone()
 }
 
+/// How many whole zones and how many changes repoint has sent.
+fn transfers(site: &Site) -> (u64, u64) {
+    let counters = site.repoint.json(&["status", "--counters"]);
+    let read = |name: &str| {
+        counters[name]
+            .as_u64()
+            .unwrap_or_else(|| panic!("{counters:#}"))
+    };
+    (read("axfr"), read("ixfr"))
+}
+
 #[test]
 fn stock_servers_follow_every_change_by_what_changed() {
     private_network::enter(
@@ -58,6 +69,7 @@ fn stock_servers_follow_every_change_by_what_changed() {
                     "{server}"
                 );
             }
+            let (whole, incremental) = transfers(&site);
             let mut delays: Vec<(Software, Vec<Duration>)> =
                 Software::ALL.map(|s| (s, Vec::new())).into();
             for n in 0..FLIPS {
@@ -81,6 +93,10 @@ fn stock_servers_follow_every_change_by_what_changed() {
                     std::thread::sleep(Duration::from_millis(1));
                 }
             }
+            // Not one of them needed the whole zone.
+            let since = transfers(&site);
+            assert_eq!(since.0, whole);
+            assert!(since.1 >= incremental + (FLIPS * delays.len()) as u64);
             for (server, delays) in &mut delays {
                 let last = view(&site, *server)["last_transfer"].clone();
                 assert_eq!(

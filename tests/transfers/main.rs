@@ -6,6 +6,7 @@ mod followers;
 #[path = "../signing/ground.rs"]
 #[allow(dead_code)] // Not all of it is needed here.
 mod ground;
+mod large;
 mod sequences;
 mod site;
 mod tsig;
@@ -13,4 +14,4 @@ mod tsig;
 mod world;
 
 /// What the tests start.
-const PROGRAMS: &[&str] = &["knotd", "nsd", "named", "dig"];
+const PROGRAMS: &[&str] = &["knotd", "nsd", "named", "dig", "kdig"];
