@@ -69,6 +69,8 @@ pub enum AlarmKind {
     DnssecSigningFailing,
     /// Signatures were not renewed in time.
     DnssecResignOverdue,
+    /// Signatures kept from before the start begin in the future: the clock is behind, or was ahead.
+    ClockDoubtful,
 }
 
 impl AlarmKind {
@@ -103,6 +105,7 @@ impl AlarmKind {
             AlarmKind::DnssecParentUnknown => "dnssec-parent-unknown",
             AlarmKind::DnssecSigningFailing => "dnssec-signing-failing",
             AlarmKind::DnssecResignOverdue => "dnssec-resign-overdue",
+            AlarmKind::ClockDoubtful => "clock-doubtful",
         }
     }
 }

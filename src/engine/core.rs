@@ -216,7 +216,8 @@ impl Engine {
             .next_end()
             .map(|end| self.last.mono + end.since(self.last.wall));
         let resign = self.zones.next_resign().map(|at| {
-            let at = self.last.mono + at.since(self.last.wall);
+            let dated = self.signing.dating.dated(self.last.wall);
+            let at = self.last.mono + at.since(dated);
             self.signing.pause.map_or(at, |pause| pause.max(at))
         });
         let wakes = self.held.values().filter_map(|held| held.wake);

@@ -24,7 +24,9 @@ mod alarms;
 mod look;
 mod signing;
 mod signing_steps;
+mod signing_clock;
 mod signing_view;
+mod signing_alarms;
 mod signing_commands;
 
 pub use alarm::{Alarm, AlarmKind, Concern, Severity};

@@ -142,7 +142,7 @@ impl Engine {
         };
         let Committing {
             request,
-            plan,
+            mut plan,
             batch,
             ..
         } = committing;
@@ -165,13 +165,19 @@ impl Engine {
             }
         };
         let published = self.apply(&plan, now, out);
+        let mut warnings = std::mem::take(&mut plan.warnings);
         if published.out_of_numbers {
-            let refusal = self.store_refusal(&request, "no numbers are reserved for a new version");
-            out.push(Effect::Reply {
-                request: request.id,
-                result: Err(Box::new(refusal)),
-            });
-            return true;
+            let why = "no numbers are reserved for a new version";
+            if plan.keys.is_empty() {
+                let refusal = self.store_refusal(&request, why);
+                out.push(Effect::Reply {
+                    request: request.id,
+                    result: Err(Box::new(refusal)),
+                });
+                return true;
+            }
+            // The step is stored and counts: a refusal would have the file of its key removed.
+            warnings.push(format!("it is stored, and served later: {why}"));
         }
         if volatile {
             // Nothing of the batch is known to be stored: its rows and its history follow when the store is back.
@@ -185,7 +191,7 @@ impl Engine {
             generation: self.numbers.generation(),
             changes: published.changes,
             zone_diff: String::new(),
-            warnings: plan.warnings,
+            warnings,
             dry_run: false,
             volatile,
         };
@@ -249,6 +255,9 @@ impl Engine {
         if plan.accepts_state {
             self.doubt = None;
         }
+        if plan.accepts_clock {
+            self.signing.dating.believe();
+        }
         for (name, values) in &plan.challenges {
             self.challenges.put(name, values.clone());
         }
@@ -266,7 +275,11 @@ impl Engine {
         });
         if !plan.keys.is_empty() {
             self.take_rows(plan.keys.clone(), now, out);
-            return self.publish_anyway(&plan.triggers, now, out);
+        }
+        if !plan.keys.is_empty() || plan.accepts_clock {
+            let published = self.publish_anyway(&plan.triggers, now, out);
+            self.signing.unpublished |= published.out_of_numbers;
+            return published;
         }
         match &plan.configuration {
             Some(configuration) => self.reconfigure(configuration.clone(), now, out),

@@ -30,6 +30,8 @@ pub(super) struct Plan {
     pub(super) configuration: Option<Arc<Configuration>>,
     pub(super) challenges: Vec<(DomainName, Vec<Challenge>)>,
     pub(super) accepts_state: bool,
+    /// The clock is right, though signatures from before begin in its future.
+    pub(super) accepts_clock: bool,
     /// Serials go on behind this one, in every zone.
     pub(super) takes_over: Option<Serial>,
     pub(super) keys: Vec<TakenStep>,
@@ -300,10 +302,10 @@ impl Engine {
         Ok(plan)
     }
 
+    /// One doubt at a time: who accepts old state has not looked at the clock yet.
     fn plan_accept(&self, request: &Request, now: Now) -> Result<Plan, Box<Refusal>> {
         let Some(doubt) = &self.doubt else {
-            let why = "the state is not in doubt";
-            return Err(self.refuse(request, RefusalKind::Conflict, "not-in-doubt", why, None));
+            return self.plan_accept_clock(request, now);
         };
         let change = format!("state accepted ({doubt})");
         let mut plan = self.empty_plan(request, EntryKind::Configuration, None, change, now);
@@ -311,6 +313,17 @@ impl Engine {
         plan.triggers = triggers(&all, &Trigger::Observation);
         plan.accepts_state = true;
         plan.takes_over = self.ahead;
+        Ok(plan)
+    }
+
+    fn plan_accept_clock(&self, request: &Request, now: Now) -> Result<Plan, Box<Refusal>> {
+        if !self.signing.dating.is_doubtful() {
+            let why = "the state is not in doubt";
+            return Err(self.refuse(request, RefusalKind::Conflict, "not-in-doubt", why, None));
+        }
+        let change = format!("clock accepted ({}): zones are signed anew", now.wall);
+        let mut plan = self.empty_plan(request, EntryKind::Configuration, None, change, now);
+        plan.accepts_clock = true;
         Ok(plan)
     }
 
@@ -331,6 +344,7 @@ impl Engine {
             configuration: None,
             challenges: Vec::new(),
             accepts_state: false,
+            accepts_clock: false,
             takes_over: None,
             keys: Vec::new(),
             triggers: Triggers::new(),

@@ -304,7 +304,7 @@ impl Engine {
                 Some((name.clone(), decision))
             })
             .collect();
-        self.keys_before_compiling();
+        self.keys_before_compiling(out);
         let (generation, serial) = numbers;
         let zones = zone::compile(&zone::Inputs {
             layout: &self.layout,
@@ -315,7 +315,7 @@ impl Engine {
             previous: Some(&self.zones),
             generation,
             serial,
-            now: now.wall,
+            now: self.signing.dating.dated(now.wall),
         });
         for (apex, fault) in zones.faults() {
             out.push(Effect::Log {

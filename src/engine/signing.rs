@@ -11,9 +11,10 @@ use std::time::Duration;
 use super::core::Engine;
 use super::event::{BatchToken, Effect};
 use super::record::EntryKind;
+use super::signing_clock::Dating;
 use crate::clock::{Mono, Now, Wall};
 use crate::health::Verdict;
-use crate::keys::{self, Asking, Facts, KeyRing, Outlook, ParentDs, Step, ZoneRow};
+use crate::keys::{self, Asking, Facts, KeyRing, Outlook, ParentDs, Step, Trouble, ZoneRow};
 use crate::topology::DomainName;
 use crate::zone::{ChildRecords, Layout, Name, SigningKey, ZoneKeys};
 
@@ -25,8 +26,6 @@ const ASK_SELDOM: Duration = Duration::from_secs(3600);
 const SETTLING: Duration = Duration::from_secs(60);
 /// After a failure of the store, of making a key or of signing, this long.
 pub(super) const PAUSE: Duration = Duration::from_secs(5);
-/// A wall clock that has moved against the other by more than this has been set.
-const CLOCK_SET: i64 = 1000;
 
 /// The keys of all zones.
 #[derive(Clone, Debug, Default)]
@@ -43,8 +42,9 @@ pub(super) struct Signing {
     pub(super) pause: Option<Mono>,
     /// Stored steps could not be published.
     pub(super) unpublished: bool,
-    /// How far the wall clock is ahead of the other, in milliseconds.
-    offset: i64,
+    /// A parent has said what changes the keys in force, and that is not published yet.
+    pub(super) changed: bool,
+    pub(super) dating: Dating,
     /// The layout the rows have been made for.
     layout: Option<Arc<Layout>>,
 }
@@ -59,6 +59,10 @@ pub(super) struct Moment {
     /// A key that was made for it.
     made: Option<Arc<SigningKey>>,
     pub(super) outlook: Option<Outlook>,
+    /// Since when no server of the parent has been seen to have a DS, by this process.
+    bare_since: Option<Mono>,
+    /// Since when it has not been known whether the parent has a DS.
+    pub(super) unknown_since: Option<Mono>,
     /// Why the parent could not be asked, or no key be made.
     pub(super) fault: Option<String>,
 }
@@ -87,7 +91,7 @@ impl Signing {
             rows: begun.collect(),
             ring,
             faults,
-            offset: offset(now),
+            dating: Dating::new(now),
             ..Signing::default()
         }
     }
@@ -128,8 +132,8 @@ impl Signing {
         Some(apex)
     }
 
-    /// Works out which keys are in force, for all zones of the layout.
-    pub(super) fn refresh(&mut self, layout: &Layout) {
+    /// Works out which keys are in force, for all zones of the layout. True when it is not as it was.
+    pub(super) fn refresh(&mut self, layout: &Layout, propagation: Duration, now: Mono) -> bool {
         let (mut in_force, mut unsignable) = (BTreeMap::new(), BTreeSet::new());
         for (apex, row) in self.rows.iter().filter(|(_, row)| !row.keys.is_empty()) {
             let name = Name::from(apex);
@@ -141,9 +145,13 @@ impl Signing {
                     let same = self.in_force.get(&name).filter(|before| ***before == keys);
                     in_force.insert(name, same.cloned().unwrap_or_else(|| Arc::new(keys)));
                 }
-                // Where the parent has no DS, an unsigned answer is as good as a signed one.
-                Err(_) if lacks_ds(row, layout, &name) => {}
                 Err(_) => {
+                    let bare = self.moments.get(apex).and_then(|moment| moment.bare_since);
+                    let bare = bare.map(|since| now.since(since));
+                    let vouched = is_vouched_for(row, layout, &name);
+                    if !vouched && row.may_go_unsigned(bare, propagation) {
+                        continue;
+                    }
                     let keys = ZoneKeys {
                         child: keys::child_records(row),
                         ..ZoneKeys::default()
@@ -156,27 +164,61 @@ impl Signing {
                 }
             }
         }
+        let changed = *self.in_force != in_force || *self.unsignable != unsignable;
         if *self.in_force != in_force {
             self.in_force = Arc::new(in_force);
         }
         self.unsignable = Arc::new(unsignable);
+        changed
     }
 }
 
 impl Engine {
     /// A layout is about to be compiled: every zone has a row from here on.
-    pub(super) fn keys_before_compiling(&mut self) {
+    pub(super) fn keys_before_compiling(&mut self, out: &mut Vec<Effect>) {
         let layout = self.layout.clone();
-        let known = self.signing.layout.as_ref();
-        if known.is_some_and(|known| Arc::ptr_eq(known, &layout)) {
+        let known = self.signing.layout.clone();
+        if known
+            .as_ref()
+            .is_some_and(|known| Arc::ptr_eq(known, &layout))
+        {
             return;
         }
         for apex in layout.apexes().filter_map(Name::to_domain_name) {
-            let new = || ZoneRow::new(apex.clone());
-            self.signing.rows.entry(apex.clone()).or_insert_with(new);
+            if !self.signing.rows.contains_key(&apex) {
+                let row = self.row_without_memory(&apex, out);
+                self.signing.rows.insert(apex.clone(), row);
+            }
             self.signing.look_at(&apex, self.last.mono);
         }
-        self.signing.refresh(&layout);
+        self.refresh_keys();
+        if known.is_none() {
+            self.doubt_clock();
+        }
+    }
+
+    /// A zone that nothing is known of, but for its keys should their files be there: a zone that ever had a key has a row.
+    fn row_without_memory(&mut self, apex: &DomainName, out: &mut Vec<Effect>) -> ZoneRow {
+        let found = self.signing.ring.public(apex).cloned();
+        let row = ZoneRow::new(apex.clone()).adopting(found, self.last.wall);
+        if !row.keys.is_empty() {
+            let tags: Vec<String> = row.keys.iter().map(|key| key.tag().to_string()).collect();
+            let tags = tags.join(", ");
+            let text = format!(
+                "zone {apex}: nothing is known of its keys, and the files of {tags} are there: it is signed with them"
+            );
+            self.note(EntryKind::Keys, None, text.clone(), self.last);
+            out.push(Effect::Log { warn: true, text });
+            self.journal.keys(row.clone());
+        }
+        row
+    }
+
+    /// Works out again which keys are in force. True when it is not as it was.
+    fn refresh_keys(&mut self) -> bool {
+        let propagation = self.configuration.dnssec.propagation;
+        self.signing
+            .refresh(&self.layout, propagation, self.last.mono)
     }
 
     /// Zones have been compiled: how long caches may keep them is noted.
@@ -256,11 +298,15 @@ impl Engine {
             return;
         }
         self.signing.pause = None;
-        if self.signing.unpublished || self.zones.next_resign().is_some_and(|at| at <= now.wall) {
+        let dated = self.signing.dating.dated(now.wall);
+        let due = self.zones.next_resign().is_some_and(|at| at <= dated);
+        if due || self.signing.unpublished || self.signing.changed {
             self.publish_keys(now, out);
         }
         let (mut steps, mut said) = (Vec::new(), Vec::new());
+        let mut looked = false;
         while let Some(apex) = self.signing.next_due(now.mono) {
+            looked = true;
             let name = Name::from(&apex);
             if self.layout.soa_ttl(&name).is_none() {
                 continue;
@@ -269,6 +315,10 @@ impl Engine {
                 said.extend(what.map(|what| format!("zone {apex}: {what}")));
                 steps.push(step);
             }
+        }
+        // Time, too, lets a zone go unsigned whose keys are missing.
+        if looked && !self.signing.unsignable.is_empty() && self.refresh_keys() {
+            self.publish_keys(now, out);
         }
         if !steps.is_empty() {
             self.store_steps(steps, said, now, out);
@@ -301,18 +351,13 @@ impl Engine {
         }
         match keys::next(row, &facts, now.wall) {
             Step::Take { row, what } => {
-                return Some((
-                    TakenStep {
-                        row: *row,
-                        key: None,
-                    },
-                    what,
-                ));
+                let (row, key) = (*row, None);
+                return Some((TakenStep { row, key }, what));
             }
             Step::Generate if making => {}
             Step::Generate => {
                 moment.making = true;
-                moment.outlook = None;
+                (moment.outlook, moment.unknown_since) = (None, None);
                 out.push(Effect::MakeKey {
                     zone: apex.clone(),
                     algorithm: facts.algorithm,
@@ -343,6 +388,10 @@ impl Engine {
         let due = outlook.look_at.filter(|at| *at > now.wall);
         let due = due.map(|at| now.mono + at.since(now.wall));
         let trouble = |outlook: &Outlook| outlook.trouble.clone();
+        moment.unknown_since = match outlook.trouble {
+            Some(Trouble::ParentUnknown) => moment.unknown_since.or(Some(now.mono)),
+            _ => None,
+        };
         if moment.outlook.as_ref().and_then(trouble) != trouble(&outlook) {
             self.next_look = now.mono;
         }
@@ -364,6 +413,10 @@ impl Engine {
         moment.asking = false;
         let asked = moment.asked.unwrap_or(now.mono);
         moment.fault = heard.as_ref().err().cloned();
+        if let Ok(heard) = &heard {
+            let bare = heard.anywhere.is_empty();
+            moment.bare_since = bare.then(|| moment.bare_since.unwrap_or(now.mono));
+        }
         self.signing.look_at(apex, now.mono);
         let Some(row) = self.signing.rows.get_mut(apex) else {
             return;
@@ -385,7 +438,7 @@ impl Engine {
             let text = format!("zone {apex}: the parent has DS: {tags}");
             self.note(EntryKind::Keys, None, text, now);
         }
-        self.signing.refresh(&self.layout);
+        self.signing.changed |= self.refresh_keys();
         self.look_again();
     }
 
@@ -412,30 +465,6 @@ impl Engine {
         }
     }
 
-    /// Moments of the wall clock move with it when it is set, so that no wait becomes shorter.
-    fn follow_clock(&mut self, now: Now) {
-        let by = offset(now) - self.signing.offset;
-        if by.abs() <= CLOCK_SET {
-            return;
-        }
-        self.signing.offset += by;
-        for (apex, row) in &mut self.signing.rows {
-            row.clock_set(by);
-            if !row.is_blank() {
-                self.journal.keys(row.clone());
-            }
-            if let Some(moment) = self.signing.moments.get_mut(apex) {
-                moment.outlook = None;
-            }
-        }
-        // Signatures made by a clock that was ahead are not valid yet.
-        self.signing.unpublished |= by < 0 && self.zones.expiration().is_some();
-        let all: Vec<DomainName> = self.signing.rows.keys().cloned().collect();
-        for apex in all {
-            self.signing.look_at(&apex, now.mono);
-        }
-    }
-
     /// Puts rows in force, each stored already.
     pub(super) fn take_rows(&mut self, steps: Vec<TakenStep>, now: Now, out: &mut Vec<Effect>) {
         for TakenStep { row, key } in steps {
@@ -458,19 +487,13 @@ impl Engine {
             }
             self.signing.look_at(&apex, now.mono);
         }
-        self.signing.refresh(&self.layout);
+        self.refresh_keys();
         self.look_again();
     }
 }
 
-/// Whether nobody is told to expect signatures: the parent has no DS, and it is none of our own that is about to have one.
-fn lacks_ds(row: &ZoneRow, layout: &Layout, apex: &Name) -> bool {
+/// Whether a zone of our own has the DS of this one, or is about to.
+fn is_vouched_for(row: &ZoneRow, layout: &Layout, apex: &Name) -> bool {
     let wanted = matches!(keys::child_records(row), ChildRecords::Keys(_));
-    let ours = wanted && layout.vouches_for(apex).is_some();
-    !ours && row.parent.as_ref().is_some_and(ParentDs::is_empty)
-}
-
-/// How far the wall clock is ahead of the monotonic one, in milliseconds.
-fn offset(now: Now) -> i64 {
-    now.wall.as_millis() - now.mono.as_micros() / 1000
+    wanted && layout.vouches_for(apex).is_some()
 }

@@ -94,6 +94,7 @@ impl Engine {
             }
         }
         self.signing.unpublished = published.out_of_numbers;
+        self.signing.changed = false;
         if !self.zones.faults().is_empty() {
             // Its signatures are still due: it is tried again, not at once.
             self.signing.pause = Some(now.mono + PAUSE);

@@ -1,19 +1,14 @@
-//! What can be seen of zones' keys: for `key list`, `status`, `zone show`; and which alarms they raise.
+//! What can be seen of zones' keys: for `key list`, `status`, `zone show`.
 //!
 //! In: rows, what each waits for. Out: plain values, public halves only. Never here: a change of anything.
 
 use serde::{Deserialize, Serialize};
 
-use super::alarm::{AlarmKind, Severity};
-use super::alarms::Condition;
 use super::core::Engine;
 use crate::clock::{Now, Wall};
-use crate::keys::{Advice, DsAdvice, KeyRow, Outlook, Stage, Trouble, ZoneRow};
+use crate::keys::{Advice, DsAdvice, KeyRow, Outlook, ParentDs, Stage, ZoneRow};
 use crate::topology::DomainName;
 use crate::zone::{Name, ZoneVersion};
-
-/// Signatures are to be valid for so many more days: secondaries outlive us for seven.
-const LEAST_VALIDITY_DAYS: u64 = 10;
 
 /// A zone that is signed, or is to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,13 +131,22 @@ impl Engine {
         let facts = self.key_facts(&row.apex, now);
         let moment = self.signing.moments.get(&row.apex);
         let version = self.zones.zone(&row.apex);
+        let signed = version.is_some_and(|version| version.is_signed());
+        let keys: Vec<KeyView> = row.keys.iter().map(|key| self.key_view(row, key)).collect();
+        let mut ds = row.ds_advice(&facts);
+        if version.is_some() && !signed && keys.iter().any(|key| !key.private) {
+            // What nobody can sign with must not be pointed at.
+            let none = row.parent.as_ref().is_some_and(ParentDs::is_empty);
+            ds.tags = Vec::new();
+            ds.advice = if none { Advice::Done } else { Advice::Now };
+        }
         ZoneKeysView {
             zone: row.apex.clone(),
             wanted: facts.wanted,
-            signed: version.is_some_and(|version| version.is_signed()),
-            keys: row.keys.iter().map(|key| self.key_view(row, key)).collect(),
+            signed,
+            keys,
             outlook: moment.and_then(|moment| moment.outlook.clone()),
-            ds: row.ds_advice(&facts),
+            ds,
             ds_kept_in: self.ds_kept_in(&row.apex),
             parent: row.parent.as_ref().map(|parent| ParentView {
                 at: parent.at,
@@ -153,7 +157,7 @@ impl Engine {
         }
     }
 
-    fn ds_kept_in(&self, apex: &DomainName) -> Option<DomainName> {
+    pub(super) fn ds_kept_in(&self, apex: &DomainName) -> Option<DomainName> {
         self.layout.vouches_for(&Name::from(apex))?.to_domain_name()
     }
 
@@ -172,132 +176,6 @@ impl Engine {
             private: self.signing.ring.private(&row.apex, dnskey).is_some(),
         }
     }
-
-    pub(super) fn key_conditions(&self, now: Now, all: &mut Vec<Condition>) {
-        let mut raise = |kind, subject: &str, severity, text: String, remedy: String| {
-            all.push(Condition {
-                kind,
-                subject: subject.to_owned(),
-                severity,
-                text,
-                remedy: Some(remedy),
-            });
-        };
-        for row in self.signing.rows.values() {
-            let zone = &row.apex;
-            let name = Name::from(zone);
-            if self.layout.soa_ttl(&name).is_none() {
-                continue;
-            }
-            for key in &row.keys {
-                if self.signing.ring.private(zone, key.dnskey()).is_none() {
-                    let tag = key.tag();
-                    let faults = self.signing.faults.iter();
-                    let why = faults
-                        .filter(|fault| fault.contains(&format!("{zone}.{tag}.")))
-                        .map(String::as_str);
-                    let why = why.collect::<Vec<_>>().join("; ");
-                    let why = if why.is_empty() {
-                        "there is no file of it".to_owned()
-                    } else {
-                        why
-                    };
-                    raise(
-                        AlarmKind::DnssecKeyMissing,
-                        zone.as_str(),
-                        Severity::Critical,
-                        format!("key {tag} of zone {zone} cannot be used ({why}); the version signed last is served on, and no failover changes it"),
-                        "put the file back into the keys directory of the state and restart; or docs/dnssec.md, lost keys".to_owned(),
-                    );
-                }
-            }
-            let Some(moment) = self.signing.moments.get(zone) else {
-                continue;
-            };
-            match moment
-                .outlook
-                .as_ref()
-                .and_then(|outlook| outlook.trouble.as_ref())
-            {
-                Some(Trouble::KeysLost { tags }) => raise(
-                    AlarmKind::DnssecKeysLost,
-                    zone.as_str(),
-                    Severity::Critical,
-                    format!(
-                        "the parent has a DS ({tags}) for zone {zone} and there is no key of it: validators refuse every answer"
-                    ),
-                    match self.ds_kept_in(zone) {
-                        Some(above) => behind(&above),
-                        None => format!(
-                            "repoint key import {zone} FILE with the key, or have the DS removed at the parent: docs/dnssec.md, lost keys"
-                        ),
-                    },
-                ),
-                Some(Trouble::DsMismatch { tags }) => raise(
-                    AlarmKind::DnssecDsMismatch,
-                    zone.as_str(),
-                    Severity::Critical,
-                    format!(
-                        "the parent's DS ({tags}) of zone {zone} points at none of its keys: validators refuse every answer"
-                    ),
-                    match self.ds_kept_in(zone) {
-                        Some(above) => behind(&above),
-                        None => format!("repoint key ds {zone} prints what the parent should have"),
-                    },
-                ),
-                Some(Trouble::ParentUnknown) if moment.fault.is_some() || row.parent.is_some() => {
-                    let why = moment
-                        .fault
-                        .as_deref()
-                        .unwrap_or("not every one of its servers answers");
-                    raise(
-                        AlarmKind::DnssecParentUnknown,
-                        zone.as_str(),
-                        Severity::Warning,
-                        format!(
-                            "zone {zone} is not signed: whether its parent has a DS is not known ({why})"
-                        ),
-                        format!(
-                            "when you know that it has none: repoint key generate {zone} --parent-has-no-ds"
-                        ),
-                    );
-                }
-                _ => {}
-            }
-        }
-        for (zone, fault) in self.zones.faults() {
-            raise(
-                AlarmKind::DnssecSigningFailing,
-                zone.to_string().trim_end_matches('.'),
-                Severity::Critical,
-                format!(
-                    "zone {zone} could not be signed: {fault}; the version before is served on"
-                ),
-                "look at the log".to_owned(),
-            );
-        }
-        let days = self
-            .zones
-            .expiration()
-            .map(|end| end.since(now.wall).as_secs() / 86_400);
-        if let Some(days) = days.filter(|days| *days < LEAST_VALIDITY_DAYS) {
-            raise(
-                AlarmKind::DnssecResignOverdue,
-                "",
-                Severity::Critical,
-                format!("signatures are overdue to be renewed: the first ends in {days} days"),
-                "look at the other alarms, and at the clock of this machine".to_owned(),
-            );
-        }
-    }
-}
-
-/// A DS that is kept here and is another somewhere comes from a nameserver with an old version.
-fn behind(above: &DomainName) -> String {
-    format!(
-        "repoint keeps the DS in {above} itself, so a nameserver of {above} has an old version or another zone: \
-         repoint zone secondaries {above}, and repoint delegation check"
-    )
 }
 
 fn algorithm_name(key: &KeyRow) -> String {

@@ -1,9 +1,12 @@
 //! What a zone publishes of its keys and signs with, by their stages.
 //!
-//! In: a row, the private keys there are. Out: [`ZoneKeys`], or which private key is missing. Never here: time.
+//! In: a row, the private keys there are. Out: [`ZoneKeys`], or which private key is missing, and whether the zone may
+//! do without it. Never here: a clock.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::parent::ParentDs;
 use super::row::{Stage, ZoneRow};
 use crate::zone::{ChildRecords, Dnskey, Role, Signer, SigningKey, ZoneKeys};
 
@@ -43,6 +46,19 @@ pub fn in_force(
         keys.signers.push(Signer { key: private, role });
     }
     Ok(keys)
+}
+
+impl ZoneRow {
+    /// Whether an unsigned answer is as good as a signed one, should a private half be missing: no validator has a DS.
+    /// `bare` is for how long this process has seen no server of the parent with one; none before the parent was heard.
+    pub fn may_go_unsigned(&self, bare: Option<Duration>, propagation: Duration) -> bool {
+        if !self.parent.as_ref().is_some_and(ParentDs::is_empty) {
+            return false;
+        }
+        // What the parent was asked for may have come while nobody asked, and what it had may be in caches.
+        let offered = self.keys.iter().any(|key| key.stage >= Stage::Offered);
+        !offered || bare.is_some_and(|bare| bare >= propagation + self.ds_time())
+    }
 }
 
 /// What CDS and CDNSKEY say: what the parent is to have.

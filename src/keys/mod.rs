@@ -10,6 +10,7 @@
 //! first until every nameserver has the version (`propagation`), then until every cache has forgotten the one before
 //! (the longest TTL of the zone, or that of the parent's DS).
 
+mod adopt;
 mod facts;
 mod in_force;
 mod outlook;

@@ -76,7 +76,12 @@ pub fn begin(
     if !facts.wanted {
         return Err(RequestFault::NotWanted);
     }
-    if let Some(why) = &facts.held {
+    // A zone without the key that its DS points at is bogus: nothing that is going on gets worse by it.
+    let mends = row.keys.is_empty() && {
+        let parent = row.parent.as_ref();
+        parent.is_some_and(|parent| parent.has_somewhere(&key, &row.name()))
+    };
+    if let Some(why) = facts.held.as_ref().filter(|_| !mends) {
         return Err(RequestFault::Held(why.clone()));
     }
     if row.withdrawal.is_some() {

@@ -31,10 +31,15 @@ impl KeyRing {
         (key.dnskey() == public).then(|| key.clone())
     }
 
+    /// The public halves of a zone's keys.
+    pub fn public(&self, zone: &DomainName) -> impl Iterator<Item = &Dnskey> {
+        let range = (zone.clone(), 0)..=(zone.clone(), u16::MAX);
+        self.keys.range(range).map(|(_, key)| key.dnskey())
+    }
+
     /// The tags of a zone's keys.
     pub fn tags(&self, zone: &DomainName) -> impl Iterator<Item = u16> {
-        let range = (zone.clone(), 0)..=(zone.clone(), u16::MAX);
-        self.keys.range(range).map(|((_, tag), _)| *tag)
+        self.public(zone).map(Dnskey::tag)
     }
 }
 

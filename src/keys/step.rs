@@ -3,6 +3,7 @@
 //! In: row, facts, the wall clock. Out: [`Step`]: the row as it is after the step, or what is waited for. Total, and
 //! the same for the same inputs. Never here: doing it; a step counts when its row is stored.
 
+use super::adopt::settle;
 use super::facts::Facts;
 use super::in_force::{algorithm_stays, same_in_zone};
 use super::outlook::{Asking, Outlook, Trouble};
@@ -49,7 +50,7 @@ pub fn next(row: &ZoneRow, facts: &Facts, now: Wall) -> Step {
     }
 }
 
-enum Due {
+pub(super) enum Due {
     Now(Box<ZoneRow>, Option<String>),
     Later(Outlook),
 }
@@ -67,7 +68,12 @@ fn change(row: &ZoneRow, tag: u16, stage: Stage, now: Wall, what: String) -> Due
     Due::Now(Box::new(after), Some(what))
 }
 
-fn outlook(next: Option<&str>, waits_for: &str, at: Option<Wall>, asking: Asking) -> Outlook {
+pub(super) fn outlook(
+    next: Option<&str>,
+    waits_for: &str,
+    at: Option<Wall>,
+    asking: Asking,
+) -> Outlook {
     Outlook {
         next: next.map(str::to_owned),
         waits_for: Some(waits_for.to_owned()),
@@ -184,6 +190,9 @@ fn sign(row: &ZoneRow, facts: &Facts, now: Wall) -> Due {
             Box::new(after),
             Some("the zone stays signed after all".into()),
         );
+    }
+    if let Some(due) = settle(row, now) {
+        return due;
     }
     let mut outlooks = Vec::new();
     for key in &row.keys {

@@ -64,7 +64,8 @@ impl Window {
 pub(super) struct Keep {
     /// Those that are valid beyond this,
     pub(super) beyond: Wall,
-    /// and already now: a clock that was ahead when they were made leaves signatures that nobody takes yet.
+    /// and already now: a clock that was ahead when they were made leaves signatures that nobody takes yet. Whether
+    /// that is so, or this moment comes from a clock that is behind, is for the caller to say.
     pub(super) now: Wall,
 }
 
@@ -94,6 +95,11 @@ impl Keep {
 pub(super) fn keep_beyond(last: Wall, now: Wall) -> Keep {
     let beyond = last.max(now + URGENT_AT);
     Keep { beyond, now }
+}
+
+/// When a signature was made that is valid from then on.
+pub(super) fn made(inception: Wall) -> Wall {
+    inception + BACKDATED
 }
 
 /// When what expires first must be renewed.

@@ -17,7 +17,7 @@ use super::nodes::Nodes;
 use super::rdata::Rrset;
 use super::serial::Serial;
 use super::tally::Tally;
-use super::validity::{Keep, Window};
+use super::validity::{Keep, Window, made};
 use super::zone_keys::ZoneKeys;
 use crate::clock::Wall;
 
@@ -173,6 +173,12 @@ impl ZoneVersion {
     /// When the first of its signatures expires; none in an unsigned zone.
     pub fn expiration(&self) -> Option<Wall> {
         Some(self.signed()?.expiration)
+    }
+
+    /// From when the latest of its signatures is valid, and when it was made; none in an unsigned zone.
+    pub fn latest_signature(&self) -> Option<(Wall, Wall)> {
+        let inception = self.signed()?.inception;
+        Some((inception, made(inception)))
     }
 
     /// Whether this version is signed.

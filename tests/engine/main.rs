@@ -13,6 +13,8 @@ mod scenario;
 mod served;
 mod setup;
 mod signed;
+mod lost_keys;
+mod wrong_clock;
 mod simulation;
 mod truth;
 mod world;
