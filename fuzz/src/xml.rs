@@ -2,17 +2,16 @@
 
 use repoint::probe::xml::{Event, Reader, XmlError};
 
-/// More than a stream's beginning may have.
-const LIMIT: usize = 64 * 1024;
+/// Less than an input may have, so that it is met.
+const LIMIT: usize = 6 * 1024;
 
-/// Reads the octets in one piece, and in pieces whose sizes the first octet says: the same are refused, after the same
-/// events.
+/// Reads the octets in one piece, and in pieces whose sizes the first octet says: the same events, and the same refusal.
 pub fn xml(data: &[u8]) {
     let Some((size, stream)) = data.split_first() else {
         return;
     };
     let size = usize::from(*size).max(1);
-    let (whole, pieces) = (read(stream.chunks(LIMIT)), read(stream.chunks(size)));
+    let (whole, pieces) = (read(std::iter::once(stream)), read(stream.chunks(size)));
     assert_eq!(whole, pieces);
     let (events, _) = whole;
     let mut depth = 0_usize;
@@ -26,23 +25,12 @@ pub fn xml(data: &[u8]) {
     }
 }
 
-/// All events, text joined, and whether it was refused. How much of a text comes before what spoils it, and which of two
-/// faults in it is named, depends on the pieces.
-fn read<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<Event>, bool) {
-    let (mut events, refused) = read_to_end(pieces);
-    if refused.is_some() && matches!(events.last(), Some(Event::Text(_))) {
-        events.pop();
-    }
-    (events, refused.is_some())
-}
-
-fn read_to_end<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<Event>, Option<XmlError>) {
+/// All events, text joined, and what the stream was refused for.
+fn read<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<Event>, Option<XmlError>) {
     let mut reader = Reader::new(LIMIT);
     let mut events = Vec::new();
     for piece in pieces {
-        if let Err(error) = reader.feed(piece) {
-            return (events, Some(error));
-        }
+        reader.feed(piece);
         loop {
             match reader.next_event() {
                 Ok(None) => break,

@@ -213,10 +213,10 @@ async fn stream<S: AsyncRead + AsyncWrite + Unpin>(
             Ok(Some(event)) => event,
             Ok(None) => {
                 let count = io.read(&mut chunk).await?;
-                let bytes = chunk.get(..count).unwrap_or_default();
-                if count == 0 || reader.feed(bytes).is_err() {
+                if count == 0 {
                     return Ok(Ended::Over);
                 }
+                reader.feed(chunk.get(..count).unwrap_or_default());
                 continue;
             }
             Err(_) => return fail(io, "not-well-formed").await,

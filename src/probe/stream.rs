@@ -200,9 +200,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
                 return Err(self.closed());
             }
             self.received = self.received.saturating_add(count);
-            self.reader
-                .feed(chunk.get(..count).unwrap_or_default())
-                .map_err(xml_reason)?;
+            self.reader.feed(chunk.get(..count).unwrap_or_default());
         }
     }
 

@@ -54,6 +54,7 @@ fn pure_stages_name_neither_sockets_nor_files_nor_clocks() {
         "decide",
         "zone",
         "tsig",
+        "probe/xml",
         "engine",
         "delegation/judge",
     ] {

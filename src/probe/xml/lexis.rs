@@ -1,11 +1,13 @@
 //! The small parts of XML: characters, names, attributes, references.
 //!
-//! In: the bytes of one tag or one piece of text. Out: its parts, decoded. Never here: state between them.
+//! In: the bytes of one tag, or text as far as it has come. Out: its parts, decoded. Never here: state between them.
 
 use super::XmlError;
 
 /// Bytes of a name, prefix included.
 const MAX_NAME: usize = 128;
+/// Bytes of a reference in text, from `&` to `;`: those of the last character there is.
+const MAX_REFERENCE: usize = 10;
 /// Attributes of one element, namespace declarations included.
 const MAX_ATTRIBUTES: usize = 32;
 
@@ -36,17 +38,43 @@ pub(super) fn utf8(bytes: &[u8]) -> Result<&str, XmlError> {
     }
 }
 
-/// How much of text without a following tag can be read already: not half a character, not half a reference.
-pub(super) fn whole_characters(bytes: &[u8]) -> usize {
-    let last_reference = bytes.iter().rposition(|byte| *byte == b'&');
-    let end = match last_reference {
-        Some(index) if !bytes[index..].contains(&b';') => index,
-        _ => bytes.len(),
+/// What the text that begins here says first, and how many bytes say it: characters up to the next tag or reference, or
+/// one reference. None where more bytes must come first.
+pub(super) fn text(bytes: &[u8]) -> Result<Option<(usize, String)>, XmlError> {
+    if bytes.first() == Some(&b'&') {
+        return reference(bytes);
+    }
+    let end = bytes.iter().position(|byte| matches!(byte, b'<' | b'&'));
+    let run = &bytes[..end.unwrap_or(bytes.len())];
+    let (good, whole) = match std::str::from_utf8(run) {
+        Ok(text) => (text, true),
+        Err(error) => {
+            // `error_len` is none only where more bytes could complete the character.
+            let half = error.error_len().is_none() && end.is_none();
+            let good = &run[..error.valid_up_to()];
+            (std::str::from_utf8(good).unwrap_or_default(), half)
+        }
     };
-    match std::str::from_utf8(&bytes[..end]) {
-        // `error_len` is none only where more bytes could complete the character.
-        Err(error) if error.error_len().is_none() => error.valid_up_to(),
-        _ => end,
+    // What comes before a fault is still said: the fault is found again at the front of what is left.
+    let length = good.find(|c| !is_char(c)).unwrap_or(good.len());
+    match good.len() {
+        0 if whole => Ok(None),
+        0 => Err(XmlError::Malformed("not UTF-8")),
+        _ if length == 0 => Err(XmlError::Malformed("a control character")),
+        _ => Ok(Some((length, good[..length].to_owned()))),
+    }
+}
+
+fn reference(bytes: &[u8]) -> Result<Option<(usize, String)>, XmlError> {
+    let bytes = &bytes[..bytes.len().min(MAX_REFERENCE)];
+    let ends = |byte: &u8| matches!(byte, b';' | b'&' | b'<') || is_space(char::from(*byte));
+    match bytes.iter().skip(1).position(ends) {
+        Some(length) if bytes[1 + length] == b';' => {
+            let stands_for = entity(utf8(&bytes[1..=length])?)?;
+            Ok(Some((length + 2, stands_for.to_string())))
+        }
+        None if bytes.len() < MAX_REFERENCE => Ok(None),
+        _ => Err(XmlError::Malformed("a reference without end")),
     }
 }
 
@@ -113,7 +141,7 @@ pub(super) fn parse_attributes(text: &str) -> Result<Vec<(String, String)>, XmlE
 
 /// Replaces character references and the five predefined entities. An entity can therefore never be
 /// longer than what it stands for.
-pub(super) fn expand(text: &str) -> Result<String, XmlError> {
+fn expand(text: &str) -> Result<String, XmlError> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('&') {
@@ -121,18 +149,23 @@ pub(super) fn expand(text: &str) -> Result<String, XmlError> {
         let (name, after) = after
             .split_once(';')
             .ok_or(XmlError::Malformed("a reference without end"))?;
-        out.push(match name {
-            "lt" => '<',
-            "gt" => '>',
-            "amp" => '&',
-            "apos" => '\'',
-            "quot" => '"',
-            _ => referenced(name).ok_or(XmlError::Restricted("an entity"))?,
-        });
+        out.push(entity(name)?);
         rest = after;
     }
     out.push_str(rest);
     Ok(out)
+}
+
+/// What the reference of a name stands for.
+fn entity(name: &str) -> Result<char, XmlError> {
+    match name {
+        "lt" => Ok('<'),
+        "gt" => Ok('>'),
+        "amp" => Ok('&'),
+        "apos" => Ok('\''),
+        "quot" => Ok('"'),
+        _ => referenced(name).ok_or(XmlError::Restricted("an entity")),
+    }
 }
 
 fn referenced(name: &str) -> Option<char> {
