@@ -8,9 +8,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hickory_proto::rr::RecordType;
-use repoint::zone::{KeyAlgorithm, Name, SigningKey, ZoneKeys, Zones};
+use repoint::zone::{ChildRecords, KeyAlgorithm, Name, SigningKey, ZoneKeys, Zones};
 
 use crate::dns;
+
+/// Signed by a key that is not offered to the zone above yet, which has no DS of it.
+const NOT_OFFERED: &str = "nods.parent.example";
 
 /// Zones as files, and as repoint serves them.
 pub(crate) struct Corpus {
@@ -47,7 +50,11 @@ pub(crate) fn signed() -> Corpus {
                 _ => KeyAlgorithm::EcdsaP256Sha256,
             };
             let key = SigningKey::generate(algorithm).unwrap();
-            (name(apex), Arc::new(ZoneKeys::single(Arc::new(key), 3600)))
+            let mut keys = ZoneKeys::single(Arc::new(key), 3600);
+            if apex == NOT_OFFERED {
+                keys.child = ChildRecords::None;
+            }
+            (name(apex), Arc::new(keys))
         })
         .collect();
     for (apex, text) in &mut files {

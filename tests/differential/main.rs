@@ -14,6 +14,8 @@ mod flips;
 #[path = "../dns/mod.rs"]
 mod dns;
 mod peers;
+mod proofs;
+mod proven;
 mod questions;
 mod reviewed;
 mod said;

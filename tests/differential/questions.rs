@@ -161,11 +161,14 @@ pub(crate) fn for_validators(corpus: &Corpus) -> Vec<Asked> {
         .chain(of_others)
         // No validator validates signatures as data.
         .filter(|(_, rtype)| *rtype != 46)
-        .map(|(name, rtype)| {
-            let way = (Some(4096), true);
-            asked((name.clone(), rtype, 1), 0x0100, way, Transport::Udp)
-        })
+        .map(|(name, rtype)| to_validate(name.clone(), rtype))
         .collect()
+}
+
+/// The question of a validator.
+pub(crate) fn to_validate(name: Name, rtype: u16) -> Asked {
+    let way = (Some(4096), true);
+    asked((name, rtype, 1), 0x0100, way, Transport::Udp)
 }
 
 pub(crate) fn name(text: &str) -> Name {
