@@ -3,113 +3,16 @@
 //! In: a query, a server, how. Out: one reply to it. A reply is ours when it comes from the address asked, carries the
 //! random identifier, and repeats the question. Never here: choosing servers, caching.
 
-use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::net::SocketAddr;
 
 use hickory_proto::op::ResponseCode;
-use tokio::net::{TcpSocket, TcpStream, UdpSocket};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::net::UdpSocket;
+use tokio::time::{Instant, timeout_at};
 
+use super::how::{AskError, How, Transport, from};
 use super::query::Query;
-use super::reply::{Malformed, Reply};
+use super::reply::Reply;
 use super::stream::Stream;
-
-/// Over what a server is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// UDP, and TCP when the reply is truncated.
-    UdpThenTcp,
-    /// UDP alone; a truncated reply is returned as it is.
-    Udp,
-    /// TCP alone.
-    Tcp,
-}
-
-/// How a server is asked.
-#[derive(Clone, Debug)]
-pub struct How {
-    /// Over what.
-    pub transport: Transport,
-    /// How long one try waits: for a datagram, or for the connection and for each message of it.
-    pub timeout: Duration,
-    /// How many datagrams are sent at most, each after the one before was not answered in time.
-    pub tries: u32,
-    /// The address to ask from; the system chooses when absent.
-    pub source: Option<IpAddr>,
-}
-
-impl Default for How {
-    fn default() -> How {
-        How {
-            transport: Transport::UdpThenTcp,
-            timeout: Duration::from_secs(2),
-            tries: 3,
-            source: None,
-        }
-    }
-}
-
-/// Why there is no reply.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AskError {
-    /// Nothing came in time.
-    #[error("{server} did not answer within {after:?}")]
-    Timeout {
-        /// Who was asked.
-        server: SocketAddr,
-        /// For how long, all tries together.
-        after: Duration,
-    },
-    /// The address refuses or cannot be reached, or the connection ended early.
-    #[error("{server} cannot be asked: {reason}")]
-    Unreachable {
-        /// Who was asked.
-        server: SocketAddr,
-        /// What the system said.
-        kind: std::io::ErrorKind,
-        /// The same in words.
-        reason: String,
-    },
-    /// Octets came that are not a reply.
-    #[error("{server} sent what is not a reply: {fault}")]
-    Malformed {
-        /// Who was asked.
-        server: SocketAddr,
-        /// What is wrong with it.
-        fault: Malformed,
-    },
-    /// A reply came, to another question or with another identifier.
-    #[error("{server} sent a reply to another question")]
-    Mismatched {
-        /// Who was asked.
-        server: SocketAddr,
-    },
-    /// The server answered with an error.
-    #[error("{server} answered {rcode}")]
-    Rcode {
-        /// Who was asked.
-        server: SocketAddr,
-        /// The code.
-        rcode: ResponseCode,
-    },
-    /// The request is longer than a message may be.
-    #[error("the request is longer than 65,535 octets")]
-    TooLong,
-}
-
-impl AskError {
-    pub(super) fn unreachable(server: SocketAddr, error: &std::io::Error) -> AskError {
-        let reason = match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => "the connection was closed".to_owned(),
-            _ => error.to_string(),
-        };
-        AskError::Unreachable {
-            server,
-            kind: error.kind(),
-            reason,
-        }
-    }
-}
 
 impl Reply {
     /// The reply, if it is no error.
@@ -224,36 +127,4 @@ pub(super) fn belongs(
     } else {
         Err(mismatched)
     }
-}
-
-/// Opens a connection to a server.
-pub(super) async fn connect(server: SocketAddr, how: &How) -> Result<TcpStream, AskError> {
-    let failed = |error: &std::io::Error| AskError::unreachable(server, error);
-    let socket = match server {
-        SocketAddr::V4(_) => TcpSocket::new_v4(),
-        SocketAddr::V6(_) => TcpSocket::new_v6(),
-    };
-    let socket = socket.map_err(|e| failed(&e))?;
-    if how.source.is_some() {
-        socket.bind(from(server, how)).map_err(|e| failed(&e))?;
-    }
-    match timeout(how.timeout, socket.connect(server)).await {
-        Ok(connected) => {
-            let stream = connected.map_err(|e| failed(&e))?;
-            stream.set_nodelay(true).map_err(|e| failed(&e))?;
-            Ok(stream)
-        }
-        Err(_) => Err(AskError::Timeout {
-            server,
-            after: how.timeout,
-        }),
-    }
-}
-
-pub(super) fn from(server: SocketAddr, how: &How) -> SocketAddr {
-    let any = match server {
-        SocketAddr::V4(_) => IpAddr::from([0; 4]),
-        SocketAddr::V6(_) => IpAddr::from([0; 16]),
-    };
-    SocketAddr::new(how.source.unwrap_or(any), 0)
 }

@@ -5,6 +5,7 @@
 //! wait open sockets. [`parent_ds`] asks the parent's side of a delegation. Never here: a cache, the zones we serve.
 
 mod client;
+mod how;
 mod parent;
 mod query;
 mod reply;
@@ -14,7 +15,8 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-pub use client::{AskError, How, Transport, ask};
+pub use client::ask;
+pub use how::{AskError, How, Transport};
 pub use parent::{
     DsAnswer, DsSaid, Parent, ParentDs, ParentError, ParentServer, ds_at, negative_ttl, parent_ds,
     parent_of,

@@ -8,7 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 use hickory_proto::rr::RecordType;
 use tokio::task::JoinSet;
 
-use super::client::{AskError, How, ask};
+use super::client::ask;
+use super::how::{AskError, How};
 use super::query::Query;
 use super::reply::Reply;
 use super::resolver::{LookupError, Resolvers};

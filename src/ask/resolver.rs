@@ -9,7 +9,8 @@ use std::path::Path;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
-use super::client::{AskError, How, ask};
+use super::client::ask;
+use super::how::{AskError, How};
 use super::query::Query;
 use super::reply::Reply;
 use crate::zone::Name;

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout_at};
 
-use super::client::{AskError, How, belongs, from};
+use super::client::belongs;
+use super::how::{AskError, How, from};
 use super::query::Query;
 use super::reply::Reply;
 use super::stream::Stream;

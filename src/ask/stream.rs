@@ -7,10 +7,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-use super::client::{AskError, How, connect};
+use super::how::{AskError, How, from};
 
 /// A connection on which one request was sent.
 #[derive(Debug)]
@@ -83,5 +83,29 @@ impl Stream {
                 after: self.patience,
             }),
         }
+    }
+}
+
+/// Opens a connection to a server.
+async fn connect(server: SocketAddr, how: &How) -> Result<TcpStream, AskError> {
+    let failed = |error: &std::io::Error| AskError::unreachable(server, error);
+    let socket = match server {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    };
+    let socket = socket.map_err(|e| failed(&e))?;
+    if how.source.is_some() {
+        socket.bind(from(server, how)).map_err(|e| failed(&e))?;
+    }
+    match timeout(how.timeout, socket.connect(server)).await {
+        Ok(connected) => {
+            let stream = connected.map_err(|e| failed(&e))?;
+            stream.set_nodelay(true).map_err(|e| failed(&e))?;
+            Ok(stream)
+        }
+        Err(_) => Err(AskError::Timeout {
+            server,
+            after: how.timeout,
+        }),
     }
 }

@@ -3,7 +3,8 @@
 //! In: places in files, from the reader, the relations, the zone files. Out: [`ConfigProblems`]: every problem with
 //! file, line, column, what is wrong and how to mend it. Never here: stopping at the first one.
 
-use std::fmt;
+use std::collections::BTreeMap;
+use std::fmt::{self, Display};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -379,3 +380,28 @@ impl ConfigProblems {
 }
 
 impl std::error::Error for ConfigProblems {}
+
+/// Reports everything that is written twice.
+pub(super) fn no_duplicates<T: Ord + Display>(
+    items: &[At<T>],
+    what: &str,
+    problems: &mut ConfigProblems,
+) {
+    let mut seen: BTreeMap<&T, &Place> = BTreeMap::new();
+    for item in items {
+        if let Some(first) = seen.get(&item.value) {
+            let value = &item.value;
+            problems
+                .error(
+                    Rule::Duplicate,
+                    &item.place,
+                    format!("{what} {value} is written twice"),
+                )
+                .label("again here")
+                .also(first, "first here")
+                .help("leave one of them out");
+        } else {
+            seen.insert(&item.value, &item.place);
+        }
+    }
+}

@@ -12,10 +12,9 @@ use crate::zone::Name;
 
 use super::compare::apexes;
 use super::draft::{AcmeDraft, Draft, SecondaryDraft};
-use super::problem::{At, ConfigProblems, Rule};
+use super::problem::{At, ConfigProblems, Rule, no_duplicates};
+use super::secrets::known_key;
 use super::settings::AcmeSettings;
-use super::suggest::quoted;
-use super::validate::no_duplicates;
 
 /// A server that has the zones from us.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,29 +113,6 @@ fn made(
     })
 }
 
-/// Reports a TSIG key that no `[[tsig]]` table defines.
-pub(super) fn known_key(key: &At<Name>, draft: &Draft, problems: &mut ConfigProblems) {
-    let defined = draft.tsig.iter().filter_map(|tsig| tsig.name.as_ref());
-    let names: Vec<String> = defined.map(|name| plain(&name.value)).collect();
-    let wanted = plain(&key.value);
-    if names.iter().any(|name| name.eq_ignore_ascii_case(&wanted)) {
-        return;
-    }
-    let help = if names.is_empty() {
-        "add a [[tsig]] with this name, an algorithm and a secret_file".to_owned()
-    } else {
-        let names = quoted(names.iter().map(String::as_str), "and");
-        format!("defined are {names}; add a [[tsig]] with this name")
-    };
-    problems
-        .error(
-            Rule::UnknownTsig,
-            &key.place,
-            format!("TSIG key {wanted} is not defined"),
-        )
-        .help(help);
-}
-
 /// Who may change challenges.
 pub(super) fn acme(draft: &Draft, problems: &mut ConfigProblems) -> AcmeSettings {
     let AcmeDraft { tsig, lifetime } = &draft.acme;
@@ -147,10 +123,4 @@ pub(super) fn acme(draft: &Draft, problems: &mut ConfigProblems) -> AcmeSettings
         tsig: tsig.iter().map(|key| key.value.clone()).collect(),
         lifetime: *lifetime,
     }
-}
-
-/// A key's name as configuration writes it.
-fn plain(name: &Name) -> String {
-    let text = name.to_string();
-    text.strip_suffix('.').unwrap_or(&text).to_owned()
 }

@@ -11,12 +11,13 @@ use std::sync::Arc;
 use data_encoding::HEXLOWER_PERMISSIVE;
 
 use crate::tsig::{Key, KeyFault, Keys};
+use crate::zone::Name;
 
 use super::draft::{Draft, MannersDraft, SecretDraft, TsigDraft};
 use super::files::Files;
-use super::problem::{At, ConfigProblems, Place, Rule};
+use super::problem::{At, ConfigProblems, Place, Rule, no_duplicates};
 use super::settings::{CookieSecrets, MannersSettings};
-use super::validate::no_duplicates;
+use super::suggest::quoted;
 
 /// More characters than the secret of any algorithm needs: the file is another one.
 const LONGEST: usize = 4096;
@@ -29,6 +30,35 @@ pub(super) fn keys(draft: &Draft, files: &mut Files<'_>, problems: &mut ConfigPr
     keys.filter_map(|tsig| key(tsig, files, problems))
         .map(Arc::new)
         .collect()
+}
+
+/// Reports a TSIG key that no `[[tsig]]` table defines.
+pub(super) fn known_key(key: &At<Name>, draft: &Draft, problems: &mut ConfigProblems) {
+    let defined = draft.tsig.iter().filter_map(|tsig| tsig.name.as_ref());
+    let names: Vec<String> = defined.map(|name| plain(&name.value)).collect();
+    let wanted = plain(&key.value);
+    if names.iter().any(|name| name.eq_ignore_ascii_case(&wanted)) {
+        return;
+    }
+    let help = if names.is_empty() {
+        "add a [[tsig]] with this name, an algorithm and a secret_file".to_owned()
+    } else {
+        let names = quoted(names.iter().map(String::as_str), "and");
+        format!("defined are {names}; add a [[tsig]] with this name")
+    };
+    problems
+        .error(
+            Rule::UnknownTsig,
+            &key.place,
+            format!("TSIG key {wanted} is not defined"),
+        )
+        .help(help);
+}
+
+/// A key's name as configuration writes it.
+fn plain(name: &Name) -> String {
+    let text = name.to_string();
+    text.strip_suffix('.').unwrap_or(&text).to_owned()
 }
 
 fn key(tsig: &TsigDraft, files: &mut Files<'_>, problems: &mut ConfigProblems) -> Option<Key> {

@@ -13,6 +13,7 @@
 mod adopt;
 mod facts;
 mod in_force;
+mod octets;
 mod outlook;
 mod parent;
 mod request;

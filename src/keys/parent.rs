@@ -8,7 +8,7 @@ use std::fmt;
 use hickory_proto::rr::RecordType;
 use serde::{Deserialize, Serialize};
 
-use super::row::octets;
+use super::octets;
 use crate::clock::Wall;
 use crate::zone::{Dnskey, Name, Rdata};
 

@@ -13,9 +13,6 @@ use super::authority::Manners;
 use super::question::Question;
 use crate::zone::{Rdata, Rrset};
 
-/// The class of these questions.
-pub(super) const CLASS_CH: u16 = 3;
-
 /// Answers a question of class CH; none when nothing is configured for it.
 pub(super) fn answer(manners: &Manners, question: &Question) -> Option<Answer> {
     let asked = |name: &[u8]| question.name.wire().eq_ignore_ascii_case(name);

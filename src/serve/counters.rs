@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use hickory_proto::op::ResponseCode;
 use serde::{Deserialize, Serialize};
 
-use super::respond::{Outcome, Transport};
+use super::peer::{Outcome, Transport};
 use super::transfer::Kind;
 
 macro_rules! counters {

@@ -14,7 +14,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::authority::Authority;
 use super::counters::Counters;
-use super::respond::{Outcome, Peer, Responses, respond, respond_or_transfer};
+use super::peer::{Outcome, Peer};
+use super::respond::{Responses, respond, respond_or_transfer};
 
 /// How patient TCP is with its clients.
 #[derive(Clone, Copy, Debug)]

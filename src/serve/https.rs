@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::freshness::freshness;
 use super::hall::Hall;
-use super::respond::{Outcome, Peer};
+use super::peer::{Outcome, Peer};
 
 /// The path of the URI template `https://host/dns-query{?dns}`.
 const PATH: &str = "/dns-query";

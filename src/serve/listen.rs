@@ -14,7 +14,7 @@ use listenfd::ListenFd;
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::respond::Transport;
+use super::peer::Transport;
 
 /// Connections the kernel keeps for us until they are accepted.
 const BACKLOG: i32 = 1024;

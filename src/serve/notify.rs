@@ -12,7 +12,7 @@ use hickory_proto::op::ResponseCode;
 
 use super::answer::Answer;
 use super::options::ExtendedError;
-use super::respond::Peer;
+use super::peer::Peer;
 use crate::topology::Topology;
 use crate::zone::Name;
 
@@ -88,7 +88,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use super::super::respond::Transport;
+    use super::super::peer::Transport;
     use super::*;
 
     #[test]

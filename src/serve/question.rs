@@ -7,13 +7,15 @@
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
-use super::chaos::CLASS_CH;
 use super::options::{BadOptions, Options};
 use crate::zone::Name;
 
 /// The least a message has: its header.
 const HEADER: usize = 12;
+/// The Internet.
 pub(super) const CLASS_IN: u16 = 1;
+/// CHAOS, in which servers are asked about themselves (RFC 4892).
+pub(super) const CLASS_CH: u16 = 3;
 /// Operations (RFC 6895 §2.2) that are told apart.
 const QUERY: u8 = 0;
 const NOTIFY: u8 = 4;

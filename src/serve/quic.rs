@@ -19,8 +19,8 @@ use tokio::time::{sleep, timeout};
 
 use super::hall::{Hall, TcpLimits};
 use super::identity::Identity;
+use super::peer::{Outcome, Peer, Transport};
 use super::question::read;
-use super::respond::{Outcome, Peer, Transport};
 use super::tls;
 
 /// RFC 9250 §4.3.

@@ -17,9 +17,8 @@ use hickory_proto::op::ResponseCode;
 use siphasher::sip::SipHasher24;
 
 use super::answer::Answer;
-use super::chaos::CLASS_CH;
 use super::cookie::Secret;
-use super::question::Envelope;
+use super::question::{CLASS_CH, Envelope};
 use crate::clock::Mono;
 use crate::config::Network;
 

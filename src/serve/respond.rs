@@ -3,18 +3,15 @@
 //! In: the zones as published, our manners, a message, who sent it and how. Out: the response's octets and what they say,
 //! for the counters. Never here: sockets.
 
-use std::fmt;
-use std::net::SocketAddr;
-use std::time::Duration;
-
 use hickory_proto::op::ResponseCode;
 
 use super::answer::{Answer, answer};
 use super::authority::Manners;
-use super::chaos::{self, CLASS_CH};
+use super::chaos;
 use super::message::{udp_limit, write, write_code};
 use super::options::{Courtesies, ExtendedError};
-use super::question::{Envelope, Operation, Rejection, Request, Unasked, read};
+use super::peer::{Arrival, Outcome, Peer, Transport};
+use super::question::{CLASS_CH, Envelope, Operation, Rejection, Request, Unasked, read};
 use super::rate::{Counted, Passage};
 use super::transfer::Transfer;
 use super::update::{Deferred, Unmade};
@@ -24,77 +21,6 @@ use crate::zone::Zones;
 
 /// Responses on encrypted transports have a multiple of this many octets (RFC 8467 §4.1).
 const BLOCK: usize = 468;
-
-/// How a request came, which decides how large its response may be and what its OPT may say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Transport {
-    /// A datagram: at most what the client takes, and 1232.
-    Udp,
-    /// A stream (RFC 7766): at most 65,535 octets, as on all that follow.
-    Tcp,
-    /// DNS over TLS (RFC 7858): as a stream, encrypted.
-    Tls,
-    /// DNS over HTTPS (RFC 8484): one request and one response per exchange.
-    Https,
-    /// DNS over QUIC (RFC 9250): one request per stream.
-    Quic,
-}
-
-impl Transport {
-    /// Whether nobody on the way reads it: then its length is worth hiding (RFC 8467).
-    pub fn is_encrypted(self) -> bool {
-        matches!(self, Transport::Tls | Transport::Https | Transport::Quic)
-    }
-
-    /// Whether DNS itself keeps the connection, and may say for how long (RFC 7828; RFC 9250 §5.5.2 for QUIC). HTTP has
-    /// its own way.
-    pub fn keeps_connection(self) -> bool {
-        matches!(self, Transport::Tcp | Transport::Tls)
-    }
-}
-
-impl fmt::Display for Transport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Transport::Udp => "udp",
-            Transport::Tcp => "tcp",
-            Transport::Tls => "tls",
-            Transport::Https => "https",
-            Transport::Quic => "quic",
-        })
-    }
-}
-
-/// Who sent a request, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peer {
-    /// Its address; IPv4 as such, whatever socket it came by.
-    pub address: SocketAddr,
-    /// Its transport.
-    pub transport: Transport,
-    /// How long its connection may be idle behind this answer, for transports that can say so (RFC 7828).
-    pub idle: Option<Duration>,
-}
-
-/// What was said to a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Nothing: the message was no request.
-    Silent,
-    /// A response is in the buffer.
-    Response {
-        /// Its code.
-        rcode: ResponseCode,
-        /// Whether it is truncated.
-        truncated: bool,
-    },
-    /// There is an answer, and the rate limit holds it back. When `slipped`, something short is in the buffer that lets
-    /// an honest client help itself; else nothing is.
-    Limited {
-        /// Whether a response is in the buffer.
-        slipped: bool,
-    },
-}
 
 /// What is said to a request: one message, or many.
 #[derive(Debug)]
@@ -141,30 +67,27 @@ pub fn respond_or_transfer(
     }
     let arrival = Arrival {
         zones,
-        manners,
         octets,
         peer,
         now,
     };
+    let answering = Answering { arrival, manners };
     match tsig::receive(octets, &manners.tsig, now.wall) {
-        Received::Unsigned => arrival.answer(read, None, out),
-        Received::Signed(signer) => arrival.answer(read, Some(signer), out),
+        Received::Unsigned => answering.answer(read, None, out),
+        Received::Signed(signer) => answering.answer(read, Some(signer), out),
         Received::Refused(refusal) => match read {
             Ok(Request { envelope, .. }) | Err(Unasked::Rejected(Rejection { envelope, .. })) => {
-                arrival.refuse(&envelope, &refusal, out)
+                answering.refuse(&envelope, &refusal, out)
             }
             Err(Unasked::Silent) => Responses::One(Outcome::Silent),
         },
     }
 }
 
-/// A request as it came, and what it is answered from.
-pub(super) struct Arrival<'a> {
-    pub(super) zones: &'a Zones,
+/// A request being answered.
+struct Answering<'a> {
+    arrival: Arrival<'a>,
     manners: &'a Manners,
-    pub(super) octets: &'a [u8],
-    pub(super) peer: Peer,
-    pub(super) now: Now,
 }
 
 /// What a request gets.
@@ -181,7 +104,7 @@ impl From<(ResponseCode, Option<ExtendedError>)> for Said {
     }
 }
 
-impl Arrival<'_> {
+impl Answering<'_> {
     /// What is said once it is known who signed the request.
     fn answer(
         &self,
@@ -199,7 +122,13 @@ impl Arrival<'_> {
         };
         let said = match request.operation {
             Operation::Transfer => return self.transfer(request, signer, out),
-            Operation::Update if self.zones.version_at(&request.question.name).is_some() => {
+            Operation::Update
+                if self
+                    .arrival
+                    .zones
+                    .version_at(&request.question.name)
+                    .is_some() =>
+            {
                 return self.update(request, signer, out);
             }
             // RFC 2136 §3.1.2: whose zone it is comes before who may change it.
@@ -211,7 +140,7 @@ impl Arrival<'_> {
                 let signed_by = signer.as_ref().map(|signer| signer.key().name());
                 let primaries = &self.manners.primaries;
                 let (answer, why) =
-                    primaries.notified(&request.question.name, self.peer, signed_by);
+                    primaries.notified(&request.question.name, self.arrival.peer, signed_by);
                 Said { answer, why }
             }
             Operation::Query => self.look_up(&request),
@@ -230,9 +159,9 @@ impl Arrival<'_> {
         }
         let edns = &request.envelope.edns;
         let dnssec_ok = edns.is_some_and(|edns| edns.dnssec_ok);
-        let answer = answer(self.zones, question, dnssec_ok);
+        let answer = answer(self.arrival.zones, question, dnssec_ok);
         let why = match answer.rcode {
-            ResponseCode::Refused if self.zones.is_waiting(&question.name) => {
+            ResponseCode::Refused if self.arrival.zones.is_waiting(&question.name) => {
                 Some(ExtendedError::NotReady)
             }
             ResponseCode::Refused => Some(ExtendedError::NotAuthoritative),
@@ -244,15 +173,18 @@ impl Arrival<'_> {
     fn transfer(&self, request: Request, signer: Option<Signer>, out: &mut Vec<u8>) -> Responses {
         let transfers = &self.manners.transfers;
         match transfers.begin(
-            self.zones,
+            self.arrival.zones,
             &request,
-            self.octets,
-            self.peer,
+            self.arrival.octets,
+            self.arrival.peer,
             signer.as_ref(),
         ) {
             Ok(begun) => {
                 let transfer = Transfer::new(begun, request.envelope, signer);
-                transfer.first(self.peer, self.now.wall, out)
+                match self.arrival.peer.transport {
+                    Transport::Udp => Responses::One(transfer.alone(self.arrival.now.wall, out)),
+                    _ => Responses::Many(Box::new(transfer)),
+                }
             }
             Err(refused) => {
                 let said = Said::from(refused);
@@ -267,7 +199,7 @@ impl Arrival<'_> {
             envelope, question, ..
         } = request;
         let updates = &self.manners.updates;
-        let rcode = match updates.begin(self, &question.name, signer.as_ref()) {
+        let rcode = match updates.begin(&self.arrival, &question.name, signer.as_ref()) {
             Ok(made) => {
                 return Responses::Later(Box::new(Deferred::new(envelope, signer, made)));
             }
@@ -288,7 +220,12 @@ impl Arrival<'_> {
         let said = Said::from((rcode, of_rejection(rcode)));
         let outcome = self.say(envelope, &said, None, out);
         if matches!(outcome, Outcome::Response { .. }) {
-            complete_within(limit(self.peer, envelope), refusal, self.now.wall, out);
+            complete_within(
+                limit(self.arrival.peer, envelope),
+                refusal,
+                self.arrival.now.wall,
+                out,
+            );
         }
         Responses::One(outcome)
     }
@@ -303,15 +240,17 @@ impl Arrival<'_> {
     ) -> Outcome {
         let cookie = envelope.edns.and_then(|edns| edns.options.cookie);
         let recognition = match (&self.manners.cookies, cookie) {
-            (Some(secrets), Some(cookie)) => {
-                Some(secrets.recognise(cookie, self.peer.address.ip(), self.now.wall))
-            }
+            (Some(secrets), Some(cookie)) => Some(secrets.recognise(
+                cookie,
+                self.arrival.peer.address.ip(),
+                self.arrival.now.wall,
+            )),
             _ => None,
         };
         let courtesies = Courtesies {
             extended_error: said.why,
             cookie: recognition.map(|recognition| recognition.option),
-            ..courtesies(self.manners, envelope, self.peer)
+            ..courtesies(self.manners, envelope, self.arrival.peer)
         };
         let known = signer.is_some() || recognition.is_some_and(|recognition| recognition.known);
         match self.passage(envelope, &said.answer, known) {
@@ -329,10 +268,10 @@ impl Arrival<'_> {
             }
         }
         let signature = signer.as_ref().map_or(0, Signer::octets);
-        let limit = limit(self.peer, envelope).saturating_sub(signature);
+        let limit = limit(self.arrival.peer, envelope).saturating_sub(signature);
         let truncated = write(envelope, &said.answer, &courtesies, limit, out);
         if let Some(signer) = &mut signer {
-            signer.sign(out, self.now.wall);
+            signer.sign(out, self.arrival.now.wall);
         }
         Outcome::Response {
             rcode: said.answer.rcode,
@@ -344,9 +283,13 @@ impl Arrival<'_> {
     /// says.
     fn passage(&self, envelope: &Envelope, answer: &Answer, known: bool) -> Passage {
         match &self.manners.rate_limit {
-            Some(limit) if self.peer.transport == Transport::Udp && !known => {
+            Some(limit) if self.arrival.peer.transport == Transport::Udp && !known => {
                 let counted = Counted::of(envelope, answer);
-                limit.passage(self.peer.address.ip(), counted, self.now.mono)
+                limit.passage(
+                    self.arrival.peer.address.ip(),
+                    counted,
+                    self.arrival.now.mono,
+                )
             }
             _ => Passage::Goes,
         }

@@ -9,7 +9,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::hall::Hall;
-use super::respond::{Outcome, Peer, Responses};
+use super::peer::{Outcome, Peer};
+use super::respond::Responses;
 use super::transfer::Transfer;
 
 /// Messages are gathered up to this many octets before they are written.

@@ -18,7 +18,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::hall::Hall;
 use super::https;
-use super::respond::{Peer, Transport};
+use super::peer::{Peer, Transport};
 use super::stream::converse;
 use super::tls::handshake;
 

@@ -20,7 +20,8 @@ use tokio::sync::watch;
 
 use super::authority::Authority;
 use super::counters::Counters;
-use super::respond::{Peer, Responses, Transport, respond_or_transfer};
+use super::peer::{Peer, Transport};
+use super::respond::{Responses, respond_or_transfer};
 use super::update::Deferred;
 use crate::clock::ReadNow;
 

@@ -16,9 +16,9 @@ use hickory_proto::rr::RecordType;
 
 use super::message::write_code;
 use super::options::Courtesies;
+use super::peer::{Arrival, Outcome, Peer};
 use super::question::{CLASS_IN, Envelope};
 use super::replay::{Code, Met, Replays};
-use super::respond::{Arrival, Outcome, Peer};
 use crate::clock::Wall;
 use crate::decide::Generation;
 use crate::topology::DomainName;

@@ -117,7 +117,7 @@ pub(super) fn dns(
             );
         }
         let names: Vec<_> = draft.servers.iter().map(|s| s.name.clone()).collect();
-        super::super::validate::no_duplicates(&names, "nameserver", problems);
+        super::super::problem::no_duplicates(&names, "nameserver", problems);
     }
     draft.hostmaster = table
         .get("hostmaster")
@@ -179,7 +179,7 @@ fn resolvers(value: &Value<'_>, problems: &mut ConfigProblems) -> Vec<SocketAddr
         let mend = "leave the key out to ask those of /etc/resolv.conf";
         value.bad("it is empty", mend, problems);
     }
-    super::super::validate::no_duplicates(&list.items, "resolver", problems);
+    super::super::problem::no_duplicates(&list.items, "resolver", problems);
     list.items.into_iter().map(|item| item.value).collect()
 }
 
@@ -192,7 +192,7 @@ fn nameserver(mut table: Table<'_>, problems: &mut ConfigProblems) -> Option<Nam
         let list = v.list_of("a list of addresses", problems, |item, p| item.address(p));
         list.items
     });
-    super::super::validate::no_duplicates(&addresses, "address", problems);
+    super::super::problem::no_duplicates(&addresses, "address", problems);
     table.finish(problems);
     name.map(|name| NameserverDraft { name, addresses })
 }
@@ -231,7 +231,7 @@ pub(super) fn health(
     if let Some(value) = table.get("canaries") {
         let wanted = "a list of off-site addresses with ports, like [\"198.51.100.1:53\"]";
         let list = value.list_of(wanted, problems, |item, p| item.socket(53, p));
-        super::super::validate::no_duplicates(&list.items, "canary", problems);
+        super::super::problem::no_duplicates(&list.items, "canary", problems);
         draft.canaries_given = !list.items.is_empty() || !list.whole;
         draft.canaries = list.items;
     }

@@ -95,7 +95,7 @@ fn primaries(value: &Value<'_>, problems: &mut ConfigProblems) -> List<SocketAdd
     if value.is_empty_list() {
         value.bad("it is empty", format!("write {wanted}"), problems);
     }
-    super::validate::no_duplicates(&list.items, "address", problems);
+    super::problem::no_duplicates(&list.items, "address", problems);
     list
 }
 

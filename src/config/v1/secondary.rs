@@ -6,9 +6,9 @@ use crate::tsig::Algorithm;
 use crate::zone::Name;
 
 use super::super::draft::{SecondaryDraft, SecretDraft, TsigDraft};
+use super::super::problem::no_duplicates;
 use super::super::problem::{At, ConfigProblems, Rule};
 use super::super::table::Table;
-use super::super::validate::no_duplicates;
 use super::super::value::Value;
 use super::{keys, path};
 

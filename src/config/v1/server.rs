@@ -134,7 +134,7 @@ impl Listeners {
         problems: &mut ConfigProblems,
     ) -> Vec<SocketAddr> {
         let list = value.list_of(wanted, problems, |item, p| item.socket(port, p));
-        super::super::validate::no_duplicates(&list.items, "address", problems);
+        super::super::problem::no_duplicates(&list.items, "address", problems);
         let addresses = list.items.iter().map(|item| item.value).collect();
         self.found
             .extend(list.items.into_iter().map(|item| (key, item)));

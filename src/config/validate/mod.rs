@@ -14,7 +14,6 @@ mod routes;
 mod services;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Display;
 use std::net::SocketAddr;
 
 use crate::topology::{
@@ -22,7 +21,7 @@ use crate::topology::{
 };
 
 use super::draft::{Draft, RouteDraft};
-use super::problem::{At, ConfigProblems, Place, Rule};
+use super::problem::{At, ConfigProblems, Place, Rule, no_duplicates};
 
 /// What a topology is made of, with the places that later problems point at.
 pub(super) struct Parts {
@@ -94,31 +93,6 @@ pub(super) fn parts(
         nameservers: nameservers(draft),
         canaries: draft.health.canaries.iter().map(|c| c.value).collect(),
         places,
-    }
-}
-
-/// Reports everything that is written twice.
-pub(super) fn no_duplicates<T: Ord + Display>(
-    items: &[At<T>],
-    what: &str,
-    problems: &mut ConfigProblems,
-) {
-    let mut seen: BTreeMap<&T, &Place> = BTreeMap::new();
-    for item in items {
-        if let Some(first) = seen.get(&item.value) {
-            let value = &item.value;
-            problems
-                .error(
-                    Rule::Duplicate,
-                    &item.place,
-                    format!("{what} {value} is written twice"),
-                )
-                .label("again here")
-                .also(first, "first here")
-                .help("leave one of them out");
-        } else {
-            seen.insert(&item.value, &item.place);
-        }
     }
 }
 

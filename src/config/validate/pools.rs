@@ -6,9 +6,8 @@ use std::net::IpAddr;
 use crate::topology::{Address, DomainName, Family, Pool, PoolName, Target};
 
 use super::super::draft::{Draft, PoolDraft, TargetDraft};
-use super::super::problem::{At, ConfigProblems, Rule};
+use super::super::problem::{At, ConfigProblems, Rule, no_duplicates};
 use super::super::value::List;
-use super::no_duplicates;
 
 /// The pools: those that could be made, and the names of the others.
 pub(super) struct Pools {

@@ -6,7 +6,7 @@ use crate::topology::Primary;
 
 use super::super::draft::{Draft, ZoneDraft};
 use super::super::problem::{ConfigProblems, Rule};
-use super::super::secondary::known_key;
+use super::super::secrets::known_key;
 
 /// Where a zone's static part comes from, when that is another nameserver.
 pub(super) fn primary(

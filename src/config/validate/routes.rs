@@ -7,10 +7,10 @@ use std::time::Duration;
 use crate::topology::{DomainName, FailbackPolicy, Family, Pool, Route, RoutePool};
 
 use super::super::draft::{Draft, RouteDraft, RoutePoolDraft};
-use super::super::problem::{At, ConfigProblems, Place, Rule};
+use super::super::problem::{At, ConfigProblems, Place, Rule, no_duplicates};
 use super::super::suggest::nearest;
 use super::pools::Pools;
-use super::{Places, no_duplicates, services, title};
+use super::{Places, services, title};
 
 /// Makes one route; none when a part of it could not be taken.
 pub(super) fn route(

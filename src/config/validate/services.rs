@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use crate::topology::{DomainName, Mode, OwnerTemplate, Pool, PoolName, Service, ServiceKind};
 
 use super::super::draft::{Draft, RouteDraft, ServiceDraft};
-use super::super::problem::{At, ConfigProblems, Place, Rule};
+use super::super::problem::{At, ConfigProblems, Place, Rule, no_duplicates};
 use super::super::suggest::{nearest, quoted};
 use super::check::{self, Subject};
-use super::{Places, no_duplicates, title};
+use super::{Places, title};
 
 /// Makes a route's services.
 pub(super) fn services(

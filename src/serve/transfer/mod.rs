@@ -20,8 +20,8 @@ use content::Content;
 
 use super::message::{Page, write_code};
 use super::options::{Courtesies, ExtendedError};
+use super::peer::{Outcome, Peer, Transport};
 use super::question::{Envelope, Request, soa_of_ixfr};
-use super::respond::{Outcome, Peer, Responses, Transport};
 use crate::clock::Wall;
 use crate::config::Secondary;
 use crate::tsig::Signer;
@@ -211,16 +211,13 @@ impl Transfer {
         }
     }
 
-    /// Over UDP the one message there is; else the transfer, for whoever has the stream.
-    pub(super) fn first(mut self, peer: Peer, now: Wall, out: &mut Vec<u8>) -> Responses {
-        if peer.transport != Transport::Udp {
-            return Responses::Many(Box::new(self));
-        }
+    /// The one message there is over UDP.
+    pub(super) fn alone(mut self, now: Wall, out: &mut Vec<u8>) -> Outcome {
         self.next(now, out);
-        Responses::One(Outcome::Response {
+        Outcome::Response {
             rcode: ResponseCode::NoError,
             truncated: false,
-        })
+        }
     }
 
     /// Says that it is refused after all: nobody there can take more than one message.
