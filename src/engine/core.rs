@@ -30,7 +30,7 @@ use crate::topology::{CheckId, DomainName, RouteName, Topology};
 use crate::zone::{self, Layout, ZoneVersion, Zones};
 
 /// How long the store is given before a command is refused.
-pub(super) const COMMAND_STORE_TIME: Duration = Duration::from_millis(200);
+pub(super) const COMMAND_STORE_TIME: Duration = Duration::from_secs(2);
 
 /// How long the store is given at start before repoint serves without its consent.
 const START_STORE_TIME: Duration = Duration::from_secs(2);
