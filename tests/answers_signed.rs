@@ -272,8 +272,8 @@ fn an_unsigned_zone_beside_a_signed_one_proves_nothing() {
     }
 }
 
-/// A signed zone whose answers have every size.
-fn large() -> Zones {
+/// A zone whose answers have every size.
+fn large() -> String {
     let mut file = format!("{HEAD}{FILE}");
     for n in 0..40 {
         file.push_str(&format!(
@@ -296,70 +296,99 @@ fn large() -> Zones {
         file.push_str(&format!("chain{n} CNAME {target}\n"));
         target = format!("chain{n}");
     }
-    signed(&[("example", &file)])
+    for n in 0..6 {
+        file.push_str(&format!("beside NS ns{n}.cut\n"));
+    }
+    file
 }
+
+/// Questions whose answers have every size and every section.
+const SIZES: [(&str, &str); 17] = [
+    ("host.example.", "A"),
+    ("example.", "DNSKEY"),
+    ("many.example.", "A"),
+    ("_few._tcp.example.", "SRV"),
+    ("nothing.example.", "A"),
+    ("host.example.", "MX"),
+    ("x.wild.example.", "A"),
+    ("x.wild.example.", "TXT"),
+    ("x.wildalias.example.", "MX"),
+    ("chain7.example.", "A"),
+    ("chain6.example.", "MX"),
+    ("x.cut.example.", "A"),
+    ("x.safe.example.", "A"),
+    ("x.beside.example.", "A"),
+    ("safe.example.", "DS"),
+    ("cut.example.", "DS"),
+    ("example.org.", "A"),
+];
 
 #[test]
 fn a_signed_response_of_any_limit_is_whole_or_truncated() {
-    // RFC 2181 §9, RFC 9471 §3.1, RFC 4035 §3.1.1
-    let zones = large();
-    for (owner, rtype) in [
-        ("host.example.", "A"),
-        ("example.", "DNSKEY"),
-        ("many.example.", "A"),
-        ("_few._tcp.example.", "SRV"),
-        ("nothing.example.", "A"),
-        ("host.example.", "MX"),
-        ("x.wild.example.", "A"),
-        ("x.wild.example.", "TXT"),
-        ("x.wildalias.example.", "MX"),
-        ("chain7.example.", "A"),
-        ("chain6.example.", "MX"),
-        ("x.cut.example.", "A"),
-        ("x.safe.example.", "A"),
-        ("safe.example.", "DS"),
-        ("cut.example.", "DS"),
-    ] {
-        let request = read(&with_dnssec(owner, rtype).octets()).unwrap();
-        let answer = answer(&zones, &request.question, true);
+    is_whole_or_truncated(&signed(&[("example", &large())]), DNSSEC_OK);
+}
+
+#[test]
+fn a_response_of_any_limit_is_whole_or_truncated() {
+    is_whole_or_truncated(&zones(&[("example", &large())]), 0);
+}
+
+/// RFC 2181 §9, RFC 9471 §3.1, RFC 4035 §3.1.1: with any room from 512 to 4096 octets, a response is within it, has its
+/// OPT and nothing behind its last record, and says TC exactly when something required is missing.
+fn is_whole_or_truncated(zones: &Zones, flags: u32) {
+    for (owner, rtype) in SIZES {
+        let asked = query(owner, rtype).opt(1232, flags, &[]).octets();
+        let request = read(&asked).unwrap();
+        let answer = answer(zones, &request.question, flags == DNSSEC_OK);
         let written = |answer: &Answer, limit: usize| {
             let mut out = Vec::new();
             let courtesies = Courtesies::default();
             let truncated = write(&request.envelope, answer, &courtesies, limit, &mut out);
             (out, truncated)
         };
-        let mut needed = answer.clone();
-        needed.additionals.retain(|placed| placed.required);
-        let needed = written(&needed, 65_535).0.len();
+        let mut required = answer.clone();
+        required.additionals.retain(|placed| placed.required);
+        let required = Response::read(&written(&required, 65_535).0);
+        let needed = required.octets.len();
         let whole = Response::read(&written(&answer, 65_535).0);
-        for limit in 512..=4096 {
-            let (octets, truncated) = written(&answer, limit);
+        for limit in 512..=4096_u16 {
+            let (octets, truncated) = written(&answer, usize::from(limit));
             // Reads strictly: nothing after the last record.
             let response = Response::read(&octets);
             let at = format!("{owner} {rtype} at {limit}");
-            assert!(octets.len() <= limit, "{at}");
+            assert!(octets.len() <= usize::from(limit), "{at}");
+            let opt = response.opt.as_ref();
             assert!(
-                response.opt.as_ref().is_some_and(|opt| opt.dnssec_ok),
+                opt.is_some_and(|opt| opt.dnssec_ok == (flags == DNSSEC_OK)),
                 "{at}"
             );
             assert_eq!(
                 truncated,
-                needed > limit,
+                needed > usize::from(limit),
                 "{at}: {needed} octets are needed"
             );
             assert_eq!(response.tc, truncated, "{at}");
             if !truncated {
                 assert_eq!(response.answers(), whole.answers(), "{at}");
                 assert_eq!(response.authorities(), whole.authorities(), "{at}");
-                let all = whole.additionals();
-                assert!(
-                    response.additionals().iter().all(|line| all.contains(line)),
-                    "{at}"
-                );
+                let (got, all) = (response.additionals(), whole.additionals());
+                assert!(got.iter().all(|line| all.contains(line)), "{at}");
+                let glue = required.additionals();
+                assert!(glue.iter().all(|line| got.contains(line)), "{at}");
             }
-            if whole.octets.len() <= limit {
+            if whole.octets.len() <= usize::from(limit) {
                 assert_eq!(octets.len(), whole.octets.len(), "{at}");
             }
+            // Over UDP the room is what the client takes, and no more than 1232.
+            if limit > 1300 && !limit.is_multiple_of(128) {
+                continue;
+            }
+            let response = query(owner, rtype).opt(limit, flags, &[]).ask(zones);
+            let room = usize::from(limit.min(1232));
+            assert!(response.octets.len() <= room, "{at} over UDP");
+            assert!(response.opt.is_some(), "{at} over UDP");
+            // An error says why there, and leaves that out for want of room.
+            assert_eq!(response.tc, needed > room, "{at} over UDP");
         }
     }
 }

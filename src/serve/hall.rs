@@ -121,6 +121,13 @@ impl Hall {
         self.seats.available_permits() * 2 < self.limits.connections
     }
 
+    /// Whether more than half of an address's share is used up.
+    pub(super) fn is_short_for(&self, peer: IpAddr) -> bool {
+        let shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = shares.get(&share_of(peer)).copied().unwrap_or(0);
+        taken * 2 > self.limits.per_address
+    }
+
     /// Whether a connection waits for a place that another one has.
     pub(super) fn is_waited_for(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > 0

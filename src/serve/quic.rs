@@ -81,14 +81,15 @@ pub(super) async fn serve(endpoint: Endpoint, hall: Arc<Hall>, mut stop: watch::
             tracing::error!("quic is no longer served: its socket failed; other transports are");
             return;
         };
-        // Anybody can write any sender on a datagram. Where room is short, who is to have a place shows first that it
-        // hears us (RFC 9000 §8.1.2), so that strangers cannot use up what is another's.
-        if !incoming.remote_address_validated() && hall.is_short() && incoming.may_retry() {
+        let from = incoming.remote_address();
+        // Anybody can write any sender on a datagram. Where room is short, or the sender's own share is, who is to have a
+        // place shows first that it hears us (RFC 9000 §8.1.2), so that strangers cannot use up what is another's.
+        let short = || hall.is_short() || hall.is_short_for(from.ip());
+        if !incoming.remote_address_validated() && short() && incoming.may_retry() {
             // It may retry, as was just asked.
             let _ = incoming.retry();
             continue;
         }
-        let from = incoming.remote_address();
         let Some(share) = hall.enter(from.ip()) else {
             hall.counters.tcp_over_share();
             incoming.refuse();

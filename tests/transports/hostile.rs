@@ -10,7 +10,7 @@ use crate::place::{encrypted, over};
 use crate::server::{PATIENCE, Pools, Server};
 
 /// A connection from another address of this machine.
-fn from(source: &str, to: SocketAddr) -> TcpStream {
+pub(crate) fn from(source: &str, to: SocketAddr) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     let source: SocketAddr = format!("{source}:0").parse().unwrap();
     socket.bind(&source.into()).unwrap();
@@ -20,7 +20,7 @@ fn from(source: &str, to: SocketAddr) -> TcpStream {
     stream
 }
 
-fn is_ended(stream: &mut TcpStream) -> bool {
+pub(crate) fn is_ended(stream: &mut TcpStream) -> bool {
     let mut rest = [0; 512];
     loop {
         match stream.read(&mut rest) {
@@ -39,7 +39,7 @@ fn all_is_well(server: &Server) {
 }
 
 /// A ClientHello's beginning: a record that never ends.
-const HALF: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
+pub(crate) const HALF: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
 
 #[test]
 fn handshakes_that_do_not_go_on_are_ended_and_cost_one_address_its_share_only() {

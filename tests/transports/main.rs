@@ -10,6 +10,7 @@ mod dns;
 #[allow(dead_code)]
 mod server;
 
+mod bounds;
 mod certificate;
 mod client;
 mod hostile;

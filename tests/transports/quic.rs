@@ -4,7 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ClientConfig, Connection, ConnectionError, Endpoint, TokioRuntime, VarInt};
+use quinn::{
+    ClientConfig, Connecting, Connection, ConnectionError, Endpoint, TokioRuntime, TransportConfig,
+    VarInt,
+};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -53,7 +56,16 @@ impl ServerCertVerifier for Anyone {
     }
 }
 
-async fn connect(to: SocketAddr, protocol: &[u8]) -> Result<Connection, ConnectionError> {
+pub(crate) async fn connect(
+    to: SocketAddr,
+    protocol: &[u8],
+) -> Result<Connection, ConnectionError> {
+    let (_, connecting) = begin(to, protocol);
+    tokio::time::timeout(PATIENCE, connecting).await.unwrap()
+}
+
+/// Begins a connection; whoever never waits for it has sent the beginning only.
+pub(crate) fn begin(to: SocketAddr, protocol: &[u8]) -> (Endpoint, Connecting) {
     let mut tls = rustls::ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
@@ -61,17 +73,21 @@ async fn connect(to: SocketAddr, protocol: &[u8]) -> Result<Connection, Connecti
         .with_custom_certificate_verifier(Arc::new(Anyone))
         .with_no_client_auth();
     tls.alpn_protocols = vec![protocol.to_vec()];
-    let config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
+    let mut config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
+    // No client takes more of an answer than this before it is read.
+    let mut transport = TransportConfig::default();
+    transport.stream_receive_window(VarInt::from_u32(16 << 10));
+    config.transport_config(Arc::new(transport));
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let runtime = Arc::new(TokioRuntime);
     let endpoint = Endpoint::new(Default::default(), None, socket, runtime).unwrap();
     let connecting = endpoint
         .connect_with(config, to, "ns1.example.net")
         .unwrap();
-    tokio::time::timeout(PATIENCE, connecting).await.unwrap()
+    (endpoint, connecting)
 }
 
-async fn exchange(connection: &Connection, octets: &[u8]) -> Result<Vec<u8>, String> {
+pub(crate) async fn exchange(connection: &Connection, octets: &[u8]) -> Result<Vec<u8>, String> {
     let (mut send, mut receive) = connection.open_bi().await.map_err(|e| e.to_string())?;
     send.write_all(octets).await.map_err(|e| e.to_string())?;
     send.finish().unwrap();
@@ -82,7 +98,7 @@ async fn exchange(connection: &Connection, octets: &[u8]) -> Result<Vec<u8>, Str
 }
 
 /// The code that the server ends the connection with.
-async fn ended(connection: &Connection) -> VarInt {
+pub(crate) async fn ended(connection: &Connection) -> VarInt {
     match tokio::time::timeout(PATIENCE, connection.closed())
         .await
         .unwrap()
