@@ -83,7 +83,7 @@ impl Parent {
 
 fn head(apex: &str, serial: u32) -> String {
     format!(
-        "$TTL 2\n{apex} SOA a.root. hostmaster.root. {serial} 14400 3600 604800 2\n{apex} NS a.root.\n"
+        "$TTL 1\n{apex} SOA a.root. hostmaster.root. {serial} 14400 3600 604800 1\n{apex} NS a.root.\n"
     )
 }
 

@@ -6,31 +6,24 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::world::client::dig;
+use crate::world::pools;
 use crate::world::private_network::{RESOLVER, add_address};
 use crate::world::repoint::Repoint;
 use crate::world::wait::wait_for;
 use crate::{PATIENCE, SERVER, ZONE};
 
-/// Name, published address, where it is probed.
-const POOLS: [(&str, &str, &str); 2] = [
-    ("pool1", "192.0.2.10", "127.0.1.1"),
-    ("pool2", "192.0.2.20", "127.0.2.1"),
-];
-
 /// repoint and its pools.
 pub(crate) struct Site {
     pub(crate) repoint: Repoint,
-    _pools: Vec<TcpListener>,
+    _pools: [TcpListener; 2],
 }
 
 impl Site {
     /// Starts them and waits until repoint answers.
     pub(crate) fn start(dir: &Path) -> Site {
         add_address(SERVER);
-        let pools = POOLS.iter();
-        let pools = pools.map(|(_, _, probe)| TcpListener::bind((*probe, 5269)).unwrap());
         let site = Site {
-            _pools: pools.collect(),
+            _pools: pools::open(),
             repoint: Repoint::start(dir, &configuration(true), &[("zone", &zone())]),
         };
         site.until_served();
@@ -77,13 +70,7 @@ impl Site {
 }
 
 fn configuration(signed: bool) -> String {
-    let pools = POOLS.iter().map(|(name, publish, probe)| {
-        format!(
-            "[[pool]]\nname = \"{name}\"\n[[pool.target]]\nname = \"{name}.{ZONE}\"\npublish = [\"{publish}\"]\n\
-             probe = [\"{probe}\"]\n\n"
-        )
-    });
-    let pools: String = pools.collect();
+    let steered = pools::configuration(ZONE, "ttl = \"1s\"");
     format!(
         r#"version = 1
 
@@ -94,31 +81,14 @@ control = "control.sock"
 
 [dns]
 nameservers = [{{ name = "ns1.hoster.net" }}]
-ttl = "2s"
+ttl = "1s"
 negative_ttl = "1s"
 dnssec = {signed}
 resolvers = ["{RESOLVER}:53"]
 propagation = "1s"
 rate_limit = 0
 
-{pools}[[route]]
-name = "fed"
-domains = ["{ZONE}"]
-pools = ["pool1", "pool2"]
-ttl = "1s"
-
-[route.address]
-name = "xmpp.{{domain}}"
-
-[[route.service]]
-kind = "xmpp-server"
-
-[route.check]
-depth = "tcp"
-interval = "2s"
-retry = "200ms"
-timeout = "2s"
-
+{steered}
 [[zone]]
 apex = "{ZONE}"
 file = "zone"
@@ -128,12 +98,9 @@ file = "zone"
 
 /// The names of the zone that are not steered.
 fn zone() -> String {
-    let pools = POOLS.iter();
-    let pools: String = pools
-        .map(|(name, publish, _)| format!("{name} A {publish}\n"))
-        .collect();
+    let pools = pools::records();
     format!(
-        "$ORIGIN {ZONE}.\n$TTL 2\n@ SOA ns1.hoster.net. hostmaster.hoster.net. 1 60 30 604800 1\n\
+        "$ORIGIN {ZONE}.\n$TTL 1\n@ SOA ns1.hoster.net. hostmaster.hoster.net. 1 60 30 604800 1\n\
          @ NS ns1.hoster.net.\n{pools}"
     )
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::world::client::Client;
 use crate::world::nameserver::{Key, Nameserver, Setup, Software, Source, Zone};
+use crate::world::pools;
 use crate::world::private_network::run;
 use crate::world::repoint::Repoint;
 
@@ -47,24 +48,23 @@ impl Site {
     /// Starts repoint with `extra` behind its configuration and this static part of the zone, and waits until it takes
     /// commands.
     pub(crate) fn start(dir: &Path, extra: &str, zone: &str) -> Site {
-        let pools =
-            ["127.0.3.1:5269", "127.0.3.2:5269"].map(|pool| TcpListener::bind(pool).unwrap());
         let files = [("followers.secret", KEY.secret), ("contoso.zone", zone)];
         Site {
-            _pools: pools,
+            _pools: pools::open(),
             repoint: Repoint::start(dir, &configuration(extra), &files),
         }
     }
 
     /// Moves the route to its other pool; gives the new serial.
     pub(crate) fn flip(&self, to: &str) -> u32 {
-        self.repoint.command(&["failover", "contoso", "--to", to]);
+        self.repoint.command(&["failover", "fed", "--to", to]);
         serial_at(PRIMARY).unwrap()
     }
 }
 
 /// The configuration, with `extra` behind it.
 pub(crate) fn configuration(extra: &str) -> String {
+    let steered = pools::configuration(ZONE, "failover = \"observe\"");
     format!(
         r#"version = 1
 [server]
@@ -73,27 +73,10 @@ state = "state"
 control = "control.sock"
 [dns]
 nameservers = [{{ name = "ns1.example.net" }}, {{ name = "ns2.example.net" }}]
-[health.check]
-depth = "tcp"
-interval = "1s"
-retry = "200ms"
-timeout = "800ms"
-[[pool]]
-name = "pool1"
-target = [{{ name = "edge1.contoso.com", publish = ["192.0.2.10"], probe = ["127.0.3.1"] }}]
-[[pool]]
-name = "pool2"
-target = [{{ name = "edge2.contoso.com", publish = ["192.0.2.20"], probe = ["127.0.3.2"] }}]
+{steered}
 [[zone]]
 apex = "{ZONE}"
 file = "contoso.zone"
-[[route]]
-name = "contoso"
-domains = ["{ZONE}"]
-pools = ["pool1", "pool2"]
-failover = "observe"
-service = [{{ kind = "xmpp-server" }}]
-address = {{ name = "xmpp.{{domain}}" }}
 [[tsig]]
 name = "{key}"
 algorithm = "hmac-sha256"
@@ -116,6 +99,7 @@ pub(crate) fn zone_file(serial: u32) -> String {
         "$TTL 3600\n@ SOA ns1.example.net. hostmaster.example.net. {serial} 60 30 604800 30\n\
          @ NS ns1.example.net.\n@ NS ns2.example.net.\n"
     );
+    text.push_str(&pools::records());
     for n in 0..40 {
         text.push_str(&format!(
             "host{n} A 192.0.2.{n}\nhost{n} TXT \"host {n}\"\n"

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use domain::base::iana::{Rcode, Rtype};
 use domain::rdata::{A, Srv};
 
-use crate::site::{POOLS, Site};
+use crate::site::Site;
 use crate::tree::Tree;
 use crate::world::client::Client;
 use crate::world::nameserver::Software;
+use crate::world::pools::POOLS;
 use crate::world::private_network::{RESOLVER, enter, run};
 use crate::world::repoint::Repoint;
 use crate::world::wait::wait_for;
@@ -140,7 +141,7 @@ fn move_to_and_fro(repoint: &Repoint, moves: usize) -> (Lags, Vec<usize>) {
     let mut transfers = Vec::new();
     for n in 0..moves {
         let before = ours.serial(ZONE).expect("repoint answers");
-        let (pool, ..) = POOLS[(n + 1) % 2];
+        let pool = POOLS[(n + 1) % 2].name;
         repoint.command(&["pin", "fed", pool, "--for", "1h", "--reason", "the story"]);
         let served = Instant::now();
         let serial = ours.serial(ZONE).expect("repoint answers");
@@ -302,6 +303,6 @@ fn hosting(server: &Client) -> Option<String> {
     let reply = server.ask(&format!("xmpp.{DOMAIN}"), Rtype::A)?;
     let address = reply.answer().ok()?.limit_to::<A>().next()?.ok()?;
     let address = address.data().addr().to_string();
-    let pool = POOLS.iter().find(|(_, publish, _)| *publish == address)?;
-    Some(pool.0.to_owned())
+    let pool = POOLS.iter().find(|pool| pool.publish == address)?;
+    Some(pool.name.to_owned())
 }

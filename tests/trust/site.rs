@@ -4,52 +4,38 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use crate::world::client::dig;
+use crate::world::pools::{self, POOLS};
 use crate::world::private_network::RESOLVER;
 use crate::world::repoint::Repoint;
 use crate::world::wait::wait_for;
 use crate::{DOMAIN, Host, PATIENCE, REPOINT, TSIG, ZONE};
 
-/// The pools: name, published address, where they are probed.
-pub(crate) const POOLS: [(&str, &str, &str); 2] = [
-    ("pool1", "194.58.193.10", "127.0.1.1"),
-    ("pool2", "194.58.193.20", "127.0.2.1"),
-];
-
 /// repoint and its pools.
 pub(crate) struct Site {
     pub(crate) repoint: Repoint,
-    _pools: Vec<TcpListener>,
+    _pools: [TcpListener; 2],
 }
 
 impl Site {
     /// Starts them and waits until the zone is signed and both pools are known to be up.
     pub(crate) fn start(dir: &Path, secondaries: &[Host]) -> Site {
-        let pools = POOLS.iter();
-        let pools = pools.map(|(_, _, probe)| TcpListener::bind((*probe, 5269)).unwrap());
         let zone = zone(secondaries);
         let site = Site {
-            _pools: pools.collect(),
+            _pools: pools::open(),
             repoint: Repoint::start(dir, &configuration(secondaries), &[("zone", &zone)]),
         };
         wait_for("the zone is signed", PATIENCE, || {
             (!dig(REPOINT.v4, ZONE, "DNSKEY").is_empty()).then_some(())
         });
-        for (pool, ..) in POOLS {
-            site.repoint.until_up(pool);
+        for pool in POOLS {
+            site.repoint.until_up(pool.name);
         }
         site
     }
 }
 
 fn configuration(secondaries: &[Host]) -> String {
-    let pools: String = POOLS
-        .iter()
-        .map(|(name, publish, probe)| {
-            format!(
-                "[[pool]]\nname = \"{name}\"\n[[pool.target]]\nname = \"{name}.{DOMAIN}\"\npublish = [\"{publish}\"]\nprobe = [\"{probe}\"]\n\n"
-            )
-        })
-        .collect();
+    let steered = pools::configuration(DOMAIN, "failover = \"auto\"");
     let secondaries: String = secondaries
         .iter()
         .map(|host| {
@@ -79,24 +65,7 @@ name = "{tsig}"
 algorithm = "hmac-sha256"
 secret = "{secret}"
 
-{secondaries}{pools}[[route]]
-name = "fed"
-domains = ["{DOMAIN}"]
-pools = ["pool1", "pool2"]
-failover = "auto"
-
-[route.address]
-name = "xmpp.{{domain}}"
-
-[[route.service]]
-kind = "xmpp-server"
-
-[route.check]
-depth = "tcp"
-interval = "2s"
-retry = "200ms"
-timeout = "2s"
-
+{secondaries}{steered}
 [[zone]]
 apex = "{ZONE}"
 file = "zone"
@@ -111,10 +80,7 @@ file = "zone"
 
 /// The names of the zone that are not steered.
 fn zone(secondaries: &[Host]) -> String {
-    let pools: String = POOLS
-        .iter()
-        .map(|(name, publish, _)| format!("{name} A {publish}\n"))
-        .collect();
+    let pools = pools::records();
     let nameservers: String = [&REPOINT]
         .into_iter()
         .chain(secondaries)

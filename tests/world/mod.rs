@@ -11,6 +11,7 @@ pub(crate) mod daemon;
 mod knot;
 pub(crate) mod nameserver;
 mod nsd;
+pub(crate) mod pools;
 pub(crate) mod private_network;
 pub(crate) mod repoint;
 pub(crate) mod unbound;
