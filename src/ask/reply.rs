@@ -247,7 +247,7 @@ impl<'a> Reader<'a> {
             owner,
             rtype,
             class,
-            ttl: u32::from_be_bytes(ttl),
+            ttl: lifetime(u32::from_be_bytes(ttl)),
             rdata: self.rdata(rtype, start..start + length)?,
         }))
     }
@@ -347,6 +347,15 @@ fn parts(rtype: RecordType) -> &'static [Part] {
         // NXT, NSEC.
         30 | 47 => &[Name],
         _ => &[],
+    }
+}
+
+/// A TTL is a number of 31 bits, and one with the 32nd set counts as zero (RFC 2181 §8).
+fn lifetime(ttl: u32) -> u32 {
+    if ttl > i32::MAX.cast_unsigned() {
+        0
+    } else {
+        ttl
     }
 }
 

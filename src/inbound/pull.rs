@@ -108,8 +108,10 @@ impl Asking {
                 Ok(Changed::Not) => return Ok(None),
                 Ok(Changed::To(zone)) => return Ok(Some(zone)),
                 Ok(Changed::Otherwise) => {}
-                // A primary that cannot be asked for changes will not be asked for all of it either.
-                Err(fault @ (PullFault::Ask(_) | PullFault::Older { .. })) => return Err(fault),
+                // A primary that cannot be asked for changes will not be asked for all of it either. One that has
+                // taken the question and hangs up may not know what changes are.
+                Err(fault @ PullFault::Older { .. }) => return Err(fault),
+                Err(PullFault::Ask(fault)) if !hung_up(&fault) => return Err(fault.into()),
                 Err(fault) => tracing::debug!(
                     "zone {}: {} gives no changes ({fault}); it is asked for the whole zone",
                     self.apex,
@@ -167,6 +169,7 @@ impl Asking {
                 })
             }
             Transfer::Changes(edits, to) => {
+                self.check_newer(Some(ours), to)?;
                 let (ours, source) = (ours.clone(), self.source());
                 let zone = off_thread(move || ours.edited(&source, edits, to)).await?;
                 self.note(&format!("changes since serial {since}"), &zone);
@@ -259,6 +262,18 @@ enum Changed {
     Otherwise,
 }
 
+/// Whether a connection that stood was closed by the other side.
+fn hung_up(fault: &AskError) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(
+        fault,
+        AskError::Unreachable {
+            kind: BrokenPipe | ConnectionReset | UnexpectedEof,
+            ..
+        }
+    )
+}
+
 fn owned(record: Record) -> OwnedRecord {
     debug_assert!(record.rtype != RecordType::OPT);
     OwnedRecord {
@@ -276,5 +291,129 @@ async fn off_thread(
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => Ok(done?),
         Err(_) => Err(PullFault::GivenUp),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::zone::Rdata;
+
+    fn name(text: &str) -> Name {
+        Name::from_text(text.as_bytes(), None).unwrap()
+    }
+
+    fn record(owner: &str, rtype: RecordType, wire: &[u8]) -> Record {
+        Record {
+            owner: name(owner),
+            rtype,
+            class: 1,
+            ttl: 300,
+            rdata: Rdata::new(rtype, wire).unwrap(),
+        }
+    }
+
+    fn soa(serial: u32) -> Record {
+        let mut wire = [name("ns.").wire(), name("admin.").wire()].concat();
+        for number in [serial, 60, 30, 600, 30] {
+            wire.extend(number.to_be_bytes());
+        }
+        record("contoso.com.", RecordType::SOA, &wire)
+    }
+
+    fn ns() -> Record {
+        record("contoso.com.", RecordType::NS, name("ns.").wire())
+    }
+
+    /// A primary that answers each connection with the next of these, or hangs up; and what it was asked for.
+    async fn primary(
+        script: Vec<Option<Vec<Record>>>,
+    ) -> (SocketAddr, tokio::task::JoinHandle<Vec<u16>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let task = tokio::spawn(async move {
+            let mut asked = Vec::new();
+            for answers in script {
+                let (mut io, _) = listener.accept().await.unwrap();
+                let mut request = vec![0; usize::from(io.read_u16().await.unwrap())];
+                io.read_exact(&mut request).await.unwrap();
+                let question_ends = 12 + name("contoso.com.").wire().len() + 4;
+                let qtype = &request[question_ends - 4..question_ends - 2];
+                asked.push(u16::from_be_bytes([qtype[0], qtype[1]]));
+                let Some(answers) = answers else {
+                    continue;
+                };
+                let mut reply = request[..question_ends].to_vec();
+                reply[2] = 0x84;
+                let count = u16::try_from(answers.len()).unwrap().to_be_bytes();
+                reply[6..12].copy_from_slice(&[count[0], count[1], 0, 0, 0, 0]);
+                for record in &answers {
+                    record.write(&mut reply);
+                }
+                let length = u16::try_from(reply.len()).unwrap();
+                io.write_u16(length).await.unwrap();
+                io.write_all(&reply).await.unwrap();
+                io.flush().await.unwrap();
+            }
+            asked
+        });
+        (address, task)
+    }
+
+    fn asking(server: SocketAddr) -> Asking {
+        Asking {
+            apex: "contoso.com".parse().unwrap(),
+            server,
+            key: None,
+            read_wall: Arc::new(|| Wall::from_millis(1_795_000_000_000)),
+        }
+    }
+
+    const AXFR: u16 = 252;
+    const IXFR: u16 = 251;
+
+    #[tokio::test]
+    async fn a_primary_that_hangs_up_on_ixfr_is_asked_for_the_whole_zone() {
+        let all = |serial| Some(vec![soa(serial), ns(), soa(serial)]);
+        let (server, asked) = primary(vec![all(5), None, all(6)]).await;
+        let asking = asking(server);
+        let five = asking.pull(None).await.unwrap().unwrap();
+        let six = asking.pull(Some(&five)).await.unwrap().unwrap();
+        assert_eq!((five.serial(), six.serial()), (Serial(5), Serial(6)));
+        assert_eq!(asked.await.unwrap(), [AXFR, IXFR, AXFR]);
+    }
+
+    #[tokio::test]
+    async fn changes_that_lead_back_are_refused() {
+        let all = Some(vec![soa(21), ns(), soa(21)]);
+        let back = Some(vec![soa(5), soa(21), soa(5), soa(5)]);
+        let (server, asked) = primary(vec![all, back]).await;
+        let asking = asking(server);
+        let ours = asking.pull(None).await.unwrap().unwrap();
+        let fault = asking.pull(Some(&ours)).await.unwrap_err();
+        assert!(
+            matches!(
+                fault,
+                PullFault::Older {
+                    theirs: Serial(5),
+                    ours: Serial(21)
+                }
+            ),
+            "{fault}"
+        );
+        assert_eq!(asked.await.unwrap(), [AXFR, IXFR]);
+    }
+
+    #[tokio::test]
+    async fn a_ttl_of_more_than_31_bits_is_zero() {
+        let mut soa = soa(5);
+        soa.ttl = 0x8000_0000;
+        let (server, _) = primary(vec![Some(vec![soa.clone(), ns(), soa])]).await;
+        let zone = asking(server).pull(None).await.unwrap().unwrap();
+        assert_eq!(zone.soa().unwrap().ttl, 0);
     }
 }

@@ -135,7 +135,9 @@ impl Reader {
             self.stage = Stage::First;
             return Ok(());
         };
-        let (first, latest) = (first.clone(), *latest);
+        let latest = *latest;
+        // RFC 5936 §2.2: the SOA that a transfer ends with is the one that it began with, whole.
+        let ends_as_begun = record.rdata == first.rdata;
         match (self.stage, soa) {
             (Stage::End, _) => return Err(TransferFault::Trailing),
             // An SOA of our version right behind the first: the changes begin (RFC 1995 §4). One of the latest version
@@ -144,11 +146,11 @@ impl Reader {
                 self.begin_edit(serial);
             }
             (Stage::First, _) => {
-                self.whole.push(first);
+                self.whole.push(first.clone());
                 self.stage = Stage::Whole;
-                return self.whole(record, soa, latest);
+                return self.whole(record, soa, ends_as_begun);
             }
-            (Stage::Whole, _) => return self.whole(record, soa, latest),
+            (Stage::Whole, _) => return self.whole(record, soa, ends_as_begun),
             (Stage::Removed, Some(_)) => {
                 self.stage = Stage::Added;
                 self.edit().added.push(record);
@@ -156,7 +158,7 @@ impl Reader {
             (Stage::Removed, None) => self.edit().removed.push(record),
             // The SOA that the transfer began with ends it; any other begins the next change.
             (Stage::Added, Some(serial)) if serial == latest => {
-                self.stage = match record.rdata == first.rdata {
+                self.stage = match ends_as_begun {
                     true => Stage::End,
                     false => return Err(TransferFault::End),
                 };
@@ -172,11 +174,11 @@ impl Reader {
         &mut self,
         record: OwnedRecord,
         soa: Option<Serial>,
-        latest: Serial,
+        ends_as_begun: bool,
     ) -> Result<(), TransferFault> {
         match soa {
             None => self.whole.push(record),
-            Some(serial) if serial == latest => self.stage = Stage::End,
+            Some(_) if ends_as_begun => self.stage = Stage::End,
             Some(_) => return Err(TransferFault::End),
         }
         Ok(())
@@ -285,6 +287,12 @@ mod tests {
         assert_eq!(read(Some(3), &all), read(None, &all));
         assert_eq!(read(None, &all[..3]), Err(TransferFault::Early));
         assert_eq!(read(None, &[soa(5), a(1), soa(6)]), Err(TransferFault::End));
+        // The same serial at the end of another SOA is another version.
+        let mut other = soa(5);
+        let mut wire = other.rdata.wire().to_vec();
+        *wire.last_mut().unwrap() ^= 1;
+        other.rdata = Rdata::new(RecordType::SOA, &wire).unwrap();
+        assert_eq!(read(None, &[soa(5), a(1), other]), Err(TransferFault::End));
         assert_eq!(
             read(None, &[a(1)]),
             Err(TransferFault::Begin(name("contoso.com.")))

@@ -16,6 +16,8 @@ use crate::zone::{Dnskey, KeyAlgorithm, Name, Rdata};
 
 /// The TTL of a DS that was never seen, in seconds: what most parents have, or less.
 const DS_TTL_UNSEEN: u32 = 86_400;
+/// Caches forget after this time whatever the TTL was (RFC 8767 §4: seven days), so no step waits longer.
+const REMEMBERED_AT_MOST: u32 = 7 * 86_400;
 
 /// One zone's keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,13 +148,15 @@ impl ZoneRow {
             .is_none_or(|before| !before.says_the_same(&parent));
         // The least TTL is of no use: a cache may have filled just before it was lowered.
         let ttl = self.ds_ttl;
-        self.ds_ttl = self.ds_ttl.max(parent.ttl);
+        let remembered = parent.ttl.map(|ttl| ttl.min(REMEMBERED_AT_MOST));
+        self.ds_ttl = self.ds_ttl.max(remembered);
         self.parent = Some(parent);
         news || ttl != self.ds_ttl
     }
 
     /// Takes over the longest TTL of the version that is served from now on. True when it is another.
     pub fn serves(&mut self, longest_ttl: u32, now: Wall) -> bool {
+        let longest_ttl = longest_ttl.min(REMEMBERED_AT_MOST);
         if longest_ttl == self.longest_ttl {
             return false;
         }
@@ -222,6 +226,12 @@ impl ZoneRow {
         let offered = self.keys.iter().any(|key| key.stage > Stage::Published);
         let unseen = if offered { DS_TTL_UNSEEN } else { 0 };
         seconds(self.ds_ttl.unwrap_or(unseen).max(self.longest_ttl))
+    }
+
+    /// The longest TTL of a copy that somebody may still hold.
+    pub(super) fn longest_held(&self) -> u32 {
+        let older = self.older.map_or(0, |(ttl, _)| ttl);
+        self.longest_ttl.max(older)
     }
 
     /// When every copy from before a key's stage is gone at the earliest, if its version spreads no faster than it may.
@@ -299,4 +309,25 @@ impl<'de> Deserialize<'de> for PublicKey {
 
 pub(super) fn seconds(ttl: u32) -> Duration {
     Duration::from_secs(ttl.into())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_ttl_of_years_holds_nothing_up_for_years() {
+        let now = Wall::from_millis(1_795_000_000_000);
+        let mut row = ZoneRow::new("fed.contoso.com".parse().unwrap());
+        row.serves(i32::MAX.cast_unsigned(), now);
+        row.serves(300, now);
+        assert_eq!(row.older, Some((7 * 86_400, now)));
+        assert_eq!(row.longest_held(), 7 * 86_400);
+        row.heard(ParentDs::of(now, [Some((&[][..], u32::MAX))]));
+        assert_eq!(row.ds_ttl, None);
+        let ds = crate::zone::Rdata::new(hickory_proto::rr::RecordType::DS, &[0; 36]).unwrap();
+        row.heard(ParentDs::of(now, [Some((&[ds][..], u32::MAX))]));
+        assert_eq!(row.ds_ttl, Some(7 * 86_400));
+    }
 }

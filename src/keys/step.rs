@@ -242,7 +242,7 @@ fn of_key(row: &ZoneRow, key: &KeyRow, facts: &Facts, now: Wall) -> Due {
         .is_none()
         .then_some(key.since + facts.propagation);
     let copies = (gone, spread.unwrap_or(gone));
-    let ttl = row.longest_ttl;
+    let ttl = row.longest_held();
     match key.stage {
         Stage::Presigning => {
             let what = format!("key {tag} is published: every answer is signed with its algorithm");
