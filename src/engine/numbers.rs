@@ -110,14 +110,18 @@ impl Numbers {
         self.borrowed = false;
     }
 
-    /// The store cannot grant numbers at the start: they lean on the wall clock. The sum of what was reserved
-    /// and the clock keeps apart the generations of processes that find the same reservation one after the other.
+    /// The store cannot grant numbers at the start: they lean on the wall clock. The sum of what was reserved and the
+    /// clock keeps apart the generations of processes that find the same reservation one after the other. Serials begin
+    /// a block ahead of the clock: behind what an earlier process may have reserved, and behind those of one that
+    /// had no store either, as long as it published less often than once a second.
     pub(super) fn without_store(&mut self, next: Serial, wall: Wall) {
         let millis = u64::try_from(wall.as_millis()).unwrap_or(0);
         self.generation = Generation(self.generation.0.saturating_add(millis));
+        let ahead = next.towards(Serial(wall.unix_seconds().wrapping_add(BLOCK)));
+        self.serial = Some(ahead);
         self.upto = Some(Reservation {
             generation: Generation(u64::MAX),
-            serial: next.0.wrapping_add(1 << 29),
+            serial: ahead.0.wrapping_add(1 << 29),
         });
         self.borrowed = true;
     }
@@ -299,5 +303,21 @@ mod tests {
         };
         let (one, two) = (begin(1_000), begin(1_002));
         assert!(two.0 > one.0 && two.1.is_after(one.1));
+    }
+
+    #[test]
+    fn processes_that_find_the_same_reservation_and_no_store_use_other_serials() {
+        let mut first = Numbers::after(None);
+        let upto = grant(&mut first, 1_000);
+        let begin = |seconds: u32| {
+            let mut numbers = Numbers::after(Some(upto));
+            let next = Serial::next(numbers.serial(), seconds);
+            numbers.without_store(next, Wall::from_millis(i64::from(seconds) * 1000));
+            numbers
+        };
+        let mut one = begin(1_010);
+        let last = (0..10).map(|_| take(&mut one, 1_010).unwrap().1).last();
+        let (_, two) = take(&mut begin(1_030), 1_030).unwrap();
+        assert!(two.is_after(last.unwrap()) && last.unwrap().is_after(Serial(upto.serial)));
     }
 }
