@@ -4,17 +4,26 @@
 //! random events without a broken promise. Never here: sockets, files of the store, the machine's clocks.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../keys/chain.rs"]
+mod chain;
+mod disk;
+mod life;
+mod lost_keys;
+mod made_keys;
 mod nested;
 mod network;
+mod outside;
 mod parents;
+mod primaries;
 mod promises;
 mod purity;
+mod recording;
 mod scenario;
 mod served;
 mod setup;
+mod signatures;
 mod signed;
-mod lost_keys;
-mod wrong_clock;
 mod simulation;
 mod truth;
 mod world;
+mod wrong_clock;

@@ -1,4 +1,4 @@
-//! The parent zones of the world: what their servers say of DS.
+//! The parent zones of the world: what their two servers say of DS.
 //!
 //! In: what an owner puts there. Out: what somebody who asks hears. Never here: who asks, and when.
 
@@ -17,8 +17,12 @@ pub(crate) const DS_TTL: u32 = 300;
 pub(crate) struct Parents {
     /// The keys that a zone's DS RRset points at.
     pub(crate) pointed: BTreeMap<DomainName, Vec<Dnskey>>,
+    /// Where the second server lags: what it still has.
+    pub(crate) lagging: BTreeMap<DomainName, Vec<Dnskey>>,
     /// Nobody answers.
     pub(crate) silent: bool,
+    /// The second server does not answer.
+    pub(crate) half_silent: bool,
 }
 
 impl Parents {
@@ -27,8 +31,18 @@ impl Parents {
             return Err("no resolver says anything".into());
         }
         let apex = Name::from(zone);
-        let keys = self.pointed.get(zone).into_iter().flatten();
-        let set: Vec<Rdata> = keys.map(|key| key.ds(&apex)).collect();
-        Ok(ParentDs::of(now, [Some((&set[..], DS_TTL)); 2]))
+        let sets = self
+            .sets(zone)
+            .map(|keys| -> Vec<Rdata> { keys.iter().map(|key| key.ds(&apex)).collect() });
+        let [first, second] = &sets;
+        let second = (!self.half_silent).then_some((&second[..], DS_TTL));
+        Ok(ParentDs::of(now, [Some((&first[..], DS_TTL)), second]))
+    }
+
+    /// The keys that each server's DS RRset of a zone points at.
+    pub(crate) fn sets(&self, zone: &DomainName) -> [&[Dnskey]; 2] {
+        let first = self.pointed.get(zone).map_or(&[][..], Vec::as_slice);
+        let second = self.lagging.get(zone).map_or(first, Vec::as_slice);
+        [first, second]
     }
 }

@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use repoint::config::Configuration;
 use repoint::decide::{OverrideKey, Reason};
-use repoint::engine::{Command, EntryKind, Lifetime, RequestId, RouteView, View};
+use repoint::engine::{AlarmKind, Command, EntryKind, Lifetime, RequestId, RouteView, View};
 use repoint::health::Verdict;
-use repoint::topology::{FailoverPolicy, PoolName, Route, RouteName};
+use repoint::topology::{DomainName, FailoverPolicy, PoolName, Route, RouteName};
 use repoint::zone::{Serial, ZoneVersion, Zones};
 
+use crate::outside::Outside;
 use crate::served::{Records, Served, served};
 use crate::truth::Truth;
 use crate::world::{Happened, World};
@@ -71,6 +72,14 @@ type Hidden = (
 pub(crate) struct Promises {
     pub(crate) in_force: Arc<Configuration>,
     pub(crate) truth: Truth,
+    /// What validators may hold.
+    pub(crate) outside: Outside,
+    /// When the clock was last set forward.
+    set_forward: Option<Duration>,
+    /// When it was last set at all.
+    stepped: Duration,
+    /// Zones whose static part comes from a primary.
+    inbound: BTreeMap<DomainName, Arrived>,
     owner_of_address: BTreeMap<IpAddr, PoolName>,
     owner_of_target: BTreeMap<String, PoolName>,
     generations: BTreeSet<u64>,
@@ -91,6 +100,8 @@ pub(crate) struct Promises {
     /// Changes that must be in the journal, and those that are.
     owed: BTreeMap<(u64, RouteName), Duration>,
     journaled: BTreeSet<(u64, RouteName)>,
+    /// What partners saw of a route since a generation.
+    shown: BTreeMap<(u64, RouteName), Shown>,
     alarms: BTreeMap<String, String>,
     started: Duration,
     /// The store has granted numbers to the running process.
@@ -98,6 +109,10 @@ pub(crate) struct Promises {
     /// The running process uses numbers that are not reserved; the one before did.
     leaning: bool,
     leaned: bool,
+    /// The running process began so, or behind one that did.
+    leaning_process: bool,
+    /// Zones that the running process has served.
+    begun: BTreeSet<String>,
     doubt: bool,
     /// The last time a will or a rule changed that delays automatic moves.
     disturbed: BTreeMap<RouteName, Duration>,
@@ -117,11 +132,16 @@ macro_rules! promise {
     };
 }
 
+mod arrivals;
+mod decisions;
 mod history;
 mod moves;
 mod published;
+mod trust;
 mod wills;
 
+use arrivals::Arrived;
+use decisions::Shown;
 use history::Published;
 
 impl Promises {
@@ -129,6 +149,11 @@ impl Promises {
         Promises {
             in_force: configuration,
             truth: Truth::default(),
+            outside: Outside::default(),
+            set_forward: None,
+            stepped: Duration::ZERO,
+            inbound: BTreeMap::new(),
+            shown: BTreeMap::new(),
             owner_of_address: BTreeMap::new(),
             owner_of_target: BTreeMap::new(),
             generations: BTreeSet::new(),
@@ -149,6 +174,8 @@ impl Promises {
             granted: false,
             leaning: false,
             leaned: false,
+            leaning_process: false,
+            begun: BTreeSet::new(),
             doubt: false,
             disturbed: BTreeMap::new(),
             clock_was_set: false,
@@ -162,9 +189,16 @@ impl Promises {
         self.in_force = world.configuration.clone();
         self.started = world.elapsed();
         self.serving = None;
+        self.leaning_process = false;
+        self.begun.clear();
         self.leaned |= std::mem::take(&mut self.leaning);
         self.granted = false;
         let unreadable = world.cannot_read_its_disk();
+        let propagation = self.in_force.dnssec.propagation;
+        let now = world.elapsed();
+        self.outside.process_begins(!unreadable, propagation, now);
+        self.set_forward = None;
+        self.nothing_sent(world);
         self.doubt = world.disk.doubt.is_some() || unreadable;
         if unreadable {
             self.hidden = Some((
@@ -185,7 +219,8 @@ impl Promises {
     }
 
     /// The process is gone.
-    pub(crate) fn process_ends(&mut self) {
+    pub(crate) fn process_ends(&mut self, world: &World) {
+        self.outside.process_ends(world.elapsed());
         for asked in std::mem::take(&mut self.asked).into_values() {
             self.put_in_doubt(&asked.command);
         }
@@ -217,9 +252,14 @@ impl Promises {
         );
     }
 
-    /// The wall clock was set.
-    pub(crate) fn clock_stepped(&mut self) {
+    /// The wall clock was set by so many seconds.
+    pub(crate) fn clock_stepped(&mut self, by: i64, world: &World) {
         self.clock_was_set = true;
+        self.stepped = world.elapsed();
+        if by > 0 {
+            self.set_forward = Some(world.elapsed());
+            self.nobody_knows_the_time(world);
+        }
     }
 
     /// Checks everything that what happened may have broken.
@@ -241,7 +281,7 @@ impl Promises {
                 self.in_force = configuration;
             }
             self.check_happened(world, happened)?;
-            self.process_ends();
+            self.process_ends(world);
             return Ok(());
         }
         self.check_happened(world, happened)?;
@@ -282,15 +322,24 @@ impl Promises {
             }
         }
         self.learn_owners();
+        // A process that was killed may not have said so yet.
+        let clock_is_wrong = self.alarms.contains_key("clock-doubtful ")
+            || happened.iter().any(|what| match what {
+                Happened::Alarm(alarm, raised) => *raised && alarm.kind == AlarmKind::ClockDoubtful,
+                what => matches!(what, Happened::Killed),
+            });
         for what in happened {
             match what {
-                Happened::Published(zones) => self.published(world, zones)?,
+                Happened::Published(zones) => self.published(world, zones, clock_is_wrong)?,
                 Happened::Replied(id, result) => {
                     let Some(asked) = self.asked.remove(id) else {
                         return Err(format!("an answer to {id:?}, which nobody waits for"));
                     };
                     match result {
-                        Ok(done) if !asked.dry_run => self.done(world, &asked, done.volatile),
+                        Ok(done) if !asked.dry_run => {
+                            self.done(world, &asked, done.volatile);
+                            Self::check_key(world, &asked.command, done.volatile)?;
+                        }
                         Ok(_) => {}
                         // A refusal by the store leaves open what the disk has.
                         Err(refusal) if refusal.code == "store-failing" => {
@@ -336,6 +385,7 @@ impl Promises {
                                 self.journaled.insert(key.clone()),
                                 "§9.10: two entries for {key:?}"
                             );
+                            self.check_entry(&key, entry)?;
                         }
                     }
                     for row in &batch.routes {
@@ -375,6 +425,8 @@ impl Promises {
         let now = world.elapsed();
         let view = engine.view(world.now());
         self.check_wills(world, &view)?;
+        self.check_arrivals(world)?;
+        self.check_trust(world, &view)?;
         for route in &view.routes {
             let name = &route.name;
             let before = self
@@ -383,7 +435,7 @@ impl Promises {
                 .and_then(|view| view.routes.iter().find(|r| r.name == *name));
             let seen = self.actives.get(name);
             promise!(
-                seen == Some(&route.decision.active),
+                seen == Some(&route.decision.active) || self.waits(name),
                 "route {name}: the view says {}, partners see {seen:?}",
                 route.decision.active
             );

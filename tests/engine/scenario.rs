@@ -295,9 +295,9 @@ impl Story {
                 self.world().disk.doubt = Some("the state was restored from a backup".into());
             }
             ["state", "lost"] => {
-                self.world().disk = crate::world::Disk {
+                self.world().disk = crate::disk::Disk {
                     doubt: Some("the state was lost".into()),
-                    ..crate::world::Disk::default()
+                    ..crate::disk::Disk::default()
                 };
                 self.entries_told = 0;
             }

@@ -74,8 +74,15 @@ pub(crate) fn text(words: &Words) -> String {
     let mut out =
         String::from("version = 1\n[dns]\nnameservers = [{ name = \"ns1.example.net\" }]\n");
     if words.get("dnssec", "no") == "yes" {
-        // Only its signatures are the same when a process lives again.
-        out.push_str("dnssec = true\ndnssec_algorithm = \"ed25519\"\n");
+        out.push_str("dnssec = true\n");
+    }
+    // Only its signatures are the same when a process lives again.
+    let algorithm = words.get("algorithm", "ed25519");
+    writeln!(out, "dnssec_algorithm = {algorithm:?}").unwrap();
+    for (word, key) in [("propagation", "propagation"), ("zone_ttl", "ttl")] {
+        if let Some(value) = words.0.get(word) {
+            writeln!(out, "{key} = {value:?}").unwrap();
+        }
     }
     out.push_str("[health]\n");
     let canaries = ["192.0.2.250:53", "198.51.100.250:53"];
@@ -118,6 +125,8 @@ pub(crate) fn text(words: &Words) -> String {
             .unwrap();
         }
     }
+    // Steered names lie in zones of their own, or within the zone of their domain.
+    let within = words.get("names", "owners") == "within";
     for (index, route) in ROUTE_NAMES
         .iter()
         .take(words.number("routes", 1))
@@ -147,11 +156,14 @@ pub(crate) fn text(words: &Words) -> String {
             .collect();
         write!(
             out,
-            "[[route]]\nname = {route:?}\ndomains = [{}]\npools = [{}]\nzones = \"owners\"\n",
+            "[[route]]\nname = {route:?}\ndomains = [{}]\npools = [{}]\n",
             domains.join(", "),
             order.join(", ")
         )
         .unwrap();
+        if !within {
+            out.push_str("zones = \"owners\"\n");
+        }
         for key in ROUTE_KEYS {
             if let Some(value) = words.0.get(key) {
                 writeln!(out, "{key} = {value:?}").unwrap();
@@ -194,6 +206,13 @@ pub(crate) fn text(words: &Words) -> String {
             {
                 writeln!(out, "required = false").unwrap();
             }
+        }
+    }
+    let primary = words.get("zone", "");
+    let routes = ROUTE_NAMES.iter().take(words.number("routes", 1));
+    for apex in routes.map(|route| format!("{route}.com")) {
+        if within && apex != primary {
+            writeln!(out, "[[zone]]\napex = {apex:?}").unwrap();
         }
     }
     if let Some(apex) = words.0.get("zone") {

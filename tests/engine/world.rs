@@ -4,24 +4,25 @@
 //! effects are carried out in order and their results come back as events. Never here: the machine's clocks.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use repoint::clock::{Mono, Now, Wall};
 use repoint::config::Configuration;
-use repoint::decide::{Override, OverrideKey};
 use repoint::engine::{
-    Alarm, Batch, BatchToken, Challenge, Command, Done, Effect, Engine, Entry, Event, Keep,
-    KeptInbound, Refusal, Remembered, Request, RequestId, Reservation, StoreFault, StoredRoute,
+    Alarm, Batch, BatchToken, Command, Done, Effect, Engine, Event, Keep, Refusal, Remembered,
+    Request, RequestId, StoreFault,
 };
-use repoint::keys::{KeyRing, ZoneRow};
 use repoint::probe::CanaryObservation;
-use repoint::topology::{DomainName, RouteName};
-use repoint::zone::{Change, Name, OwnedRecord, Serial, SigningKey, ZoneVersion, Zones};
+use repoint::topology::DomainName;
+use repoint::zone::{KeyAlgorithm, SigningKey, Zones};
 
+use crate::disk::Disk;
+use crate::made_keys;
 use crate::network::Network;
 use crate::parents::Parents;
+use crate::recording::{Recording, text_of};
 
 /// 2026-11-21T00:00:00Z.
 const BEGAN: i64 = 1_795_219_200_000;
@@ -39,114 +40,6 @@ pub(crate) enum StoreMood {
     Hung,
     /// Cannot even be read: a process that begins now has no memory, and none of its batches is ever committed.
     Dead,
-}
-
-/// What is on the disk.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Disk {
-    pub(crate) overrides: BTreeMap<OverrideKey, Override>,
-    pub(crate) challenges: BTreeMap<DomainName, Vec<Challenge>>,
-    pub(crate) routes: BTreeMap<RouteName, StoredRoute>,
-    pub(crate) reservation: Option<Reservation>,
-    pub(crate) entries: Vec<Entry>,
-    pub(crate) doubt: Option<String>,
-    /// Zones as the store has them: a snapshot, and changes up to the version kept last.
-    pub(crate) zones: BTreeMap<Name, KeptZone>,
-    /// Nothing was published since that is not in `zones`.
-    pub(crate) complete: bool,
-    pub(crate) inbound: Vec<KeptInbound>,
-    pub(crate) keys: BTreeMap<DomainName, ZoneRow>,
-    /// Files of private keys.
-    pub(crate) ring: KeyRing,
-}
-
-/// A zone on the disk.
-#[derive(Clone, Debug)]
-pub(crate) struct KeptZone {
-    serial: Serial,
-    records: Vec<OwnedRecord>,
-    changes: Vec<Arc<Change>>,
-}
-
-impl Disk {
-    /// Keeps the first `count` zones: a process that is killed meanwhile gets no further.
-    fn keep(&mut self, keep: &Keep, count: usize) {
-        self.zones
-            .retain(|apex, _| keep.zones.version_at(apex).is_some());
-        for version in keep.zones.iter().take(count) {
-            let changes = version.history().to_vec();
-            let before = self.zones.get(version.apex());
-            let reached = before.filter(|kept| {
-                changes.iter().any(|change| change.from == kept.serial)
-                    || kept.serial == version.serial()
-            });
-            let (serial, records) = match reached {
-                Some(kept) => (kept.serial, kept.records.clone()),
-                None => (
-                    version.serial(),
-                    version.records().map(Into::into).collect(),
-                ),
-            };
-            let kept = KeptZone {
-                serial,
-                records,
-                changes,
-            };
-            self.zones.insert(version.apex().clone(), kept);
-        }
-        if count >= keep.zones.len() {
-            self.inbound = keep.inbound.clone();
-            self.complete = keep.last;
-        }
-    }
-
-    fn commit(&mut self, batch: &Batch) {
-        self.complete = false;
-        for (key, value) in &batch.overrides {
-            match value {
-                Some(value) => self.overrides.insert(key.clone(), value.clone()),
-                None => self.overrides.remove(key),
-            };
-        }
-        for (name, values) in &batch.challenges {
-            self.challenges.insert(name.clone(), values.clone());
-        }
-        for row in &batch.routes {
-            self.routes.insert(row.route.clone(), row.clone());
-        }
-        for row in &batch.keys {
-            self.keys.insert(row.apex.clone(), row.clone());
-        }
-        self.reservation = batch.reservation.or(self.reservation);
-        self.entries.extend(batch.entries.iter().cloned());
-        if batch.state_accepted {
-            self.doubt = None;
-        }
-    }
-
-    fn recall(&self) -> Remembered {
-        Remembered {
-            overrides: self.overrides.values().cloned().collect(),
-            challenges: self.challenges.values().flatten().cloned().collect(),
-            routes: self.routes.values().cloned().collect(),
-            reservation: self.reservation,
-            zones: self
-                .zones
-                .iter()
-                .map(|(apex, kept)| {
-                    let (records, changes) = (kept.records.clone(), kept.changes.clone());
-                    let version = ZoneVersion::replayed(apex, kept.serial, records, changes);
-                    Arc::new(version.expect("what was kept is a version"))
-                })
-                .collect(),
-            complete: self.complete,
-            inbound: self.inbound.clone(),
-            doubt: self.doubt.clone(),
-            keys: self.keys.values().cloned().collect(),
-            ring: self.ring.clone(),
-            ..Remembered::default()
-        }
-    }
 }
 
 /// What came out of the engine, in order.
@@ -208,47 +101,6 @@ impl Ord for Due {
     }
 }
 
-/// Everything that one process was given, and what it published: enough to have it live again.
-#[derive(Clone)]
-pub(crate) struct Recording {
-    configuration: Arc<Configuration>,
-    remembered: Remembered,
-    seed: u64,
-    began: Now,
-    events: Vec<(Now, Event)>,
-    published: Vec<String>,
-}
-
-impl Recording {
-    /// Lives again; what is published is the same, byte for byte. How many versions that were.
-    pub(crate) fn replay(self) -> usize {
-        let text = |effects: Vec<Effect>| -> Vec<String> {
-            let zones = effects.into_iter().filter_map(|effect| match effect {
-                Effect::Publish(zones) => Some(zones),
-                _ => None,
-            });
-            zones.map(|zones| text_of(&zones)).collect()
-        };
-        let (mut engine, effects) =
-            Engine::new(self.configuration, self.remembered, self.seed, self.began);
-        let mut published = text(effects);
-        for (now, event) in self.events {
-            published.extend(text(engine.handle(event, now)));
-        }
-        // A process that was killed may not have carried out the last of them.
-        assert!(published.len() >= self.published.len());
-        for (again, before) in published.iter().zip(&self.published) {
-            assert_eq!(again, before);
-        }
-        self.published.len()
-    }
-}
-
-fn text_of(zones: &Zones) -> String {
-    let zones: String = zones.iter().map(|zone| zone.to_master_text()).collect();
-    zones
-}
-
 /// The world.
 pub(crate) struct World {
     /// Microseconds since the world began; never set back.
@@ -273,8 +125,13 @@ pub(crate) struct World {
     queue: BinaryHeap<Reverse<Due>>,
     next_number: u64,
     next_request: u64,
+    keys_made: u64,
+    /// Keys whose end has come.
+    pub(crate) keys_forgotten: u64,
     /// The process is killed before this many more effects are carried out.
     pub(crate) kill_after: Option<u32>,
+    /// The same, but counted from the next publication on.
+    pub(crate) kill_after_publishing: Option<u32>,
     /// Zones as partners see them; they stay while the process is dead, as in resolvers' caches.
     pub(crate) zones: Arc<Zones>,
     /// Events handed to engines so far.
@@ -304,7 +161,10 @@ impl World {
             queue: BinaryHeap::new(),
             next_number: 0,
             next_request: 0,
+            keys_made: 0,
+            keys_forgotten: 0,
             kill_after: None,
+            kill_after_publishing: None,
             zones: Arc::new(Zones::empty()),
             events: 0,
             recordings: None,
@@ -409,6 +269,7 @@ impl World {
         }
         self.engine = None;
         self.kill_after = None;
+        self.kill_after_publishing = None;
         self.writing.clear();
         self.queue.clear();
     }
@@ -468,6 +329,22 @@ impl World {
             Pending::Event(Box::new(Event::Request(Box::new(request)))),
         );
         id
+    }
+
+    /// Makes a key whose file is on the disk; not where that cannot be written.
+    pub(crate) fn make_key(
+        &mut self,
+        zone: &DomainName,
+        algorithm: KeyAlgorithm,
+    ) -> Result<Arc<SigningKey>, String> {
+        if !self.writes() {
+            return Err("disk full".to_owned());
+        }
+        self.keys_made += 1;
+        let number = self.seed.wrapping_mul(1 << 20) + self.keys_made;
+        let key = made_keys::key(algorithm, number);
+        self.disk.ring.insert(zone.clone(), key.clone());
+        Ok(key)
     }
 
     /// Hands any event to the engine.
@@ -554,6 +431,9 @@ impl World {
                         recording.published.push(text_of(&zones));
                     }
                     happened.push(Happened::Published(zones));
+                    if let Some(effects) = self.kill_after_publishing.take() {
+                        self.kill_after = Some(effects);
+                    }
                 }
                 Effect::Store {
                     token,
@@ -593,13 +473,16 @@ impl World {
                     self.put(Duration::from_millis(50), Pending::Event(Box::new(event)));
                 }
                 Effect::MakeKey { zone, algorithm } => {
-                    let key = Arc::new(SigningKey::generate(algorithm).unwrap());
-                    self.disk.ring.insert(zone.clone(), key.clone());
-                    let made = Ok(key);
+                    let made = self.make_key(&zone, algorithm);
                     let event = Event::KeyMade { zone, made };
                     self.put(Duration::from_millis(1), Pending::Event(Box::new(event)));
                 }
-                Effect::ForgetKey { zone, tag } => self.disk.ring.remove(&zone, tag),
+                Effect::ForgetKey { zone, tag } => {
+                    self.keys_forgotten += 1;
+                    if self.writes() {
+                        self.disk.ring.remove(&zone, tag);
+                    }
+                }
                 Effect::Alarm { alarm, raised } => happened.push(Happened::Alarm(alarm, raised)),
                 Effect::Log { text, .. } => happened.push(Happened::Log(text)),
             }

@@ -13,7 +13,8 @@ use repoint::clock::Wall;
 use repoint::keys::{Advice, Facts, ParentDs, Stage, Step, ZoneRow, begin, in_force, next, retire};
 use repoint::zone::{KeyAlgorithm, Rdata, SigningKey};
 
-use super::validator::{DsSet, Resolver, Version};
+use super::chain::{DsSet, Version};
+use super::validator::Resolver;
 
 /// Keys are made once: a life takes them in turn.
 fn keys() -> &'static [Arc<SigningKey>] {

@@ -1,8 +1,7 @@
 //! A validating resolver that keeps what it has heard as long as it may, and combines it in every way.
 //!
-//! In: what a nameserver or the parent says at a moment. Out: a complaint when a chain of trust breaks. It is as
-//! strict as the strictest: every algorithm of the DS RRset has to sign the DNSKEY RRset, every algorithm of the DNSKEY
-//! RRset the data (Unbound's harden-algo-downgrade).
+//! In: what a nameserver or the parent says at a moment. Out: a complaint when a chain of trust breaks. Never here: what
+//! breaks it (`chain`).
 
 use std::rc::Rc;
 
@@ -11,18 +10,7 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use repoint::zone::ZoneKeys;
 
-/// What one version of the zone says, as far as a validator cares.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Version {
-    /// Tag and algorithm of the DNSKEY RRset's keys.
-    pub(crate) keys: Vec<(u16, u8)>,
-    /// What signs the DNSKEY RRset.
-    pub(crate) key_signers: Vec<u16>,
-    /// What signs everything else.
-    pub(crate) zone_signers: Vec<u16>,
-    /// The longest TTL.
-    pub(crate) ttl: u32,
-}
+use super::chain::{DsSet, Version, broken};
 
 impl Version {
     pub(crate) fn of(keys: &ZoneKeys, ttl: u32) -> Version {
@@ -40,16 +28,7 @@ impl Version {
             ttl,
         }
     }
-
-    fn algorithms(&self) -> Vec<u8> {
-        let mut all: Vec<u8> = self.keys.iter().map(|(_, algorithm)| *algorithm).collect();
-        all.dedup();
-        all
-    }
 }
-
-/// A DS RRset: tag and algorithm of the keys pointed at.
-pub(crate) type DsSet = Vec<(u16, u8)>;
 
 /// One resolver's cache: the DS, the DNSKEY RRset (or its absence), and some data, each with its end.
 #[derive(Default)]
@@ -96,27 +75,7 @@ impl Resolver {
     pub(crate) fn complaint(&self) -> Option<String> {
         let (ds, _) = self.ds.as_ref().filter(|(ds, _)| !ds.is_empty())?;
         let (keys, _) = self.keys.as_ref()?;
-        for (_, algorithm) in ds {
-            let anchored = ds.iter().any(|pointed| {
-                pointed.1 == *algorithm
-                    && keys.keys.contains(pointed)
-                    && keys.key_signers.contains(&pointed.0)
-            });
-            if !anchored {
-                return Some(format!("DS {ds:?} and DNSKEY of {keys:?}"));
-            }
-        }
-        for (data, _) in self.data.iter().flatten() {
-            for algorithm in keys.algorithms() {
-                let signed = keys
-                    .keys
-                    .iter()
-                    .any(|(tag, of)| *of == algorithm && data.zone_signers.contains(tag));
-                if !signed {
-                    return Some(format!("DS {ds:?}, DNSKEY of {keys:?}, data of {data:?}"));
-                }
-            }
-        }
-        None
+        let data = self.data.iter().flatten().map(|(data, _)| &**data);
+        broken(ds, keys, data)
     }
 }

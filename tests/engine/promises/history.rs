@@ -4,6 +4,7 @@
 //! something else than the zone. Never here: messages of transfers.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use repoint::zone::{OwnedRecord, ZoneVersion};
 
@@ -16,18 +17,32 @@ type Records = BTreeSet<(Vec<u8>, u16, u32, Vec<u8>)>;
 
 /// The versions published last, by apex.
 #[derive(Default)]
-pub(crate) struct Published(BTreeMap<String, VecDeque<(u32, Records)>>);
+pub(crate) struct Published(BTreeMap<String, Held>);
+
+#[derive(Default)]
+struct Held {
+    last: Option<Arc<ZoneVersion>>,
+    versions: VecDeque<(u32, Records)>,
+}
 
 impl Published {
-    /// Undoes the history of a version step by step: each step must be the version published with that serial.
-    pub(crate) fn check(&mut self, zone: &ZoneVersion) -> Result<(), Broken> {
+    /// Undoes the history of a version step by step: each step must be the version published with that serial. A serial
+    /// that was published before must be the same version, unless numbers `lean` on the clock.
+    pub(crate) fn check(&mut self, zone: &Arc<ZoneVersion>, leans: bool) -> Result<(), Broken> {
         let apex = zone.apex().to_string();
-        let held = self.0.entry(apex.clone()).or_default();
-        let serial = zone.serial().0;
-        if held.back().is_some_and(|(last, _)| *last == serial) {
+        let Held { last, versions } = self.0.entry(apex.clone()).or_default();
+        if last.as_ref().is_some_and(|last| Arc::ptr_eq(last, zone)) {
             return Ok(());
         }
+        *last = Some(zone.clone());
+        let serial = zone.serial().0;
         let now: Records = zone.records().map(|record| key(&record.into())).collect();
+        let before = versions.iter().rev().find(|(held, _)| *held == serial);
+        if !leans && before.is_some_and(|(_, records)| *records != now) {
+            return Err(format!(
+                "zone {apex}: serial {serial} was another version before"
+            ));
+        }
         let mut then = now.clone();
         let mut later = serial;
         for change in zone.history().iter().rev() {
@@ -48,7 +63,10 @@ impl Published {
             }
             then.extend(change.removed.iter().map(key));
             // A process that had no store may have used a serial that is used again: the last one counts.
-            let before = held.iter().rev().find(|(held, _)| *held == change.from.0);
+            let before = versions
+                .iter()
+                .rev()
+                .find(|(held, _)| *held == change.from.0);
             if before.is_some_and(|(_, records)| *records != then) {
                 return Err(format!(
                     "zone {apex}: whoever holds serial {} and asks for changes does not get serial {serial}",
@@ -56,9 +74,9 @@ impl Published {
                 ));
             }
         }
-        held.push_back((serial, now));
-        if held.len() > HELD {
-            held.pop_front();
+        versions.push_back((serial, now));
+        if versions.len() > HELD {
+            versions.pop_front();
         }
         Ok(())
     }

@@ -51,8 +51,13 @@ impl Promises {
                 }
             }
             Command::Failover { route, to } => {
-                let chosen = to.clone().or_else(|| self.actives.get(route).cloned());
-                self.homes.insert(route.clone(), (chosen, durable));
+                match to.as_ref().or_else(|| self.actives.get(route)) {
+                    Some(chosen) => self
+                        .homes
+                        .insert(route.clone(), (Some(chosen.clone()), durable)),
+                    // Nobody sees where it points yet.
+                    None => self.homes.remove(route),
+                };
             }
             Command::Failback { route } => {
                 self.homes.insert(route.clone(), (None, durable));

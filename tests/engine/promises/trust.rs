@@ -1,0 +1,77 @@
+//! What signed zones promise beside never being bogus (`outside`): signatures that live long enough, keys that were asked for
+//! and are stored.
+//!
+//! In: commands with their answers, views, what is served. Out: the first broken promise. Never here: stages of keys.
+
+use repoint::engine::KeyChange;
+
+use super::*;
+
+/// A machine whose clock was set, or that was off, has this long to sign anew.
+const SIGNING: Duration = Duration::from_secs(60);
+/// Validity that is always left while the process runs.
+const LEFT: Duration = Duration::from_secs(10 * 86_400);
+
+impl Promises {
+    /// §9.6: an acknowledged key is stored and served.
+    pub(super) fn check_key(
+        world: &World,
+        command: &Command,
+        volatile: bool,
+    ) -> Result<(), Broken> {
+        let Command::Keys { zone, change } = command else {
+            return Ok(());
+        };
+        let KeyChange::Begin { key, .. } = change else {
+            return Ok(());
+        };
+        let stored = world.disk.keys.get(zone);
+        promise!(
+            volatile || stored.is_some_and(|row| row.key(key.tag()).is_some()),
+            "§9.6: zone {zone}: key {} was acknowledged and is not on the disk",
+            key.tag()
+        );
+        let served = world.zones.zone(zone);
+        promise!(
+            served.is_none_or(|version| version.is_signed()),
+            "zone {zone} has a key and is not signed"
+        );
+        Ok(())
+    }
+
+    /// The clock was set forward: whether the disk knows is found out later.
+    pub(super) fn nobody_knows_the_time(&mut self, world: &World) {
+        for apex in world.disk.keys.keys() {
+            self.outside.timeless(apex, true);
+        }
+    }
+
+    pub(super) fn check_trust(&mut self, world: &World, view: &View) -> Result<(), Broken> {
+        let now = world.elapsed();
+        if self
+            .set_forward
+            .is_some_and(|at| now - at > Duration::from_secs(1))
+        {
+            let mut all_known = true;
+            for zone in &view.zone_keys {
+                let stored = world.disk.keys.get(&zone.zone);
+                let stored = stored.into_iter().flat_map(|row| &row.keys);
+                let in_force = zone.keys.iter().map(|key| (key.tag, key.since));
+                let known = in_force.eq(stored.map(|key| (key.tag(), key.since)));
+                self.outside.timeless(&zone.zone, !known);
+                all_known &= known;
+            }
+            if all_known {
+                self.set_forward = None;
+            }
+        }
+        let settled = (now - self.started).min(now - self.stepped) > SIGNING;
+        let end = world.zones.expiration();
+        promise!(
+            !settled || end.is_none_or(|end| end >= world.wall() + LEFT),
+            "signatures end at {end:?}, and it is {}",
+            world.wall()
+        );
+        Ok(())
+    }
+}
