@@ -58,6 +58,7 @@ fn publish(zones: &[(&str, &str)], previous: &Zones, serial: u32) -> Zones {
         generation: Generation(serial.into()),
         serial: Serial(serial),
         now: AT,
+        beside: None,
     })
 }
 

@@ -155,6 +155,7 @@ impl Served {
             generation: Generation(u64::from(self.serial)),
             serial: Serial(self.serial),
             now: self.now,
+            beside: None,
         });
         let took = began.elapsed();
         self.zones = zones;

@@ -187,5 +187,6 @@ fn publish(keys: Option<ZoneKeys>) -> Zones {
         generation: Generation(1),
         serial: Serial(7),
         now: NOW,
+        beside: None,
     })
 }

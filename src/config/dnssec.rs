@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::topology::DomainName;
-use crate::zone::KeyAlgorithm;
+use crate::zone::{Beside, KeyAlgorithm};
 
 /// What is signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Dnssec {
     pub algorithm: KeyAlgorithm,
     /// How long secondaries may take to serve a new version.
     pub propagation: Duration,
+    /// Zones with more RRsets are signed beside everything else. [`Beside::MOST`]; no file says otherwise, tests do.
+    pub most_at_once: usize,
 }
 
 impl Default for Dnssec {
@@ -28,6 +30,7 @@ impl Default for Dnssec {
             zones: BTreeMap::new(),
             algorithm: KeyAlgorithm::EcdsaP256Sha256,
             propagation: Duration::from_secs(3600),
+            most_at_once: Beside::MOST,
         }
     }
 }

@@ -173,6 +173,7 @@ pub fn first_zones(configuration: &Configuration) -> Zones {
         generation: Generation(1),
         serial: configuration.layout.next_serial(None, 1),
         now: now.wall,
+        beside: None,
     })
 }
 
@@ -434,6 +435,7 @@ kind = "xmpp-server"
             generation: Generation(2),
             serial: configuration.layout.next_serial(first.serial(), 2),
             now: Wall::from_millis(1_795_230_000_000),
+            beside: None,
         });
         Served::of(&configuration, &zones, &Selection::All, true)
     }

@@ -12,6 +12,7 @@ use super::alarm::{AlarmKind, Concern};
 use super::alarms::Alarms;
 use super::challenge::InForce;
 use super::command::Request;
+use super::drafts::Drafts;
 use super::event::{BatchToken, Effect, Event, StoreFault};
 use super::inbound::Inbound;
 use super::journal::Journal;
@@ -76,6 +77,8 @@ pub struct Engine {
     pub(super) sighted: Mono,
     /// Zones' keys.
     pub(super) signing: Signing,
+    /// Large zones on their way.
+    pub(super) drafts: Drafts,
     /// When the active pool of a route changed last, in this process.
     pub(super) moved: BTreeMap<RouteName, Mono>,
     serving: bool,
@@ -136,6 +139,7 @@ impl Engine {
             last: now,
             sighted: now.mono,
             signing: Signing::new(remembered.keys, remembered.ring, remembered.key_faults, now),
+            drafts: Drafts::default(),
             moved: BTreeMap::new(),
             serving: false,
             starved: Triggers::new(),
@@ -203,6 +207,7 @@ impl Engine {
             Event::Inbound(news) => self.hear_inbound(*news, now, &mut out),
             Event::Parent { zone, heard } => self.heard_of_parent(&zone, heard, now),
             Event::KeyMade { zone, made } => self.key_made(&zone, made, now),
+            Event::Drafted { token, drafted } => self.drafted(token, drafted, now, &mut out),
             Event::Tick => {}
         }
         self.settle(triggers, now, &mut out);
@@ -228,6 +233,7 @@ impl Engine {
             self.journal.deadline(),
             self.keeping.deadline(),
             self.signing.next_deadline(),
+            self.drafts.deadline(&self.zones),
             resign,
             Some(self.next_look),
         ]
@@ -293,6 +299,7 @@ impl Engine {
             if !triggers.is_empty() {
                 self.reconsider(&triggers, None, now, out);
             }
+            self.publish_drafted(now, out);
             self.publish_received(now, out);
             self.tend_keys(now, out);
             self.next_request(now, out);
@@ -312,6 +319,9 @@ impl Engine {
             canary,
             timeout: crate::health::CANARY_TIMEOUT,
         }));
+        if self.serving {
+            self.ask_for_draft(now, out);
+        }
         if self.numbers.is_short() && !self.journal.is_reserving() {
             self.journal
                 .reserve(self.numbers.wish(self.next_serial(now)));

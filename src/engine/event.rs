@@ -15,7 +15,7 @@ use super::record::Batch;
 use crate::keys::ParentDs;
 use crate::probe::{CanaryObservation, Observation};
 use crate::topology::{Check, CheckId, DomainName};
-use crate::zone::{KeyAlgorithm, Name, Serial, SigningKey, Zones};
+use crate::zone::{Draft, KeyAlgorithm, Name, Outline, Serial, SigningKey, Zones};
 
 /// What the engine is told.
 #[derive(Clone, Debug)]
@@ -75,6 +75,13 @@ pub enum Event {
         /// The key, or why there is none.
         made: Result<Arc<SigningKey>, String>,
     },
+    /// A large zone was signed.
+    Drafted {
+        /// Which draft.
+        token: DraftToken,
+        /// The draft; or why there is none, when signing it came to no end.
+        drafted: Result<Arc<Draft>, String>,
+    },
     /// A moment the engine asked for by `next_deadline` has come.
     Tick,
 }
@@ -121,6 +128,15 @@ pub enum Effect {
         /// With what it signs.
         algorithm: KeyAlgorithm,
     },
+    /// Sign a large zone, beside everything else; the result comes back as [`Event::Drafted`], always.
+    Draft {
+        /// Tells drafts apart.
+        token: DraftToken,
+        /// What to sign.
+        outline: Arc<Outline>,
+        /// With this serial.
+        serial: Serial,
+    },
     /// Remove the file of a key that signs nothing any more.
     ForgetKey {
         /// Of this zone.
@@ -154,6 +170,10 @@ pub enum Effect {
 /// Tells batches apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BatchToken(pub u64);
+
+/// Tells drafts apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DraftToken(pub u64);
 
 /// Why a batch is not known to be committed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

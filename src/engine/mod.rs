@@ -14,6 +14,7 @@ mod keeping;
 mod challenge;
 mod inbound;
 mod core;
+mod drafts;
 mod news;
 mod publish;
 mod rows;
@@ -36,7 +37,7 @@ pub use command::{
     Request, RequestId, RouteChange,
 };
 pub use core::Engine;
-pub use event::{BatchToken, Effect, Event, StoreFault};
+pub use event::{BatchToken, DraftToken, Effect, Event, StoreFault};
 pub use inbound::{InboundAttempt, InboundCopy, InboundNews, InboundOutcome, InboundView, misfit};
 pub use keeping::{Keep, KeptInbound};
 pub use record::{Batch, Entry, EntryKind, Parting, Remembered, Reservation, StoredRoute};

@@ -152,6 +152,13 @@ impl Numbers {
         Some((generation, serial))
     }
 
+    /// Takes the next serial alone, for a version that is not published.
+    pub(super) fn take_serial(&mut self, next: Serial) -> Option<Serial> {
+        let (_, serial) = self.peek(next)?;
+        self.serial = Some(serial);
+        Some(serial)
+    }
+
     /// The numbers that `take` would give.
     pub(super) fn peek(&self, next: Serial) -> Option<(Generation, Serial)> {
         let upto = self.upto?;

@@ -2,7 +2,8 @@
 //!
 //! In: requests, one at a time. Out: a batch for the store, then the published change and the reply.
 //! Never here: an acknowledgement before the change is both stored and served. A change is applied to a
-//! clone of the engine first; the batch, the preview and a dry run are read off it.
+//! clone of the engine first, without building zones; the batch is read off it, and which large zones are to be signed
+//! before the command goes on (`drafts`). A dry run builds them in another clone.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use super::challenge::described;
 use super::command::{Command, Done, KeyChange, KeyVerb, Refusal, RefusalKind, Request};
 use super::core::{COMMAND_STORE_TIME, Engine, Triggers, users_of};
+use super::drafts::Attempt;
 use super::event::{BatchToken, Effect, StoreFault};
 use super::look::zone_diff;
 use super::plan::Plan;
@@ -18,6 +20,7 @@ use super::record::{Batch, Entry, EntryKind};
 use crate::clock::Now;
 use crate::decide::{OverrideKey, Trigger, latch};
 use crate::topology::RouteName;
+use crate::zone::{Draft, Name};
 
 /// Requests that may wait behind the one under way.
 const MOST_WAITING: usize = 256;
@@ -29,12 +32,14 @@ pub(super) struct Committing {
     request: Request,
     plan: Plan,
     batch: Batch,
+    drafts: BTreeMap<Name, Arc<Draft>>,
 }
 
 impl Engine {
     /// Takes a request; it is begun when those before it are done.
     pub(super) fn receive(&mut self, request: Request, now: Now, out: &mut Vec<Effect>) {
-        if !self.is_serving() || self.queue.len() >= MOST_WAITING {
+        let waiting = self.queue.len() + self.drafts.waiting();
+        if !self.is_serving() || waiting >= MOST_WAITING {
             let why = if self.is_serving() {
                 "too many commands wait already"
             } else {
@@ -60,26 +65,38 @@ impl Engine {
     /// Begins the next requests until one has to wait for the store.
     pub(super) fn next_request(&mut self, now: Now, out: &mut Vec<Effect>) {
         while self.committing.is_none() {
-            let Some(request) = self.queue.pop_front() else {
+            let put_aside = self.drafts.next(self.signing.stepping.is_some());
+            let fresh = || self.queue.pop_front().map(Attempt::first);
+            let Some(attempt) = put_aside.or_else(fresh) else {
                 return;
             };
-            self.begin(request, now, out);
+            self.begin(attempt, now, out);
         }
     }
 
-    fn begin(&mut self, request: Request, now: Now, out: &mut Vec<Effect>) {
-        let plan = match self.plan(&request, now) {
+    fn begin(&mut self, attempt: Attempt, now: Now, out: &mut Vec<Effect>) {
+        let Some(attempt) = self.drafts.keep_order(attempt) else {
+            return;
+        };
+        let plan = match self.plan(&attempt.request, now) {
             Ok(plan) => plan,
             Err(refusal) => {
                 out.push(Effect::Reply {
-                    request: request.id,
+                    request: attempt.request.id,
                     result: Err(refusal),
                 });
                 return;
             }
         };
-        let mut twin = self.clone();
+        let mut twin = self.rehearsal(&attempt.drafts);
         let published = twin.apply(&plan, now, &mut Vec::new());
+        let wanted = self.wanted_by(&twin);
+        let Some(attempt) = self.drafts.put_aside(attempt, &wanted) else {
+            return;
+        };
+        let Attempt {
+            request, drafts, ..
+        } = attempt;
         if published.out_of_numbers {
             let refusal = self.store_refusal(&request, "no numbers are reserved for a new version");
             out.push(Effect::Reply {
@@ -89,6 +106,9 @@ impl Engine {
             return;
         }
         if request.dry_run {
+            let mut twin = self.clone();
+            twin.drafts.lend(drafts, plan.configuration.is_some());
+            let published = twin.apply(&plan, now, &mut Vec::new());
             let done = Done {
                 generation: twin.numbers.generation(),
                 zone_diff: zone_diff(&self.zones, &twin.zones),
@@ -116,6 +136,7 @@ impl Engine {
             request,
             plan,
             batch,
+            drafts,
         });
     }
 
@@ -144,6 +165,7 @@ impl Engine {
             request,
             mut plan,
             batch,
+            drafts,
             ..
         } = committing;
         let volatile = match result {
@@ -164,7 +186,11 @@ impl Engine {
                 true
             }
         };
+        // A zone that changed since is made here and now after a reload: another configuration's decisions do not fit into
+        // what the zone was.
+        self.drafts.lend(drafts, plan.configuration.is_some());
         let published = self.apply(&plan, now, out);
+        self.drafts.return_lent();
         let mut warnings = std::mem::take(&mut plan.warnings);
         if published.out_of_numbers {
             let why = "no numbers are reserved for a new version";

@@ -306,7 +306,8 @@ impl Engine {
             .collect();
         self.keys_before_compiling(out);
         let (generation, serial) = numbers;
-        let zones = zone::compile(&zone::Inputs {
+        let drafts = self.drafts.take();
+        let inputs = zone::Inputs {
             layout: &self.layout,
             decisions: &decisions,
             keys: &self.signing.in_force,
@@ -316,7 +317,16 @@ impl Engine {
             generation,
             serial,
             now: self.signing.dating.dated(now.wall),
-        });
+            beside: Some(zone::Beside {
+                most: self.drafts.most(self.configuration.dnssec.most_at_once),
+                drafts: &drafts,
+            }),
+        };
+        if self.drafts.rehearses() {
+            let outlines = zone::outlines(&inputs);
+            return self.drafts.rehearse(outlines);
+        }
+        let zones = zone::compile(&inputs);
         for (apex, fault) in zones.faults() {
             out.push(Effect::Log {
                 warn: true,
@@ -325,10 +335,11 @@ impl Engine {
                 ),
             });
         }
-        self.zones = Arc::new(zones);
+        let before = std::mem::replace(&mut self.zones, Arc::new(zones));
+        self.keys_followed(&before, now);
         self.unpublished = false;
         self.keeping.want();
-        self.keys_after_compiling(now);
+        self.keys_after_compiling(!before.outlines().is_empty(), now);
         out.push(Effect::Publish(self.zones.clone()));
     }
 }

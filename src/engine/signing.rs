@@ -221,11 +221,12 @@ impl Engine {
             .refresh(&self.layout, propagation, self.last.mono)
     }
 
-    /// Zones have been compiled: how long caches may keep them is noted.
-    pub(super) fn keys_after_compiling(&mut self, now: Now) {
+    /// Zones have been compiled: how long caches may keep them is noted. `followed` when one of them may have waited for its
+    /// draft.
+    pub(super) fn keys_after_compiling(&mut self, followed: bool, now: Now) {
         let layout = self.layout.clone();
         let known = self.signing.layout.replace(layout.clone());
-        if known.is_some_and(|known| Arc::ptr_eq(&known, &layout)) {
+        if !followed && known.is_some_and(|known| Arc::ptr_eq(&known, &layout)) {
             return;
         }
         for version in self.zones.iter() {
@@ -263,6 +264,9 @@ impl Engine {
             return Some("the state is in doubt".into());
         }
         let name = Name::from(apex);
+        if self.zones.awaits_keys(&name) {
+            return Some("the zone is being signed".into());
+        }
         if self.zones.faults().iter().any(|(zone, _)| *zone == name) {
             return Some("the zone could not be signed".into());
         }

@@ -19,6 +19,9 @@ use crate::zone::{Name, ZoneVersion, Zones};
 /// An engine that does not answer in this time is stuck: callers are told so instead of waiting for ever.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// A command that has a large zone signed is waited for as long as that takes, while the engine answers others.
+const LONGEST: Duration = Duration::from_secs(3600);
+
 /// What an operator asks, with who asks and how. The shell gives it its number.
 #[derive(Clone, Debug)]
 pub struct Ask {
@@ -122,7 +125,16 @@ impl Handle {
             ask: Box::new(ask),
             reply,
         };
-        self.exchange(message, answer).await?
+        let asked = self.exchange_within(LONGEST, message, answer);
+        tokio::pin!(asked);
+        loop {
+            tokio::select! {
+                answer = &mut asked => return answer?,
+                () = tokio::time::sleep(PATIENCE) => if !self.alive().await {
+                    return Err(stuck());
+                }
+            }
+        }
     }
 
     /// The whole state at this moment.
@@ -197,18 +209,31 @@ impl Handle {
         message: Message,
         answer: oneshot::Receiver<T>,
     ) -> Result<T, Refusal> {
+        self.exchange_within(PATIENCE, message, answer).await
+    }
+
+    async fn exchange_within<T>(
+        &self,
+        patience: Duration,
+        message: Message,
+        answer: oneshot::Receiver<T>,
+    ) -> Result<T, Refusal> {
         let wait = async {
             self.inbox.send(message).await.map_err(|_| stopped())?;
             answer.await.map_err(|_| restarting())
         };
-        match tokio::time::timeout(PATIENCE, wait).await {
+        match tokio::time::timeout(patience, wait).await {
             Ok(result) => result,
-            Err(_) => Err(unavailable(
-                "engine-stuck",
-                format!("it did not answer within {PATIENCE:?}"),
-            )),
+            Err(_) => Err(stuck()),
         }
     }
+}
+
+fn stuck() -> Refusal {
+    unavailable(
+        "engine-stuck",
+        format!("it did not answer within {PATIENCE:?}"),
+    )
 }
 
 fn stopped() -> Refusal {

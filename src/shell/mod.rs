@@ -341,6 +341,11 @@ impl<C: Core, P: Probing> Shell<C, P> {
                 Effect::MakeKey { zone, algorithm } => {
                     self.outside.make_key(self.run, zone, algorithm);
                 }
+                Effect::Draft {
+                    token,
+                    outline,
+                    serial,
+                } => self.outside.draft(self.run, token, outline, serial),
                 Effect::ForgetKey { zone, tag } => self.outside.forget_key(zone, tag),
                 Effect::Store {
                     token,
@@ -429,6 +434,7 @@ fn name(event: &Event) -> &'static str {
         Event::SerialAhead { .. } => "a serial ahead of ours",
         Event::Parent { .. } => "word from a parent zone",
         Event::KeyMade { .. } => "a new key",
+        Event::Drafted { .. } => "a signed zone",
         Event::Tick => "a tick",
     }
 }

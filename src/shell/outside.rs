@@ -15,12 +15,12 @@ use super::clocks::Clock;
 use super::handle::Message;
 use crate::ask::{self, DsSaid, Resolvers, parent_ds};
 use crate::clock::{Now, Wall};
-use crate::engine::{Batch, BatchToken, Event, Keep, StoreFault};
+use crate::engine::{Batch, BatchToken, DraftToken, Event, Keep, StoreFault};
 use crate::keys::ParentDs;
 use crate::probe::{CanaryObservation, Observation, Phase, ProbeResult, Prober, Reason};
 use crate::store::Store;
 use crate::topology::{Check, CheckId, DomainName};
-use crate::zone::{KeyAlgorithm, Name, Rdata, SigningKey};
+use crate::zone::{KeyAlgorithm, Name, Outline, Rdata, Serial, SigningKey};
 
 /// Probes that may be under way at one time: sockets and memory are bounded whatever is configured.
 const PROBES: usize = 512;
@@ -161,6 +161,15 @@ impl<P: Probing> Outside<P> {
         self.return_event(run, async move {
             let made = task.await.unwrap_or_else(|ended| Err(ended.to_string()));
             Event::KeyMade { zone, made }
+        });
+    }
+
+    /// A large zone is signed on a thread of its own.
+    pub(super) fn draft(&self, run: u64, token: DraftToken, outline: Arc<Outline>, serial: Serial) {
+        let task = tokio::task::spawn_blocking(move || Arc::new(outline.draft(serial)));
+        self.return_event(run, async move {
+            let drafted = task.await.map_err(|ended| ended.to_string());
+            Event::Drafted { token, drafted }
         });
     }
 

@@ -87,7 +87,8 @@ impl Core for Puppet {
             | Event::Kept(_)
             | Event::Inbound(_)
             | Event::Parent { .. }
-            | Event::KeyMade { .. } => {}
+            | Event::KeyMade { .. }
+            | Event::Drafted { .. } => {}
         }
         Vec::new()
     }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use super::arrange::arrange;
 use super::change::Change;
+use super::draft::{Draft, Outline};
 use super::history;
 use super::key::{Dnskey, KeyFault};
 use super::layout::ZonePlan;
@@ -30,7 +31,7 @@ use super::zone_keys::{Role, ZoneKeys};
 use crate::clock::Wall;
 
 /// The most signatures renewed at once while none is urgent: a failover never waits long behind them.
-const RENEWED_AT_ONCE: usize = 2000;
+const RENEWED_AT_ONCE: usize = 1000;
 
 /// As many nodes as are worth another core: more than a millisecond of signing.
 const WORTH_A_CORE: usize = 64;
@@ -40,30 +41,92 @@ pub(super) type Overlay = BTreeMap<Name, Vec<Arc<Rrset>>>;
 
 /// All that one zone's next version is made of.
 pub(super) struct Build<'a> {
-    pub(super) plan: &'a ZonePlan,
+    pub(super) plan: &'a Arc<ZonePlan>,
     /// The version before.
     pub(super) before: Option<&'a Arc<ZoneVersion>>,
-    /// Whether the version before was made of this very plan.
+    /// What was made beside the engine, to begin from instead.
+    pub(super) draft: Option<&'a Draft>,
+    /// Whether what it begins from was made of this very plan.
     pub(super) same_plan: bool,
     pub(super) keys: Option<&'a Arc<ZoneKeys>>,
     pub(super) overlay: Overlay,
     /// The names of the overlay that challenges are at.
     pub(super) challenged: Vec<Name>,
+    /// The names of zones of ours inside it whose DS it has, or had.
+    pub(super) inner: Vec<Name>,
     /// The SOA with the new serial.
     pub(super) soa: Arc<Rrset>,
     pub(super) serial: Serial,
     pub(super) now: Wall,
+    /// Whether signatures that are due are renewed.
+    pub(super) renews: bool,
 }
 
-impl Build<'_> {
+impl<'a> Build<'a> {
+    /// What it begins from: signatures of it are used again.
+    pub(super) fn base(&self) -> Option<&'a Arc<ZoneVersion>> {
+        self.draft.and_then(Draft::version).or(self.before)
+    }
+
+    /// Whether more than `most` RRsets would have to be signed, or looked at one by one. `planned` is whether it is known
+    /// what the version before was made of.
+    pub(super) fn is_large(&self, most: usize, planned: bool) -> bool {
+        let base_sets = self.base().map_or(0, |base| base.rrset_count());
+        let is_signed = self.keys.is_some_and(|keys| keys.is_signed());
+        if !is_signed || self.sets().max(base_sets) <= most {
+            return false;
+        }
+        match self.base() {
+            Some(base) if self.may_touch(base) => {
+                self.signing().due_signatures(base.nodes()) > most
+            }
+            // After a restart its signatures are mostly at hand, and there is nothing else to serve meanwhile.
+            Some(base) if !planned => {
+                let signing = self.signing();
+                let signatures =
+                    || signing.due_signatures(base.nodes()) + self.new_sets(base, most);
+                self.sets() > most && !(signing.knows_signatures() && signatures() <= most)
+            }
+            _ => self.sets() > most,
+        }
+    }
+
+    fn sets(&self) -> usize {
+        self.plan.nodes.tally().sets
+    }
+
+    /// How many RRsets of the plan the version before does not have; counted a little beyond `most`.
+    fn new_sets(&self, base: &ZoneVersion, most: usize) -> usize {
+        let sets = self
+            .plan
+            .nodes
+            .iter()
+            .flat_map(|node| node.sets.iter().map(move |set| (node, set)));
+        let new = sets.filter(|(node, set)| base.set(node.name.key(), set.rtype) != Some(set));
+        new.take(most.saturating_add(1)).count()
+    }
+
+    /// The same, to be made elsewhere.
+    pub(super) fn outline(self) -> Outline {
+        Outline {
+            plan: self.plan.clone(),
+            before: self.before.cloned(),
+            same_plan: self.same_plan,
+            keys: self.keys.cloned(),
+            overlay: self.overlay,
+            challenged: self.challenged,
+            inner: self.inner,
+            now: self.now,
+        }
+    }
+
     /// Makes the version.
     pub(super) fn version(mut self) -> Result<Arc<ZoneVersion>, KeyFault> {
         // A serial that is only new would make the version differ from the one before.
-        let same_soa = |before: &&Arc<ZoneVersion>| same_but_serial(before.soa(), &self.soa);
-        let kept_soa = self
-            .before
-            .filter(same_soa)
-            .map(|before| before.soa().clone());
+        let base = self.base();
+        let kept_soa = base
+            .filter(|base| same_but_serial(base.soa(), &self.soa))
+            .map(|base| base.soa().clone());
         let soa = kept_soa.as_ref().unwrap_or(&self.soa).clone();
         self.overlay
             .entry(self.plan.apex.clone())
@@ -71,9 +134,9 @@ impl Build<'_> {
             .push(soa);
 
         let signing = self.signing();
-        let touched = match self.before {
-            Some(before) if kept_soa.is_some() && self.may_touch(before) => {
-                self.touch(before, &signing)?
+        let touched = match base {
+            Some(base) if kept_soa.is_some() && self.may_touch(base) => {
+                self.touch(base, &signing)?
             }
             _ => None,
         };
@@ -86,7 +149,14 @@ impl Build<'_> {
             && before.keeps_serial()
             && before.nodes().same(&nodes)
         {
-            return Ok(before.clone());
+            if before.keys() == self.keys && before.challenged() == self.challenged {
+                return Ok(before.clone());
+            }
+            // After a restart: the next version need not look at every name to find out what this one was made with.
+            let same = ZoneVersion::clone(before);
+            return Ok(Arc::new(
+                same.made_with(self.keys.cloned(), self.challenged),
+            ));
         }
         if kept_soa.is_some() {
             let apex = nodes.get(self.plan.apex.key()).cloned();
@@ -102,20 +172,27 @@ impl Build<'_> {
         let Some(before) = self.before else {
             return Ok(Arc::new(version));
         };
-        let change = Change::between(before, &version);
-        let history = history::with(before.history(), change, version.octets());
+        // Nobody has the draft's own version, but its history leads on without looking at every name again.
+        let from = match self.draft {
+            Some(draft) if draft.leads_on(before, self.serial) => base.unwrap_or(before),
+            _ => before,
+        };
+        let change = Change::between(from, &version);
+        let history = history::with(from.history(), change, version.octets());
         Ok(Arc::new(version.with_history(history)))
     }
 
     fn signing(&self) -> Signing<'_> {
-        let keep = match self.before {
-            Some(before) => keep(before, self.now),
+        let base = self.base();
+        let keep = match base {
+            Some(base) if self.renews => keep(base, self.now),
+            Some(_) => Keep::all(),
             None => Keep::not_due(self.now),
         };
         Signing::new(
             &self.plan.apex,
             self.keys.map(Arc::as_ref),
-            self.before.map(Arc::as_ref),
+            base.map(Arc::as_ref),
             negative_ttl(&self.soa),
             self.now,
             keep,
@@ -150,11 +227,12 @@ impl Build<'_> {
             let next = next_name(there);
             different.push(signing.finish(node, next.as_ref(), Some(there))?);
         }
-        for there in signing.due(before.nodes()) {
-            if !self.overlay.contains_key(there.name.key()) {
-                different.push(signing.finish(Node::clone(there), None, Some(there))?);
-            }
-        }
+        let due = signing.due(before.nodes());
+        let due = due.filter(|there| !self.overlay.contains_key(there.name.key()));
+        let renewed = workers::map(due.collect(), WORTH_A_CORE, |there: &Arc<Node>| {
+            signing.finish(Node::clone(there), None, Some(there))
+        });
+        different.extend(renewed.into_iter().collect::<Result<Vec<_>, _>>()?);
         different.retain(|node| {
             let there = before.node(node.name.key());
             there.is_none_or(|there| !Arc::ptr_eq(there, node))
@@ -185,8 +263,9 @@ impl Build<'_> {
         } else {
             usize::MAX
         };
+        let base = self.base();
         let finished = workers::map(nodes, worth, |(node, next)| {
-            let before = self.before.and_then(|before| before.node(node.name.key()));
+            let before = base.and_then(|base| base.node(node.name.key()));
             signing.finish(node, Some(&next), before)
         });
         Ok(Nodes::new(

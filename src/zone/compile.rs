@@ -9,13 +9,15 @@ use std::sync::Arc;
 
 use hickory_proto::rr::RecordType;
 
-use super::arrange::cut_above;
 use super::build::{Build, Overlay};
 use super::challenges::Challenges;
-use super::layout::{Layout, Steered, ZonePlan};
+use super::draft::{Draft, Outline};
+use super::key::KeyFault;
+use super::layout::{Layout, ZonePlan};
 use super::name::Name;
-use super::nested::vouched;
-use super::rdata::{Rdata, Rrset};
+use super::nested::{Vouched, vouched};
+use super::overlay::{Rendered, challenges_by_zone, challenges_of, overlay, render};
+use super::rdata::Rrset;
 use super::serial::Serial;
 use super::version::ZoneVersion;
 use super::workers;
@@ -23,49 +25,7 @@ use super::zone_keys::ZoneKeys;
 use super::zones::Zones;
 use crate::clock::Wall;
 use crate::decide::{Decision, Generation};
-use crate::topology::{Family, RouteName, ServiceKind};
-
-/// The RRsets of one decision; every zone of its route shares them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Rendered {
-    services: BTreeMap<ServiceKind, Arc<Rrset>>,
-    addresses: BTreeMap<Family, Arc<Rrset>>,
-}
-
-impl Rendered {
-    fn of(decision: &Decision) -> Rendered {
-        let ttl = decision.ttl;
-        let mut rendered = Rendered::default();
-        for (kind, records) in &decision.services {
-            let rdatas = records.iter().map(|srv| {
-                Rdata::srv(srv.priority, srv.weight, srv.port, &Name::from(&srv.target))
-            });
-            rendered
-                .services
-                .extend(rrset(RecordType::SRV, ttl, rdatas).map(|set| (*kind, set)));
-        }
-        for (family, addresses) in &decision.addresses {
-            let rtype = Steered::Address(*family).rtype();
-            let rdatas = addresses.iter().copied().map(Rdata::address);
-            rendered
-                .addresses
-                .extend(rrset(rtype, ttl, rdatas).map(|set| (*family, set)));
-        }
-        rendered
-    }
-
-    fn set(&self, what: Steered) -> Option<&Arc<Rrset>> {
-        match what {
-            Steered::Service(kind) => self.services.get(&kind),
-            Steered::Address(family) => self.addresses.get(&family),
-        }
-    }
-}
-
-fn rrset(rtype: RecordType, ttl: u32, rdatas: impl Iterator<Item = Rdata>) -> Option<Arc<Rrset>> {
-    let rdatas: Vec<Rdata> = rdatas.collect();
-    (!rdatas.is_empty()).then(|| Arc::new(Rrset { rtype, ttl, rdatas }))
-}
+use crate::topology::RouteName;
 
 /// As many zones as are worth another core.
 const WORTH_A_CORE: usize = 64;
@@ -95,90 +55,36 @@ pub struct Inputs<'a> {
     pub serial: Serial,
     /// From when signatures count.
     pub now: Wall,
+    /// What is made beside the compilation; none when all is made here and now.
+    pub beside: Option<Beside<'a>>,
+}
+
+/// How a publication is spared the work of large zones.
+#[derive(Clone, Copy, Debug)]
+pub struct Beside<'a> {
+    /// No signed zone with more RRsets is rebuilt here, and no more signatures of one zone are renewed. It is outlined
+    /// instead ([`Zones::outlines`]), and until its draft is there it stays as it was, with the decisions of now.
+    pub most: usize,
+    /// Drafts, by apex.
+    pub drafts: &'a BTreeMap<Name, Arc<Draft>>,
+}
+
+impl Beside<'_> {
+    /// The bound that a server has: 50 ms of one core.
+    pub const MOST: usize = 2000;
 }
 
 /// Makes the next publication.
 pub fn compile(inputs: &Inputs<'_>) -> Zones {
-    let Inputs {
-        layout,
-        previous,
-        serial,
-        now,
-        ..
-    } = *inputs;
-    let rendered = render(inputs);
-    let mut challenges = challenges_by_zone(layout, inputs.challenges);
-    let same_layout = previous.is_some_and(|zones| Arc::ptr_eq(&zones.index, &layout.index));
-    let vouched = vouched(&layout.nested, inputs.keys);
-    let vouched_before = previous.filter(|_| same_layout).map(|zones| &zones.vouched);
-    let unchanged = |route: &RouteName| {
-        let before = previous.and_then(|zones| zones.rendered.get(route));
-        matches!((before, rendered.get(route)), (Some(a), Some(b)) if Arc::ptr_eq(a, b))
-    };
-    let mut soas: BTreeMap<*const Rrset, Arc<Rrset>> = BTreeMap::new();
-    let mut versions: Vec<Option<Arc<ZoneVersion>>> = Vec::with_capacity(layout.plans.len());
-    let mut builds = Vec::new();
-    for (at, plan) in layout.plans.iter().enumerate() {
-        if plan.awaited {
-            versions.push(None);
-            continue;
-        }
-        let before = previous.and_then(|zones| match same_layout {
-            true => zones.versions.get(at)?.as_ref(),
-            false => zones.version_at(&plan.apex),
-        });
-        let same_plan = same_layout
-            && previous
-                .and_then(|zones| zones.plans.get(at))
-                .is_some_and(|before| Arc::ptr_eq(before, plan));
-        if inputs.unsignable.contains(&plan.apex) {
-            versions.push(before.filter(|before| before.is_signed()).cloned());
-            continue;
-        }
-        let keys = inputs.keys.get(&plan.apex);
-        let challenges = challenges.remove(&at).unwrap_or_default();
-        let inner = vouched.get(&at);
-        let inner_before = vouched_before.and_then(|vouched| vouched.get(&at));
-        if let Some(before) = before
-            && same_plan
-            && challenges.is_empty()
-            && inner == inner_before
-            && before.stands(keys, now)
-            && plan.slots.iter().all(|slot| unchanged(&slot.route))
-        {
-            versions.push(Some(before.clone()));
-            continue;
-        }
-        versions.push(None);
-        let Some(mut overlay) = overlay(plan, &rendered, &challenges, keys) else {
-            continue;
-        };
-        // A DS that has gone leaves its name to be looked at.
-        for name in inner_before.into_iter().flat_map(BTreeMap::keys) {
-            overlay.entry(name.clone()).or_default();
-        }
-        for (name, set) in inner.into_iter().flatten() {
-            overlay.entry(name.clone()).or_default().push(set.clone());
-        }
-        // Generated zones have one SOA between them, so its copy with the new serial is made once.
-        let soa = soas
-            .entry(Arc::as_ptr(&plan.soa))
-            .or_insert_with(|| with_serial(&plan.soa, serial))
-            .clone();
-        let build = Build {
-            plan,
-            before,
-            same_plan,
-            keys,
-            overlay,
-            challenged: challenges.iter().map(|(name, _)| (*name).clone()).collect(),
-            soa,
-            serial,
-            now,
-        };
-        builds.push((at, build));
-    }
-    let mut faults = Vec::new();
+    let Work {
+        rendered,
+        plans,
+        mut versions,
+        builds,
+        outlines,
+        mut faults,
+        vouched,
+    } = Work::of(inputs);
     let built = workers::map(builds, WORTH_A_CORE, |(at, build)| {
         let (apex, before) = (&build.plan.apex, build.before);
         (at, apex, before, build.version())
@@ -193,107 +99,230 @@ pub fn compile(inputs: &Inputs<'_>) -> Zones {
             }
         };
     }
+    let outlines = outlines
+        .into_iter()
+        .map(|(at, outline)| match &versions[at] {
+            Some(version) => Arc::new(outline.after(version)),
+            None => Arc::new(outline),
+        });
     Zones {
         generation: inputs.generation,
-        serial: Some(serial),
-        index: layout.index.clone(),
-        plans: layout.plans.clone(),
+        serial: Some(inputs.serial),
+        index: inputs.layout.index.clone(),
+        outlines: outlines.collect(),
+        plans,
         versions,
         rendered,
-        nested: layout.nested.clone(),
+        nested: inputs.layout.nested.clone(),
         vouched,
         faults,
         unsignable: inputs.unsignable.clone(),
     }
 }
 
-/// What each route's decision says; the very same value as before where it says the same.
-fn render(inputs: &Inputs<'_>) -> BTreeMap<RouteName, Arc<Rendered>> {
-    let before = |route: &RouteName| inputs.previous.and_then(|zones| zones.rendered.get(route));
-    let mut rendered: BTreeMap<RouteName, Arc<Rendered>> = BTreeMap::new();
-    let slots = inputs.layout.plans.iter().flat_map(|plan| &plan.slots);
-    for route in slots.map(|slot| &slot.route) {
-        if rendered.contains_key(route) {
-            continue;
-        }
-        let now = inputs.decisions.get(route).map(Rendered::of);
-        let kept = before(route).filter(|before| now.as_ref().is_none_or(|now| now == &***before));
-        let rendering = kept.cloned().or_else(|| now.map(Arc::new));
-        rendered.extend(rendering.map(|rendering| (route.clone(), rendering)));
-    }
-    rendered
+/// What a publication would outline; nothing is built.
+pub fn outlines(inputs: &Inputs<'_>) -> Vec<Arc<Outline>> {
+    let outlines = Work::of(inputs).outlines.into_iter();
+    outlines.map(|(_, outline)| Arc::new(outline)).collect()
 }
 
-/// The challenges of each zone that has any, by its place in the layout.
-fn challenges_by_zone<'a>(
-    layout: &Layout,
-    challenges: &'a Challenges,
-) -> BTreeMap<usize, Vec<(&'a Name, &'a Arc<Rrset>)>> {
-    let mut zones: BTreeMap<usize, Vec<_>> = BTreeMap::new();
-    for (name, set) in challenges.iter() {
-        let Some(at) = layout.index.longest(name.key()) else {
-            continue;
+/// What is to be done for a publication. Everything is by a zone's place in the layout.
+struct Work<'a> {
+    rendered: BTreeMap<RouteName, Arc<Rendered>>,
+    /// What each version is made of.
+    plans: Vec<Arc<ZonePlan>>,
+    /// Those that stay.
+    versions: Vec<Option<Arc<ZoneVersion>>>,
+    /// Those that are made here.
+    builds: Vec<(usize, Build<'a>)>,
+    /// Those that are to be made elsewhere.
+    outlines: Vec<(usize, Outline)>,
+    faults: Vec<(Name, KeyFault)>,
+    vouched: Vouched,
+}
+
+impl<'a> Work<'a> {
+    fn of(inputs: &Inputs<'a>) -> Work<'a> {
+        let Inputs {
+            layout,
+            previous,
+            serial,
+            now,
+            ..
+        } = *inputs;
+        let mut work = Work {
+            rendered: render(inputs),
+            plans: layout.plans.clone(),
+            versions: Vec::with_capacity(layout.plans.len()),
+            builds: Vec::new(),
+            outlines: Vec::new(),
+            faults: Vec::new(),
+            vouched: vouched(&layout.nested, inputs.keys),
         };
-        let plan = &layout.plans[at];
-        let alias = plan.nodes.get(name.key());
-        let alias = alias.is_some_and(|node| node.set(RecordType::CNAME).is_some());
-        if !alias && cut_above(&plan.nodes, &plan.apex, name.key()).is_none() {
-            zones.entry(at).or_default().push((name, set));
+        let mut challenges = challenges_by_zone(layout, inputs.challenges);
+        let same_layout = previous.is_some_and(|zones| Arc::ptr_eq(&zones.index, &layout.index));
+        let mut soas: BTreeMap<*const Rrset, Arc<Rrset>> = BTreeMap::new();
+        for (at, plan) in layout.plans.iter().enumerate() {
+            work.versions.push(None);
+            if plan.awaited {
+                continue;
+            }
+            let place = previous.and_then(|zones| match same_layout {
+                true => Some(at),
+                false => zones.index.exact(plan.apex.key()),
+            });
+            let placed = previous.zip(place);
+            let (before, made_of) = placed.map_or((None, None), |(zones, at)| zones.at(at));
+            // What was there before a restart is not served, but its signatures are still of use.
+            let restored = || previous?.outline_of(&plan.apex)?.before.as_ref();
+            let before = before.or_else(restored);
+            let inner = work.vouched.get(&at);
+            let inner_before = placed.and_then(|(zones, at)| zones.vouched.get(&at));
+            let same_plan = made_of
+                .is_some_and(|made_of| Arc::ptr_eq(made_of, plan) || made_of.says_the_same(plan));
+            if inputs.unsignable.contains(&plan.apex) {
+                work.versions[at] = before.filter(|before| before.is_signed()).cloned();
+                continue;
+            }
+            let keys = inputs.keys.get(&plan.apex);
+            let challenges = challenges.remove(&at).unwrap_or_default();
+            let unchanged = |route: &RouteName| {
+                let before = previous.and_then(|zones| zones.rendered.get(route));
+                matches!((before, work.rendered.get(route)), (Some(a), Some(b)) if Arc::ptr_eq(a, b))
+            };
+            if let Some(before) = before
+                && same_plan
+                && challenges.is_empty()
+                && inner == inner_before
+                && before.stands(keys, now)
+                && plan.slots.iter().all(|slot| unchanged(&slot.route))
+            {
+                work.versions[at] = Some(before.clone());
+                continue;
+            }
+            let Some(mut overlay) = overlay(plan, &work.rendered, &challenges, keys) else {
+                continue;
+            };
+            let inner = inner_before
+                .into_iter()
+                .chain(inner)
+                .flat_map(BTreeMap::keys);
+            let inner: Vec<Name> = inner.cloned().collect();
+            work.vouch(at, &inner, &mut overlay);
+            // Generated zones have one SOA between them, so its copy with the new serial is made once.
+            let soa = soas
+                .entry(Arc::as_ptr(&plan.soa))
+                .or_insert_with(|| with_serial(&plan.soa, serial))
+                .clone();
+            let build = Build {
+                plan,
+                before,
+                draft: None,
+                same_plan,
+                keys,
+                overlay,
+                challenged: challenges.iter().map(|(name, _)| (*name).clone()).collect(),
+                inner,
+                soa,
+                serial,
+                now,
+                renews: true,
+            };
+            match inputs.beside {
+                Some(beside) => work.sort(at, build, made_of, beside),
+                None => work.builds.push((at, build)),
+            }
+        }
+        work
+    }
+
+    /// Whether a zone is built here, from its draft if there is one, or outlined.
+    fn sort(
+        &mut self,
+        at: usize,
+        mut build: Build<'a>,
+        made_of: Option<&'a Arc<ZonePlan>>,
+        beside: Beside<'a>,
+    ) {
+        let apex = &build.plan.apex;
+        let draft = beside.drafts.get(apex).map(Arc::as_ref);
+        let fits =
+            draft.is_some_and(|draft| draft.is_of(build.plan, build.keys, &build.challenged));
+        if let Some(fault) = draft.and_then(Draft::fault).filter(|_| fits) {
+            self.faults.push((apex.clone(), fault.clone()));
+        }
+        build.draft = draft.filter(|draft| draft.fault().is_none());
+        if let Some(draft) = build.draft {
+            build.inner.extend(draft.inner.iter().cloned());
+            self.vouch(at, &draft.inner, &mut build.overlay);
+            build.same_plan = fits;
+            // What is due since then is the next publication's.
+            build.renews = !fits;
+            if fits {
+                self.builds.push((at, build));
+                return;
+            }
+        }
+        if !build.is_large(beside.most, made_of.is_some()) {
+            self.builds.push((at, build));
+            return;
+        }
+        let made_of = match build.draft {
+            Some(draft) => Some(&draft.plan),
+            None if build.same_plan => Some(build.plan),
+            None => made_of,
+        };
+        if let Some(plan) = made_of {
+            let Some(held) = self.held(at, &build, plan) else {
+                return self.builds.push((at, build));
+            };
+            self.plans[at] = plan.clone();
+            self.builds.push((at, held));
+        }
+        self.outlines.push((at, build.outline()));
+    }
+
+    /// Puts the DS of zones inside a zone where they belong. One that has gone leaves its name to be looked at.
+    fn vouch(&self, at: usize, inner: &[Name], overlay: &mut Overlay) {
+        let vouched = self.vouched.get(&at);
+        for name in inner {
+            let ds = vouched.and_then(|vouched| vouched.get(name));
+            let sets = overlay.entry(name.clone()).or_default();
+            sets.retain(|set| set.rtype != RecordType::DS);
+            sets.extend(ds.cloned());
         }
     }
-    zones
-}
 
-/// What decisions, challenges and keys add to a zone; none while a steered name waits for its first decision.
-fn overlay(
-    plan: &ZonePlan,
-    rendered: &BTreeMap<RouteName, Arc<Rendered>>,
-    challenges: &[(&Name, &Arc<Rrset>)],
-    keys: Option<&Arc<ZoneKeys>>,
-) -> Option<Overlay> {
-    let mut overlay = Overlay::new();
-    let mut put = |name: &Name, set: Option<Arc<Rrset>>| {
-        overlay.entry(name.clone()).or_default().extend(set);
-    };
-    for slot in &plan.slots {
-        let rendering = rendered.get(&slot.route)?;
-        let set = rendering.set(slot.what);
-        // A family may have no address while the other has; a service always has its records.
-        let may_lack = matches!(slot.what, Steered::Address(_)) && !rendering.addresses.is_empty();
-        if set.is_none() && !may_lack {
+    /// A zone as it was, with the decisions of now; none where it is not known how it was signed.
+    fn held(&self, at: usize, build: &Build<'a>, plan: &'a Arc<ZonePlan>) -> Option<Build<'a>> {
+        let base = build.base()?;
+        let keys = match build.draft {
+            Some(draft) => draft.keys.as_ref(),
+            None => base.keys(),
+        };
+        if base.is_signed() && !keys.is_some_and(|keys| keys.is_signed()) {
             return None;
         }
-        put(&slot.owner, set.cloned());
+        let mut overlay = overlay(plan, &self.rendered, &challenges_of(base), keys)?;
+        self.vouch(at, &build.inner, &mut overlay);
+        Some(Build {
+            plan,
+            before: build.before,
+            draft: build.draft,
+            same_plan: true,
+            keys,
+            overlay,
+            challenged: base.challenged().to_vec(),
+            inner: Vec::new(),
+            soa: with_serial(&plan.soa, build.serial),
+            serial: build.serial,
+            now: build.now,
+            renews: false,
+        })
     }
-    for (name, set) in challenges {
-        let written = plan
-            .nodes
-            .get(name.key())
-            .and_then(|node| node.set(RecordType::TXT));
-        put(name, Some(merged(written, set)));
-    }
-    for set in keys.iter().flat_map(|keys| keys.apex_sets(&plan.apex)) {
-        put(&plan.apex, Some(set));
-    }
-    Some(overlay)
 }
 
-/// Values of a challenge beside those that the master file has for the name.
-fn merged(written: Option<&Arc<Rrset>>, challenge: &Arc<Rrset>) -> Arc<Rrset> {
-    let Some(written) = written else {
-        return challenge.clone();
-    };
-    let mut set = Rrset::clone(written);
-    set.ttl = set.ttl.min(challenge.ttl);
-    let new = challenge
-        .rdatas
-        .iter()
-        .filter(|rdata| !written.rdatas.contains(rdata));
-    set.rdatas.extend(new.cloned());
-    Arc::new(set)
-}
-
-fn with_serial(soa: &Rrset, serial: Serial) -> Arc<Rrset> {
+pub(super) fn with_serial(soa: &Rrset, serial: Serial) -> Arc<Rrset> {
     let rdatas = soa
         .rdatas
         .iter()
@@ -311,7 +340,7 @@ mod tests {
     use super::super::fixture::{decision, layout, publish, route, topology};
     use super::super::{LayoutProblem, diff};
     use super::*;
-    use crate::topology::ZonePlacement;
+    use crate::topology::{ServiceKind, ZonePlacement};
 
     fn two_routes() -> Result<Layout, Vec<LayoutProblem>> {
         let routes = vec![

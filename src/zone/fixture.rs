@@ -195,5 +195,6 @@ pub(crate) fn publish(
         generation,
         serial: Serial(serial),
         now: Wall::default(),
+        beside: None,
     })
 }

@@ -10,6 +10,7 @@ mod challenges;
 mod change;
 mod compile;
 mod delta;
+mod draft;
 #[cfg(test)]
 mod fixture;
 mod generated;
@@ -23,6 +24,7 @@ mod nested;
 mod node;
 mod nodes;
 mod nsec;
+mod overlay;
 mod placement;
 mod rdata;
 mod received;
@@ -42,8 +44,9 @@ mod zones;
 
 pub use challenges::Challenges;
 pub use change::{Change, OwnedRecord};
-pub use compile::{Inputs, compile};
+pub use compile::{Beside, Inputs, compile, outlines};
 pub use delta::{Delta, ZoneRecord, diff};
+pub use draft::{Draft, Outline};
 pub use key::{Dnskey, KeyAlgorithm, KeyFault, SigningKey};
 pub use layout::Layout;
 pub use layout_problem::LayoutProblem;

@@ -153,6 +153,7 @@ mod tests {
             generation: Generation(u64::from(serial)),
             serial: Serial(serial),
             now: Wall::from_millis(1_795_230_000_000),
+            beside: None,
         })
     }
 

@@ -89,6 +89,11 @@ impl Node {
             .flat_map(|set| std::iter::once(set).chain(self.signature(set.rtype)))
     }
 
+    /// Whether both have the same name, in the same case, and the same RRsets.
+    pub(super) fn says_the_same(&self, other: &Node) -> bool {
+        self.name.wire() == other.name.wire() && self.kind == other.kind && self.sets == other.sets
+    }
+
     /// Puts an RRset in its place, instead of one of the same type.
     pub(super) fn put(&mut self, set: Arc<Rrset>) {
         let number = u16::from(set.rtype);

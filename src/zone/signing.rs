@@ -114,6 +114,18 @@ impl<'a> Signing<'a> {
         })
     }
 
+    /// Whether every key has signatures among those of before, as far as a look at the keys can tell.
+    pub(super) fn knows_signatures(&self) -> bool {
+        self.signers.iter().all(|known| known.before)
+    }
+
+    /// How many signatures of these nodes are not kept.
+    pub(super) fn due_signatures(&self, nodes: &Nodes) -> usize {
+        let signatures = self.due(nodes).flat_map(|node| &node.signatures);
+        let due = signatures.filter(|signature| !self.keep.keeps(signature.window()));
+        due.count()
+    }
+
     /// The nodes with a signature that is not kept.
     pub(super) fn due<'n>(&self, nodes: &'n Nodes) -> impl Iterator<Item = &'n Arc<Node>> {
         let keep = self.keep;

@@ -70,6 +70,14 @@ pub(super) struct Keep {
 }
 
 impl Keep {
+    /// Keeps whatever there is.
+    pub(super) fn all() -> Keep {
+        Keep {
+            beyond: Wall::from_millis(i64::MIN),
+            now: Wall::from_millis(i64::MAX),
+        }
+    }
+
     /// Keeps whatever is not due.
     pub(super) fn not_due(now: Wall) -> Keep {
         Keep {

@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::compile::Rendered;
+use super::draft::Outline;
 use super::key::KeyFault;
 use super::layout::ZonePlan;
 use super::name::{Name, label_count, parent_key};
 use super::nested::{Nested, Vouched, vouching};
+use super::overlay::Rendered;
 use super::serial::Serial;
 use super::validity;
 use super::version::ZoneVersion;
@@ -70,6 +71,7 @@ pub struct Zones {
     /// What outer zones say of inner ones.
     pub(super) vouched: Vouched,
     pub(super) faults: Vec<(Name, KeyFault)>,
+    pub(super) outlines: Vec<Arc<Outline>>,
     /// Zones whose keys are not at hand.
     pub(super) unsignable: Arc<BTreeSet<Name>>,
 }
@@ -95,12 +97,39 @@ impl Zones {
         &self.faults
     }
 
+    /// Large zones whose next version is to be made beside the engine. What was published before stays, with the decisions
+    /// of now; a zone of which nothing was published is not served.
+    pub fn outlines(&self) -> &[Arc<Outline>] {
+        &self.outlines
+    }
+
+    pub(super) fn outline_of(&self, apex: &Name) -> Option<&Arc<Outline>> {
+        self.outlines.iter().find(|outline| outline.apex() == apex)
+    }
+
+    /// Whether other keys than those that a zone is served with wait for its draft.
+    pub fn awaits_keys(&self, apex: &Name) -> bool {
+        let served = self.version_at(apex).and_then(|version| version.keys());
+        let outline = self.outline_of(apex);
+        outline.is_some_and(|outline| outline.keys.as_ref() != served)
+    }
+
+    /// Zones of `before` that waited for their drafts, and are served with other keys since.
+    pub fn with_late_keys<'a>(&self, before: &'a Zones) -> Vec<&'a Name> {
+        let waited = before.outlines.iter().map(|outline| outline.apex());
+        let keys = |zones: &Zones, apex: &Name| zones.version_at(apex)?.keys().cloned();
+        waited
+            .filter(|apex| keys(self, apex) != keys(before, apex))
+            .collect()
+    }
+
     /// When signatures must next be renewed, by compiling again; none when no zone is signed. A zone whose keys are not
-    /// at hand does not count: its signatures stay due, and compiling does not help.
+    /// at hand does not count, nor does one that waits for its draft: its signatures stay due, and compiling does not help.
     pub fn next_resign(&self) -> Option<Wall> {
+        let waits = |apex: &Name| self.outline_of(apex).is_some();
         let renewable = self
             .iter()
-            .filter(|zone| !self.unsignable.contains(zone.apex()));
+            .filter(|zone| !self.unsignable.contains(zone.apex()) && !waits(zone.apex()));
         let first = renewable.filter_map(|zone| zone.expiration()).min();
         first.map(validity::renewal)
     }
@@ -140,6 +169,12 @@ impl Zones {
     /// The zone with this apex, by its name in wire form.
     pub fn version_at(&self, apex: &Name) -> Option<&Arc<ZoneVersion>> {
         self.versions.get(self.index.exact(apex.key())?)?.as_ref()
+    }
+
+    /// The version at a place of the layout, and what it is made of where that is known.
+    pub(super) fn at(&self, at: usize) -> (Option<&Arc<ZoneVersion>>, Option<&Arc<ZonePlan>>) {
+        let version = self.versions.get(at).and_then(Option::as_ref);
+        (version, version.and_then(|_| self.plans.get(at)))
     }
 
     /// All zones, in canonical order of their apexes.

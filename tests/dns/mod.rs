@@ -79,6 +79,7 @@ pub fn signed_zones(
         generation: Generation(1),
         serial: Serial(7),
         now: read_now()().wall,
+        beside: None,
     })
 }
 

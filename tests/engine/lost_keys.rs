@@ -46,7 +46,7 @@ fn signatures_that_cannot_be_renewed_do_not_keep_the_engine_busy() {
 }
 
 /// Lets time pass, with no more events than `most`.
-fn pass_few(world: &mut World, seconds: u64, most: usize) {
+pub(crate) fn pass_few(world: &mut World, seconds: u64, most: usize) {
     let until = world.elapsed() + Duration::from_secs(seconds);
     for _ in 0..most {
         if world.step(until).is_none() {

@@ -7,6 +7,7 @@
 #[path = "../keys/chain.rs"]
 mod chain;
 mod disk;
+mod large;
 mod life;
 mod lost_keys;
 mod made_keys;

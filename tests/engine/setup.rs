@@ -239,7 +239,11 @@ pub(crate) fn configuration(words: &Words) -> Result<Arc<Configuration>, String>
         ))
     };
     match config::parse(&text, "repoint.toml", &mut { none }) {
-        Ok(configuration) => Ok(Arc::new(configuration)),
+        Ok(mut configuration) => {
+            let most = &mut configuration.dnssec.most_at_once;
+            *most = words.number("most_at_once", *most);
+            Ok(Arc::new(configuration))
+        }
         Err(problems) => Err(format!("{problems:?}\n{text}")),
     }
 }

@@ -19,7 +19,7 @@ pub(crate) fn zone() -> DomainName {
     ZONE.parse().unwrap()
 }
 
-fn world(words: &str) -> World {
+pub(crate) fn world(words: &str) -> World {
     let words = Words::parse(words.split_whitespace()).unwrap();
     World::new(setup::configuration(&words).unwrap(), 1)
 }

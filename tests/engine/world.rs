@@ -116,6 +116,8 @@ pub(crate) struct World {
     pub(crate) network: Network,
     pub(crate) disk: Disk,
     pub(crate) parents: Parents,
+    /// How long the draft of a zone takes.
+    pub(crate) drafts_take: Duration,
     mood: StoreMood,
     mood_since: i64,
     /// The running process found no store and never will.
@@ -153,6 +155,7 @@ impl World {
             network: Network::new(Wall::from_millis(BEGAN)),
             disk: Disk::default(),
             parents: Parents::default(),
+            drafts_take: Duration::from_secs(3),
             mood: StoreMood::Well,
             mood_since: 0,
             never: false,
@@ -476,6 +479,15 @@ impl World {
                     let made = self.make_key(&zone, algorithm);
                     let event = Event::KeyMade { zone, made };
                     self.put(Duration::from_millis(1), Pending::Event(Box::new(event)));
+                }
+                Effect::Draft {
+                    token,
+                    outline,
+                    serial,
+                } => {
+                    let drafted = Ok(Arc::new(outline.draft(serial)));
+                    let event = Event::Drafted { token, drafted };
+                    self.put(self.drafts_take, Pending::Event(Box::new(event)));
                 }
                 Effect::ForgetKey { zone, tag } => {
                     self.keys_forgotten += 1;

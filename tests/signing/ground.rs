@@ -13,8 +13,8 @@ use repoint::config::{self, Configuration};
 use repoint::decide::{Decision, Generation, Reason, SrvRecord};
 use repoint::topology::{DomainName, Family, PoolName, ServiceKind};
 use repoint::zone::{
-    Challenges, Inputs, KeyAlgorithm, Name, Serial, SigningKey, ZoneKeys, ZoneVersion, Zones,
-    compile,
+    Beside, Challenges, Draft, Inputs, KeyAlgorithm, Name, Outline, Serial, SigningKey, ZoneKeys,
+    ZoneVersion, Zones, compile,
 };
 
 pub(crate) const DAY: Duration = Duration::from_secs(86_400);
@@ -108,6 +108,8 @@ pub(crate) struct Served {
     pub(crate) now: Wall,
     pub(crate) serial: u32,
     pub(crate) zones: Zones,
+    /// A zone with more RRsets is signed beside its publications.
+    pub(crate) most: usize,
 }
 
 impl Served {
@@ -120,6 +122,7 @@ impl Served {
             now: today(),
             serial: 0,
             zones: Zones::empty(),
+            most: usize::MAX,
         };
         served.publish();
         served
@@ -127,19 +130,41 @@ impl Served {
 
     /// Publishes what is in force now, over what was published before.
     pub(crate) fn publish(&mut self) -> Arc<ZoneVersion> {
-        let before = std::mem::take(&mut self.zones);
-        self.zones = self.compiled(Some(&before));
-        assert!(self.zones.faults().is_empty());
+        self.publish_from(&BTreeMap::new());
         self.zone()
+    }
+
+    /// What the zone waits for, if it does.
+    pub(crate) fn outline(&self) -> Option<Arc<Outline>> {
+        self.zones.outlines().first().cloned()
+    }
+
+    /// Its draft, with a serial of its own.
+    pub(crate) fn draft(&mut self, outline: &Outline) -> BTreeMap<Name, Arc<Draft>> {
+        self.serial += 1;
+        let draft = outline.draft(Serial(self.serial));
+        [(apex(), Arc::new(draft))].into()
+    }
+
+    /// Publishes what is in force now, the zone from its draft if that is there.
+    pub(crate) fn publish_from(&mut self, drafts: &BTreeMap<Name, Arc<Draft>>) {
+        let before = std::mem::take(&mut self.zones);
+        self.zones = self.compiled(Some(&before), self.most, drafts);
+        assert!(self.zones.faults().is_empty());
     }
 
     /// The same from scratch; nothing is published.
     pub(crate) fn scratch(&mut self) -> Arc<ZoneVersion> {
-        let zones = self.compiled(None);
+        let zones = self.compiled(None, usize::MAX, &BTreeMap::new());
         zones.iter().next().unwrap().clone()
     }
 
-    fn compiled(&mut self, previous: Option<&Zones>) -> Zones {
+    fn compiled(
+        &mut self,
+        previous: Option<&Zones>,
+        most: usize,
+        drafts: &BTreeMap<Name, Arc<Draft>>,
+    ) -> Zones {
         self.serial += 1;
         let keys: BTreeMap<Name, Arc<ZoneKeys>> = self
             .keys
@@ -156,6 +181,7 @@ impl Served {
             generation: Generation(u64::from(self.serial)),
             serial: Serial(self.serial),
             now: self.now,
+            beside: Some(Beside { most, drafts }),
         })
     }
 

@@ -1,0 +1,316 @@
+//! Drafts: large zones are signed beside the engine, while it goes on deciding.
+//!
+//! In: what publications and commands outline; drafts as they come. Out: one draft at a time asked for; then the zone's
+//! publication, or the command that waited for it, begun again. Never here: what is large, or signing (`zone`).
+//!
+//! A command that needs drafts is put aside until it has them, and nothing of it is in force before; others go ahead. What
+//! needs no command, such as a step of keys or a primary's version, is in force at once, and the zone follows.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::command::{Command, RefusalKind, Request, RequestId};
+use super::core::{Engine, Triggers};
+use super::event::{DraftToken, Effect};
+use super::signing::PAUSE;
+use crate::clock::{Mono, Now};
+use crate::zone::{Draft, Name, Outline, Zones};
+
+/// How often a command has one zone drafted. If it changes under the command again, the command waits no longer.
+const TRIES: usize = 2;
+
+/// Drafts, and what waits for them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Drafts {
+    /// The next publication takes them up.
+    at_hand: BTreeMap<Name, Arc<Draft>>,
+    /// The publication of a command takes them up.
+    of_command: BTreeMap<Name, Arc<Draft>>,
+    /// All that is being compiled is made in the engine, however large.
+    whole: bool,
+    /// Of a what-if: nothing is built, what would be outlined is noted.
+    rehearsed: Option<Vec<Arc<Outline>>>,
+    under_way: Option<UnderWay>,
+    /// The command that was put aside.
+    aside: Option<Attempt>,
+    /// Commands that must not overtake it, or need drafts as well.
+    behind: VecDeque<Request>,
+    /// The last draft was a command's: a publication's is next.
+    alternate: bool,
+    pause: Option<Mono>,
+    tokens: u64,
+}
+
+#[derive(Clone, Debug)]
+struct UnderWay {
+    token: DraftToken,
+    apex: Name,
+    command: Option<RequestId>,
+}
+
+/// A command with the drafts that it has got so far.
+#[derive(Clone, Debug)]
+pub(super) struct Attempt {
+    pub(super) request: Request,
+    pub(super) drafts: BTreeMap<Name, Arc<Draft>>,
+    /// The zones drafted for it, each as often as it was.
+    tried: Vec<Name>,
+    /// What is still to be drafted.
+    wants: Option<Arc<Outline>>,
+}
+
+impl Attempt {
+    pub(super) fn first(request: Request) -> Attempt {
+        Attempt {
+            request,
+            drafts: BTreeMap::new(),
+            tried: Vec::new(),
+            wants: None,
+        }
+    }
+}
+
+impl Drafts {
+    /// How many commands wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.behind.len() + usize::from(self.aside.is_some())
+    }
+
+    /// The next command of those put aside; none while the first of them waits for a draft, or one about keys for a step of
+    /// keys that is being stored.
+    pub(super) fn next(&mut self, stepping: bool) -> Option<Attempt> {
+        let waits = |aside: &Attempt| {
+            let of_keys = matches!(aside.request.command, Command::Keys { .. });
+            aside.wants.is_some() || (stepping && of_keys)
+        };
+        match &self.aside {
+            Some(aside) if waits(aside) => None,
+            Some(_) => self.aside.take(),
+            None => self.behind.pop_front().map(Attempt::first),
+        }
+    }
+
+    /// Puts a command aside that would overtake another; gives back one that would not.
+    pub(super) fn keep_order(&mut self, attempt: Attempt) -> Option<Attempt> {
+        // A later configuration is not followed by an earlier one, a key not retired before it is there.
+        let ordered = matches!(
+            attempt.request.command,
+            Command::Reload { .. } | Command::Keys { .. }
+        );
+        if !ordered || self.aside.is_none() {
+            return Some(attempt);
+        }
+        self.behind.push_back(attempt.request);
+        None
+    }
+
+    /// Puts a command aside that wants drafts; gives back one that has all.
+    pub(super) fn put_aside(
+        &mut self,
+        mut attempt: Attempt,
+        wanted: &[Arc<Outline>],
+    ) -> Option<Attempt> {
+        let tries = |apex: &Name| attempt.tried.iter().filter(|tried| *tried == apex).count();
+        let Some(next) = wanted.iter().find(|outline| tries(outline.apex()) < TRIES) else {
+            return Some(attempt);
+        };
+        if self.aside.is_some() {
+            self.behind.push_back(attempt.request);
+        } else {
+            attempt.wants = Some(next.clone());
+            self.aside = Some(attempt);
+        }
+        None
+    }
+
+    /// When a draft is asked for again after a failure.
+    pub(super) fn deadline(&self, zones: &Zones) -> Option<Mono> {
+        let wanted = !zones.outlines().is_empty() || self.aside.is_some();
+        self.pause.filter(|_| wanted && self.under_way.is_none())
+    }
+
+    /// What the compilation at hand may use.
+    pub(super) fn take(&mut self) -> BTreeMap<Name, Arc<Draft>> {
+        let mut drafts = std::mem::take(&mut self.at_hand);
+        drafts.append(&mut self.of_command);
+        drafts
+    }
+
+    /// How many RRsets of one zone are signed in the engine.
+    pub(super) fn most(&self, configured: usize) -> usize {
+        match self.whole {
+            true => usize::MAX,
+            false => configured,
+        }
+    }
+
+    /// Whether this engine only rehearses.
+    pub(super) fn rehearses(&self) -> bool {
+        self.rehearsed.is_some()
+    }
+
+    pub(super) fn rehearse(&mut self, outlines: Vec<Arc<Outline>>) {
+        self.rehearsed = Some(outlines);
+    }
+
+    /// For one publication: these drafts, and whether what they do not cover is made in the engine all the same.
+    pub(super) fn lend(&mut self, drafts: BTreeMap<Name, Arc<Draft>>, whole: bool) {
+        (self.of_command, self.whole) = (drafts, whole);
+    }
+
+    /// What of it was not used is of no use any more.
+    pub(super) fn return_lent(&mut self) {
+        self.lend(BTreeMap::new(), false);
+    }
+}
+
+impl Engine {
+    /// A twin that takes a command's change over without building a zone.
+    pub(super) fn rehearsal(&self, drafts: &BTreeMap<Name, Arc<Draft>>) -> Engine {
+        let mut twin = self.clone();
+        twin.drafts.rehearse(Vec::new());
+        twin.drafts.lend(drafts.clone(), false);
+        twin
+    }
+
+    /// What a rehearsed command wants drafted; what publications wait for already is not its concern.
+    pub(super) fn wanted_by(&self, twin: &Engine) -> Vec<Arc<Outline>> {
+        let rehearsed = twin.drafts.rehearsed.iter().flatten();
+        let known = |outline: &Outline| {
+            let mut published = self.zones.outlines().iter();
+            published.any(|published| published.is_like(outline))
+        };
+        rehearsed
+            .filter(|outline| !known(outline))
+            .cloned()
+            .collect()
+    }
+
+    /// A draft has come, or could not be made.
+    pub(super) fn drafted(
+        &mut self,
+        token: DraftToken,
+        drafted: Result<Arc<Draft>, String>,
+        now: Now,
+        out: &mut Vec<Effect>,
+    ) {
+        let under_way = &mut self.drafts.under_way;
+        let Some(done) = under_way.take_if(|under_way| under_way.token == token) else {
+            return;
+        };
+        let aside = &mut self.drafts.aside;
+        let mut aside = aside
+            .as_mut()
+            .filter(|aside| done.command == Some(aside.request.id));
+        if let Some(aside) = &mut aside {
+            aside.wants = None;
+            aside.tried.push(done.apex.clone());
+        }
+        match drafted {
+            Ok(draft) => {
+                if draft.fault().is_some() {
+                    self.drafts.pause = Some(now.mono + PAUSE);
+                }
+                match aside {
+                    Some(aside) => aside.drafts.insert(done.apex, draft),
+                    None => self.drafts.at_hand.insert(done.apex, draft),
+                };
+            }
+            Err(why) => {
+                self.drafts.pause = Some(now.mono + PAUSE);
+                let apex = done.apex;
+                let text =
+                    format!("cannot sign zone {apex}: {why}; its version before stays in force");
+                out.push(Effect::Log { warn: true, text });
+                if let Some(attempt) = self
+                    .drafts
+                    .aside
+                    .take_if(|aside| done.command == Some(aside.request.id))
+                {
+                    let request = attempt.request;
+                    let why = format!("zone {apex} could not be signed: {why}");
+                    let kind = RefusalKind::Unavailable;
+                    let refusal = self.refuse(&request, kind, "signing-failed", &why, None);
+                    out.push(Effect::Reply {
+                        request: request.id,
+                        result: Err(refusal),
+                    });
+                }
+            }
+        }
+    }
+
+    /// Publishes what drafts have come for.
+    pub(super) fn publish_drafted(&mut self, now: Now, out: &mut Vec<Effect>) {
+        if !self.drafts.at_hand.is_empty() {
+            self.publish_anyway(&Triggers::new(), now, out);
+        }
+    }
+
+    /// Asks for the next draft.
+    pub(super) fn ask_for_draft(&mut self, now: Now, out: &mut Vec<Effect>) {
+        let drafts = &self.drafts;
+        if drafts.under_way.is_some() || drafts.pause.is_some_and(|pause| pause > now.mono) {
+            return;
+        }
+        let published = self
+            .zones
+            .outlines()
+            .first()
+            .map(|outline| (outline.clone(), None));
+        let commanded = drafts.aside.as_ref().and_then(|aside| {
+            let wants = aside.wants.clone()?;
+            Some((wants, Some(aside.request.id)))
+        });
+        let next = match drafts.alternate {
+            true => published.or(commanded),
+            false => commanded.or(published),
+        };
+        self.drafts.pause = None;
+        let Some((outline, command)) = next else {
+            return;
+        };
+        // A publication that comes before it has a later serial.
+        let Some(serial) = self.numbers.take_serial(self.next_serial(now)) else {
+            return;
+        };
+        let apex = outline.apex().clone();
+        if command.is_some() || self.zones.awaits_keys(&apex) {
+            let meanwhile = match self.zones.version_at(&apex).is_some() {
+                true => "what was served before is served meanwhile",
+                false => "it is served after that",
+            };
+            let rrsets = outline.rrsets();
+            let text = format!("zone {apex}: {rrsets} RRsets are being signed; {meanwhile}");
+            out.push(Effect::Log { warn: false, text });
+        }
+        self.drafts.tokens += 1;
+        self.drafts.alternate = command.is_some();
+        let token = DraftToken(self.drafts.tokens);
+        self.drafts.under_way = Some(UnderWay {
+            token,
+            apex,
+            command,
+        });
+        out.push(Effect::Draft {
+            token,
+            outline,
+            serial,
+        });
+    }
+
+    /// Zones that waited for their drafts are published with the keys that are in force: what is served later counts from
+    /// later.
+    pub(super) fn keys_followed(&mut self, before: &Zones, now: Now) {
+        for apex in self.zones.with_late_keys(before) {
+            let Some(apex) = apex.to_domain_name() else {
+                continue;
+            };
+            if let Some(row) = self.signing.rows.get_mut(&apex) {
+                row.begun_again(now.wall);
+                self.journal.keys(row.clone());
+            }
+            self.signing.look_at(&apex, now.mono);
+        }
+    }
+}

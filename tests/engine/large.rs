@@ -1,0 +1,246 @@
+//! Large zones in the engine: signed beside it, while failovers and commands go on.
+//!
+//! In: a world in which every signed zone counts as large and its draft takes ten minutes. Never here: how long signing
+//! takes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use repoint::decide::OverrideKey;
+use repoint::engine::{Command, KeyChange, KeyVerb, Lifetime, RequestId};
+use repoint::keys::Stage;
+use repoint::topology::ServiceKind;
+use repoint::zone::{KeyAlgorithm, SigningKey};
+
+use crate::lost_keys::pass_few;
+use crate::network::Behaviour;
+use crate::setup;
+use crate::signed::{active, pass, stages, tags, version, view, world, zone};
+use crate::world::{Happened, World};
+
+const SLOW: Duration = Duration::from_secs(600);
+const HOME: &str = "\tA\t192.0.2.10\n";
+const AWAY: &str = "\tA\t198.51.100.10\n";
+
+fn large_world() -> World {
+    world("dnssec=yes most_at_once=0")
+}
+
+fn points_at(world: &World, address: &str) -> bool {
+    version(world).to_master_text().contains(address)
+}
+
+/// The first pool fails, and the failover is published.
+fn fail_over(world: &mut World) {
+    for address in setup::addresses(&world.configuration.clone(), "edgepool1") {
+        let refused = Behaviour::parse("refused").unwrap();
+        world
+            .network
+            .set(address, Some(ServiceKind::XmppServer), refused);
+    }
+    assert!(points_at(world, HOME));
+    pass(world, 60);
+    assert!(points_at(world, AWAY));
+}
+
+fn begin_roll(world: &mut World) -> (u16, RequestId) {
+    let key = Arc::new(SigningKey::generate(KeyAlgorithm::Ed25519).unwrap());
+    let tag = key.tag();
+    world.disk.ring.insert(zone(), key.clone());
+    let change = KeyChange::Begin {
+        verb: KeyVerb::Roll,
+        key,
+        parent_has_no_ds: false,
+    };
+    let zone = zone();
+    let command = Command::Keys { zone, change };
+    (tag, world.request(command, "ann", None, false, false))
+}
+
+fn pin(world: &mut World, pool: &str) -> RequestId {
+    let command = Command::SetOverride {
+        key: OverrideKey::Pin {
+            route: "contoso".parse().unwrap(),
+        },
+        pool: Some(pool.parse().unwrap()),
+        never: false,
+        lifetime: Lifetime::Forever,
+        force: true,
+    };
+    world.request(command, "ann", None, false, false)
+}
+
+/// Where in what happened a request is carried out.
+fn done(happened: &[Happened], id: RequestId) -> Option<usize> {
+    happened.iter().position(|one| match one {
+        Happened::Replied(request, result) => {
+            *request == id && result.as_ref().is_ok_and(|done| !done.dry_run)
+        }
+        _ => false,
+    })
+}
+
+#[test]
+fn a_failover_does_not_wait_until_a_zone_is_signed() {
+    let mut world = large_world();
+    world.drafts_take = SLOW;
+    world.start();
+    pass(&mut world, 60);
+    assert_eq!(stages(&world), [Stage::Published]);
+    fail_over(&mut world);
+    assert!(!version(&world).is_signed());
+    pass(&mut world, 1300);
+    assert!(version(&world).is_signed());
+    assert!(
+        points_at(&world, AWAY),
+        "the draft is older than the failover"
+    );
+}
+
+#[test]
+fn a_key_that_is_served_late_counts_from_then() {
+    let mut world = large_world();
+    world.drafts_take = SLOW;
+    world.start();
+    let mut signed = None;
+    while signed.is_none() {
+        world.step(Duration::from_secs(3600)).unwrap();
+        let zone = world.zones.zone(&zone());
+        let is_signed = zone.is_some_and(|version| version.is_signed());
+        signed = is_signed.then(|| world.wall());
+    }
+    assert!(world.elapsed() > SLOW);
+    assert_eq!(view(&world).keys[0].since, signed.unwrap());
+    pass(&mut world, 60);
+    assert_eq!(world.disk.keys[&zone()].keys[0].since, signed.unwrap());
+}
+
+#[test]
+fn a_roll_is_in_force_when_its_zone_is_signed_and_nothing_waits_for_it() {
+    let mut world = large_world();
+    world.start();
+    let old = active(&mut world);
+    world.drafts_take = SLOW;
+    let (new, rolled) = begin_roll(&mut world);
+    pass(&mut world, 10);
+    let reload = Command::Reload {
+        configuration: world.configuration.clone(),
+        allow_removal: false,
+    };
+    let reloaded = world.request(reload, "ann", None, false, false);
+    let happened = pass(&mut world, 10);
+    assert_eq!(
+        done(&happened, reloaded),
+        None,
+        "it would overtake the roll"
+    );
+    fail_over(&mut world);
+    let pinned = pin(&mut world, "edgepool1");
+    let happened = pass(&mut world, 10);
+    assert!(done(&happened, pinned).is_some());
+    assert!(points_at(&world, HOME));
+    assert_eq!(tags(&world), [old], "nothing of the roll is in force");
+    assert_eq!(world.disk.keys[&zone()].keys.len(), 1, "nor stored");
+
+    let happened = pass(&mut world, 600);
+    let replied = done(&happened, rolled).unwrap();
+    let stored = happened.iter().position(
+        |one| matches!(one, Happened::Committed(batch) if batch.keys.iter().any(|row| row.keys.len() == 2)),
+    );
+    let served = happened.iter().position(|one| match one {
+        Happened::Published(zones) => {
+            let text = zones.zone(&zone()).unwrap().to_master_text();
+            text.contains("\tDNSKEY\t") && text.contains(&format!(" {new} xmpp.contoso.com. "))
+        }
+        _ => false,
+    });
+    assert!(
+        stored < served && served < Some(replied),
+        "{stored:?} {served:?}"
+    );
+    assert!(done(&happened, reloaded) > Some(replied));
+    assert_eq!(tags(&world), [old, new]);
+    assert!(points_at(&world, HOME));
+}
+
+#[test]
+fn a_failover_does_not_wait_for_renewals_and_they_keep_nobody_busy() {
+    let mut world = large_world();
+    world.start();
+    active(&mut world);
+    world.drafts_take = SLOW;
+    world.wall_off += 9 * 86_400_000;
+    let before = version(&world).expiration().unwrap();
+    pass_few(&mut world, 60, 1000);
+    assert_eq!(version(&world).expiration().unwrap(), before);
+    fail_over(&mut world);
+    pass(&mut world, 1300);
+    assert!(version(&world).expiration().unwrap() > before);
+    assert!(points_at(&world, AWAY));
+}
+
+#[test]
+fn a_dry_run_of_a_roll_waits_for_the_draft_and_changes_nothing() {
+    let mut world = large_world();
+    world.start();
+    let old = active(&mut world);
+    let key = Arc::new(SigningKey::generate(KeyAlgorithm::Ed25519).unwrap());
+    let tag = key.tag();
+    let change = KeyChange::Begin {
+        verb: KeyVerb::Roll,
+        key,
+        parent_has_no_ds: false,
+    };
+    let command = Command::Keys {
+        zone: zone(),
+        change,
+    };
+    let id = world.request(command, "ann", None, true, false);
+    let happened = pass(&mut world, 10);
+    let shown = happened.iter().find_map(|one| match one {
+        Happened::Replied(request, Ok(done)) if *request == id => Some(done.zone_diff.clone()),
+        _ => None,
+    });
+    let shown = shown.unwrap();
+    assert!(
+        shown.contains(&format!(" {tag} xmpp.contoso.com. ")),
+        "{shown}"
+    );
+    assert_eq!(tags(&world), [old]);
+}
+
+#[test]
+fn a_zone_that_was_signed_is_served_again_at_once() {
+    let mut world = large_world();
+    world.start();
+    active(&mut world);
+    world.drafts_take = SLOW;
+    for clean in [true, false] {
+        if clean {
+            world.stop();
+        } else {
+            world.kill();
+        }
+        world.start();
+        pass(&mut world, 1);
+        assert!(version(&world).is_signed());
+    }
+}
+
+#[test]
+fn a_zone_that_was_never_signed_is_served_when_it_is() {
+    let mut world = large_world();
+    world.drafts_take = SLOW;
+    world.start();
+    pass(&mut world, 60);
+    assert!(!version(&world).is_signed());
+    world.kill();
+    world.start();
+    let happened = pass(&mut world, 300);
+    let published = |one: &Happened| matches!(one, Happened::Published(_));
+    assert!(happened.iter().any(published), "other zones do not wait");
+    assert!(world.zones.zone(&zone()).is_none());
+    pass(&mut world, 1300);
+    assert!(version(&world).is_signed());
+    assert!(points_at(&world, HOME));
+}
