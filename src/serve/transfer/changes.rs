@@ -10,12 +10,16 @@ use hickory_proto::rr::RecordType;
 
 use crate::zone::{Change, OwnedRecord, Rdata, Serial};
 
+/// Changes of more octets are sent one by one: to condense them looks at every record again for every client that asks, and
+/// what changed of so large a zone is mostly its signatures, each once.
+const MOST_CONDENSED: usize = 1 << 20;
+
 /// The changes after `since`, oldest first; none when the history does not reach back to it.
 pub(super) fn after(history: &[Arc<Change>], since: Serial) -> Option<Vec<Arc<Change>>> {
     let first = history.iter().position(|change| change.from == since)?;
     let changes = &history[first..];
     let one_by_one: usize = changes.iter().map(|change| change.octets).sum();
-    if changes.len() > 1 {
+    if changes.len() > 1 && one_by_one <= MOST_CONDENSED {
         let condensed = condense(changes);
         if condensed.octets < one_by_one {
             return Some(vec![Arc::new(condensed)]);
