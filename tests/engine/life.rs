@@ -124,6 +124,7 @@ impl Life {
                 store: 1,
                 reloads: 2,
                 commands: temper.commands + 10,
+                clock: temper.clock + 4,
                 owners: 80,
                 calm: Duration::from_secs(120),
                 ..temper

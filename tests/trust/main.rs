@@ -4,6 +4,7 @@
 //! - Zonemaster, the registries' own checker, finds no error.
 //! - Through a thousand moves, with Knot, NSD and BIND as secondaries and a validating Unbound asking all the while,
 //!   no answer is lost, bogus or mixed. `REPOINT_TEST_FULL=1` runs it at full size.
+//! - Killed in the middle of moves, repoint leaves no secondary ahead of it or with something else.
 //!
 //! The addresses are ordinary public ones, as Zonemaster refuses private ones; they exist only inside.
 
@@ -12,6 +13,7 @@
 #[path = "../world/mod.rs"]
 mod world;
 
+mod kills;
 mod moves;
 mod nameservers;
 mod site;

@@ -78,7 +78,7 @@ fn moves_under_load_lose_no_answer_and_every_secondary_follows() {
     );
 }
 
-fn service() -> String {
+pub(crate) fn service() -> String {
     format!("_xmpp-server._tcp.{DOMAIN}")
 }
 
@@ -126,7 +126,8 @@ fn story(repoint: &Repoint, size: &Size) -> Told {
     }
 }
 
-struct Stop<'a>(&'a AtomicBool);
+/// Ends what asks when the story ends, however it ends.
+pub(crate) struct Stop<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for Stop<'_> {
     fn drop(&mut self) {
@@ -275,7 +276,7 @@ fn tell(told: &Told, size: &Size) {
 }
 
 /// Whether a resolver has an answer and vouches for it.
-fn validated(resolver: &Client, name: &str, rtype: Rtype) -> bool {
+pub(crate) fn validated(resolver: &Client, name: &str, rtype: Rtype) -> bool {
     resolver.ask(name, rtype).is_some_and(|reply| {
         let header = reply.header();
         header.ad() && matches!(header.rcode(), Rcode::NOERROR | Rcode::NXDOMAIN)
