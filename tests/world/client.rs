@@ -73,7 +73,7 @@ impl Client {
 pub(crate) fn dig(server: impl std::fmt::Display, name: &str, rtype: &str) -> String {
     let server = format!("@{server}");
     let out = Command::new("dig")
-        .args(["+short", "+tries=1", "+time=1", &server, name, rtype])
+        .args(["+short", "+tries=2", "+time=2", &server, name, rtype])
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
