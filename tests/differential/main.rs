@@ -19,6 +19,7 @@ mod proven;
 mod questions;
 mod reviewed;
 mod said;
+mod signatures;
 mod validation;
 #[allow(dead_code)] // What the tests of signing need of it.
 #[path = "../signing/ground.rs"]

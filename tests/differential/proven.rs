@@ -11,9 +11,10 @@ use repoint::serve::Transport;
 use repoint::zone::{KeyAlgorithm, Name, SigningKey, ZoneKeys, Zones};
 
 use crate::dns::{self, HEAD};
-use crate::proofs::{Keys, check};
+use crate::proofs::check;
 use crate::questions::{self, Asked};
 use crate::said::{self, Record, Said};
+use crate::signatures::Keys;
 use crate::{asking, corpus};
 
 const REFUSED: u16 = 5;
