@@ -29,7 +29,7 @@ pub(crate) fn version(apex: &DomainName, serial: u32) -> Arc<StaticZone> {
     if serial % 5 < 2 {
         text.push_str("*.w.p TXT \"wild\"\nsub.p DS 1 15 2 0123456789012345678901234567890123456789012345678901234567890123\n");
     }
-    if serial % 3 == 0 {
+    if serial.is_multiple_of(3) {
         text.push_str("xmpp A 192.0.2.99\n");
     }
     received(apex, serial, &text)
