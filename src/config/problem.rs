@@ -103,6 +103,8 @@ rules! {
     UnreachableAddress = "unreachable-address",
     /// A TTL that hurts.
     Ttl = "ttl",
+    /// Secondaries that would serve signatures beyond their end.
+    SoaExpire = "soa-expire",
     /// A hold-down that hurts.
     HoldDown = "hold-down",
     /// Probing often enough to be refused by the probed.

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use crate::topology::{DomainName, RouteName, Topology};
 use crate::zone::{
-    Include, Included, Layout, LayoutProblem, MasterProblem, Name, Severity, SourceLine, StaticZone,
+    Include, Included, LEAST_VALIDITY, Layout, LayoutProblem, MasterProblem, Name, Severity,
+    SourceLine, StaticZone,
 };
 
 use super::draft::Draft;
@@ -60,6 +61,9 @@ pub(super) fn read(
         }
         match read {
             Ok(zone) => {
+                if draft.nameservers.dnssec.signs(apex) {
+                    expires_in_time(&zone, &path.place, problems);
+                }
                 zones.statics.insert(apex.clone(), Arc::new(zone));
             }
             Err(_) => {
@@ -68,6 +72,23 @@ pub(super) fn read(
         }
     }
     zones
+}
+
+/// A secondary that is cut off serves a zone until its SOA's EXPIRE, and what it serves should be valid.
+fn expires_in_time(zone: &StaticZone, asked: &Place, problems: &mut ConfigProblems) {
+    let expire = zone.timers().expire;
+    if expire <= LEAST_VALIDITY {
+        return;
+    }
+    let at = zone.soa_line().and_then(|at| line(at, problems));
+    let message = format!(
+        "the SOA lets a secondary that is cut off serve this zone for {} days, and its signatures are only sure to be valid for {}",
+        expire.as_secs() / 86_400,
+        LEAST_VALIDITY.as_secs() / 86_400,
+    );
+    problems
+        .warning(Rule::SoaExpire, at.as_ref().unwrap_or(asked), message)
+        .help("an EXPIRE of 604800 (7 days) suits a signed zone");
 }
 
 /// An included file; a relative path begins beside the file that asks.

@@ -60,6 +60,7 @@ pub use restore::RestoreFault;
 pub use serial::Serial;
 pub use shape::{TypeFault, compresses_names, type_text};
 pub use static_zone::StaticZone;
+pub use validity::LEAST_VALIDITY;
 pub use version::{Found, ZoneVersion};
 pub use zone_keys::{ChildRecords, Role, Signer, ZoneKeys};
 pub use zones::Zones;

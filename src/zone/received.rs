@@ -184,6 +184,11 @@ impl StaticZone {
         })
     }
 
+    /// The line of its SOA record.
+    pub fn soa_line(&self) -> Option<&SourceLine> {
+        Some(self.set(self.apex(), RecordType::SOA)?.at())
+    }
+
     /// The timers of its SOA.
     pub fn timers(&self) -> SoaTimers {
         let soa = self.soa();

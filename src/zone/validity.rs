@@ -27,7 +27,7 @@ const SPREAD_SECONDS: u64 = 4 * 86_400;
 /// A signature with less left than this is renewed.
 const RENEWED_AT: Duration = DAY.saturating_mul(12);
 /// A signature with less left than this should not be: the promise to secondaries is about to break.
-pub(super) const URGENT_AT: Duration = DAY.saturating_mul(10);
+pub const LEAST_VALIDITY: Duration = DAY.saturating_mul(10);
 /// What comes due within this is renewed along with what is due.
 const TOGETHER: Duration = DAY;
 /// Renewals of all zones wait for the next multiple of this, so that thousands of zones share publications.
@@ -101,7 +101,7 @@ impl Keep {
 
 /// Keeps what is valid longer than `last` and not urgent.
 pub(super) fn keep_beyond(last: Wall, now: Wall) -> Keep {
-    let beyond = last.max(now + URGENT_AT);
+    let beyond = last.max(now + LEAST_VALIDITY);
     Keep { beyond, now }
 }
 
