@@ -184,7 +184,7 @@ fn show(
     Ok(ExitCode::SUCCESS)
 }
 
-fn list(zones: &[ZoneKeysView], paint: Paint) -> String {
+pub(super) fn list(zones: &[ZoneKeysView], paint: Paint) -> String {
     if zones.is_empty() {
         return "no zone is signed, and none is to be: dnssec = true signs\n".into();
     }
@@ -258,7 +258,7 @@ fn waits(zone: &ZoneKeysView) -> String {
     out
 }
 
-fn whole(zone: &ZoneKeysView) -> String {
+pub(super) fn whole(zone: &ZoneKeysView) -> String {
     let mut out = format!(
         "{} is {}\n",
         zone.zone,
@@ -287,7 +287,7 @@ fn whole(zone: &ZoneKeysView) -> String {
 }
 
 /// What the parent zone should have; comments are those of a master file, so it can be pasted whole.
-fn for_parent(zone: &ZoneKeysView, paint: Paint) -> String {
+pub(super) fn for_parent(zone: &ZoneKeysView, paint: Paint) -> String {
     if let Some(above) = &zone.ds_kept_in {
         return kept_here(zone, above, paint);
     }

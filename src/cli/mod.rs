@@ -34,6 +34,8 @@ mod zone;
 
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod key_golden;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

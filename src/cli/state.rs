@@ -43,7 +43,7 @@ pub(super) enum State {
         #[arg(long, value_name = "DIR", conflicts_with = "config")]
         state: Option<PathBuf>,
     },
-    /// Declare restored or lost state good: automatic changes go on
+    /// Declare restored or lost state good: automatic changes go on. With clock-doubtful: declare the clock right
     #[command(after_help = "Example:\n  repoint status && repoint state accept")]
     Accept {
         #[command(flatten)]

@@ -9,20 +9,36 @@ use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
 use crate::control::NewKey;
-use crate::engine::{Command, Done, KeyChange, KeyVerb, Refusal, RefusalKind};
+use crate::engine::{Command, Done, KeyChange, KeyVerb, Refusal, RefusalKind, SAME_TAG};
 use crate::shell::{Ask, Handle};
 use crate::store::KeyFiles;
-use crate::zone::{KeyAlgorithm, SigningKey};
+use crate::topology::DomainName;
+use crate::zone::SigningKey;
 
 /// No private key is larger.
 const LARGEST: u64 = 64 << 10;
+
+/// How often a key is drawn again that the engine refuses for its tag; the zone has a handful.
+const DRAWS: usize = 8;
 
 pub(super) async fn begin_key(
     handle: &Handle,
     files: KeyFiles,
     new: NewKey,
 ) -> Result<Done, Refusal> {
-    let zone = new.zone.clone();
+    let drawn = new.verb != KeyVerb::Import;
+    for _ in 1..DRAWS {
+        match begin_with_one(handle, &files, &new).await {
+            // Its file is missing, or the draw would have seen it.
+            Err(refusal) if drawn && refusal.code == SAME_TAG => {}
+            done => return done,
+        }
+    }
+    begin_with_one(handle, &files, &new).await
+}
+
+async fn begin_with_one(handle: &Handle, files: &KeyFiles, new: &NewKey) -> Result<Done, Refusal> {
+    let zone = &new.zone;
     let refusal = |why: String| Refusal {
         code: "key-unusable".into(),
         kind: RefusalKind::Invalid,
@@ -35,26 +51,25 @@ pub(super) async fn begin_key(
         .algorithm
         .unwrap_or(handle.configuration().dnssec.algorithm);
     let (verb, file) = (new.verb, new.file.clone());
-    let made = spawn_blocking(move || match (verb, file) {
+    let made = in_files(files, zone, move |files, zone| match (verb, file) {
         (KeyVerb::Import, Some(file)) => read(&file),
         (KeyVerb::Import, None) => Err("no file is named".to_owned()),
-        _ => make(algorithm),
+        _ => files
+            .draw(zone, algorithm)
+            .map_err(|fault| fault.to_string()),
     });
-    let key = made
-        .await
-        .map_err(|ended| ended.to_string())
-        .and_then(|made| made);
-    let key = Arc::new(key.map_err(&refusal)?);
-    // A file of that name belongs to a key in use, or is what is imported: it stays whatever comes of this.
-    let path = files.path(&new.zone, key.tag());
-    let writes = !new.dry_run && !path.exists();
+    let key = Arc::new(made.await.map_err(&refusal)?);
+    // Its own file belongs to a key in use, or is what is imported: it stays whatever comes of this.
+    let looked = Arc::clone(&key);
+    let there = in_files(files, zone, move |files, zone| files.has(zone, &looked));
+    let writes = !there.await.map_err(&refusal)? && !new.dry_run;
     if writes {
-        let (files, zone, key) = (files.clone(), new.zone.clone(), Arc::clone(&key));
-        let written = spawn_blocking(move || files.write(&zone, &key)).await;
-        let written = written
-            .map_err(std::io::Error::other)
-            .and_then(|written| written);
-        written.map_err(|error| refusal(format!("{}: {error}", path.display())))?;
+        let key = Arc::clone(&key);
+        let written = in_files(files, zone, move |files, zone| {
+            let told = |error| format!("{}: {error}", files.path(zone, key.tag()).display());
+            files.write(zone, &key).map_err(told)
+        });
+        written.await.map_err(&refusal)?;
     }
     let tag = key.tag();
     let change = KeyChange::Begin {
@@ -65,25 +80,35 @@ pub(super) async fn begin_key(
     let done = handle
         .request(Ask {
             command: Command::Keys {
-                zone: new.zone.clone(),
+                zone: zone.clone(),
                 change,
             },
-            author: new.author,
-            why: new.why,
+            author: new.author.clone(),
+            why: new.why.clone(),
             dry_run: new.dry_run,
             volatile: false,
-            expected: new.expected,
+            expected: new.expected.clone(),
         })
         .await;
     if done.is_err() && writes {
         // Without it nothing changes: a file that stays is a key that nobody uses.
-        let _ = spawn_blocking(move || files.remove(&new.zone, tag)).await;
+        let removed = in_files(files, zone, move |files, zone| {
+            files.remove(zone, tag).map_err(|error| error.to_string())
+        });
+        let _ = removed.await;
     }
     done
 }
 
-fn make(algorithm: KeyAlgorithm) -> Result<SigningKey, String> {
-    SigningKey::generate(algorithm).map_err(|fault| fault.to_string())
+/// Does something with files, which may wait for a disk.
+async fn in_files<T: Send + 'static>(
+    files: &KeyFiles,
+    zone: &DomainName,
+    act: impl FnOnce(&KeyFiles, &DomainName) -> Result<T, String> + Send + 'static,
+) -> Result<T, String> {
+    let (files, zone) = (files.clone(), zone.clone());
+    let acted = spawn_blocking(move || act(&files, &zone)).await;
+    acted.map_err(|ended| ended.to_string())?
 }
 
 /// Reads PEM, or BIND's `.private` with the `.key` beside it.
@@ -103,7 +128,12 @@ fn read(file: &Path) -> Result<SigningKey, String> {
     let beside = file.with_extension("key");
     if let Ok(public) = std::fs::read_to_string(&beside) {
         let data = key.dnskey().to_text();
-        let squeezed = |text: &str| text.split_whitespace().collect::<String>();
+        let squeezed = |text: &str| -> String {
+            let octets = text.chars();
+            octets
+                .filter(|octet| !octet.is_whitespace() && !"()".contains(*octet))
+                .collect()
+        };
         let says = public
             .lines()
             .filter(|line| !line.trim_start().starts_with(';'));
@@ -118,4 +148,70 @@ fn read(file: &Path) -> Result<SigningKey, String> {
         }
     }
     Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::fs;
+
+    use super::*;
+
+    /// RFC 8080 §6.1.
+    const PRIVATE: &str = "Private-key-format: v1.2\nAlgorithm: 15 (ED25519)\n\
+                           PrivateKey: ODIyNjAzODQ2MjgwODAxMjI2NDUxOTAyMDQxNDIyNjI=\n";
+    const PUBLIC: &str =
+        "example.com. 3600 IN DNSKEY 257 3 15 l02Woi0iS8Aa25FQkUd9RMzZHJpBoRQwAQEX1SxZJA4=";
+
+    /// What comes of the private half with this beside it.
+    fn beside(public: Option<&str>) -> Result<SigningKey, String> {
+        let directory = tempfile::tempdir().unwrap();
+        let private = directory.path().join("Kexample.com.+015+03613.private");
+        fs::write(&private, PRIVATE).unwrap();
+        if let Some(public) = public {
+            fs::write(private.with_extension("key"), public).unwrap();
+        }
+        read(&private)
+    }
+
+    #[test]
+    fn the_public_half_beside_a_private_one_has_to_be_its_own_with_flags_257() {
+        let dressed = format!("; This is a key-signing key\n{PUBLIC} ; key id = 3613\n");
+        let folded = PUBLIC.replace("15 l02W", "15 (\n  l02W") + " )\n";
+        for good in [PUBLIC, &dressed, &folded] {
+            assert_eq!(beside(Some(good)).unwrap().tag(), 3613, "{good}");
+        }
+        assert_eq!(beside(None).unwrap().tag(), 3613);
+        let other = PUBLIC.replace("l02W", "m02W");
+        let zone_key = PUBLIC.replace("257", "256");
+        for bad in [&other, &zone_key, ""] {
+            let why = beside(Some(bad)).unwrap_err();
+            assert!(why.contains(".key: it is not the public half"), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_no_key_is_refused_by_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("key");
+        let why = |octets: &[u8]| {
+            fs::write(&file, octets).unwrap();
+            read(&file).map(|key| key.tag()).unwrap_err()
+        };
+        let cases: [&[u8]; 5] = [
+            b"",
+            b"\xff\xfe",
+            b"-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n",
+            b"Algorithm: 8 (RSASHA256)\nPrivateKey: AA==\n",
+            &[b'x'; 100_000],
+        ];
+        for octets in cases {
+            let why = why(octets);
+            assert!(why.starts_with(&file.display().to_string()), "{why}");
+        }
+        fs::remove_file(&file).unwrap();
+        let why = read(&file).map(|key| key.tag()).unwrap_err();
+        assert!(why.contains("the server itself reads it"), "{why}");
+        assert!(read(directory.path()).is_err(), "a directory");
+    }
 }

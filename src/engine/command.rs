@@ -105,7 +105,7 @@ pub enum Command {
         /// How.
         change: KeyChange,
     },
-    /// Declare restored or lost state good: automatic changes may go on.
+    /// Declare restored or lost state good: automatic changes may go on; or, where only the clock is in doubt, the clock.
     AcceptState,
 }
 

@@ -41,6 +41,7 @@ pub use event::{BatchToken, DraftToken, Effect, Event, StoreFault};
 pub use inbound::{InboundAttempt, InboundCopy, InboundNews, InboundOutcome, InboundView, misfit};
 pub use keeping::{Keep, KeptInbound};
 pub use record::{Batch, Entry, EntryKind, Parting, Remembered, Reservation, StoredRoute};
+pub use signing_commands::SAME_TAG;
 pub use signing_view::{KeyView, ParentView, SigningKeyView, SigningView, ZoneKeysView};
 pub use view::{
     CanaryView, CheckView, OwnerView, PoolView, RoutePoolView, RouteView, View, ZoneView,

@@ -13,6 +13,9 @@ use crate::keys::{self, RequestFault};
 use crate::topology::DomainName;
 use crate::zone::Name;
 
+/// The code of a refusal because a key of the zone has the tag already: another key will do.
+pub const SAME_TAG: &str = "same-tag";
+
 impl Engine {
     pub(super) fn plan_keys(
         &self,
@@ -110,7 +113,7 @@ impl Engine {
                 "under-way",
                 Some(format!("repoint key list {zone} says what it waits for")),
             ),
-            RequestFault::SameTag(_) => (RefusalKind::Conflict, "same-tag", None),
+            RequestFault::SameTag(_) => (RefusalKind::Conflict, SAME_TAG, None),
             RequestFault::ParentUnknown => (
                 RefusalKind::Conflict,
                 "parent-unknown",

@@ -101,3 +101,110 @@ impl Engine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::io;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::{Mono, Wall};
+    use crate::config;
+    use crate::engine::numbers::Numbers;
+    use crate::engine::{Command, Event, KeyChange, KeyVerb, Remembered, Request, RequestId};
+    use crate::topology::DomainName;
+    use crate::zone::{KeyAlgorithm, SigningKey};
+
+    const CONFIGURATION: &str = r#"version = 1
+[dns]
+nameservers = [{ name = "ns1.example.net" }]
+dnssec = true
+[[pool]]
+name = "edgepool1"
+[[pool.target]]
+name = "edge1.contoso.com"
+publish = ["192.0.2.10"]
+[[route]]
+name = "contoso"
+domains = ["contoso.com"]
+pools = ["edgepool1"]
+zones = "owners"
+[[route.service]]
+kind = "xmpp-server"
+"#;
+
+    fn at(seconds: i64) -> Now {
+        Now {
+            mono: Mono::from_micros(seconds * 1_000_000),
+            wall: Wall::from_millis(1_795_219_200_000 + seconds * 1000),
+        }
+    }
+
+    /// Commits what is to be stored until nothing is, and gives everything that was to be done.
+    fn commit(engine: &mut Engine, effects: Vec<Effect>, now: Now) -> Vec<Effect> {
+        let (mut waiting, mut done) = (effects, Vec::new());
+        while !waiting.is_empty() {
+            let tokens = waiting.iter().filter_map(|effect| match effect {
+                Effect::Store { token, .. } => Some(*token),
+                _ => None,
+            });
+            let tokens: Vec<BatchToken> = tokens.collect();
+            done.append(&mut waiting);
+            for token in tokens {
+                let result = Ok(());
+                waiting.extend(engine.handle(Event::Stored { token, result }, now));
+            }
+        }
+        done
+    }
+
+    #[test]
+    fn a_step_that_is_stored_when_numbers_have_run_out_is_served_when_there_are_some() {
+        let mut none = |_: &std::path::Path| Err(io::Error::other("no files"));
+        let configuration = config::parse(CONFIGURATION, "repoint.toml", &mut none).unwrap();
+        let memory = Remembered::default();
+        let (mut engine, effects) = Engine::new(Arc::new(configuration), memory, 1, at(0));
+        commit(&mut engine, effects, at(0));
+        let zone: DomainName = "_xmpp-server._tcp.contoso.com".parse().unwrap();
+        let signed = |engine: &Engine| engine.zones.zone(&zone).unwrap().is_signed();
+
+        let request = Request {
+            id: RequestId(1),
+            command: Command::Keys {
+                zone: zone.clone(),
+                change: KeyChange::Begin {
+                    verb: KeyVerb::Generate,
+                    key: Arc::new(SigningKey::generate(KeyAlgorithm::Ed25519).unwrap()),
+                    parent_has_no_ds: true,
+                },
+            },
+            author: "ann".into(),
+            why: None,
+            dry_run: false,
+            volatile: false,
+            expected: None,
+        };
+        let effects = engine.handle(Event::Request(Box::new(request)), at(1));
+        let reserved = engine.numbers.clone();
+        engine.numbers = Numbers::after(engine.numbers.used());
+        let token = effects.iter().find_map(|effect| match effect {
+            Effect::Store { token, batch, .. } if !batch.keys.is_empty() => Some(*token),
+            _ => None,
+        });
+        let (token, result) = (token.unwrap(), Ok(()));
+        let effects = engine.handle(Event::Stored { token, result }, at(1));
+        // It is stored: a refusal would have the file of its key removed.
+        let replied = effects.iter().find_map(|effect| match effect {
+            Effect::Reply { result, .. } => Some(result.clone()),
+            _ => None,
+        });
+        let warnings = replied.unwrap().unwrap().warnings;
+        assert!(warnings[0].contains("served later"), "{warnings:?}");
+        assert!(!signed(&engine));
+
+        engine.numbers = reserved;
+        engine.handle(Event::Tick, at(10));
+        assert!(signed(&engine));
+    }
+}

@@ -20,7 +20,7 @@ use crate::keys::ParentDs;
 use crate::probe::{CanaryObservation, Observation, Phase, ProbeResult, Prober, Reason};
 use crate::store::Store;
 use crate::topology::{Check, CheckId, DomainName};
-use crate::zone::{KeyAlgorithm, Name, Outline, Rdata, Serial, SigningKey};
+use crate::zone::{KeyAlgorithm, Name, Outline, Rdata, Serial};
 
 /// Probes that may be under way at one time: sockets and memory are bounded whatever is configured.
 const PROBES: usize = 512;
@@ -152,7 +152,9 @@ impl<P: Probing> Outside<P> {
         let files = self.store.key_files();
         let apex = zone.clone();
         let task = tokio::task::spawn_blocking(move || {
-            let key = SigningKey::generate(algorithm).map_err(|fault| fault.to_string())?;
+            let key = files
+                .draw(&apex, algorithm)
+                .map_err(|fault| fault.to_string())?;
             let written = files.write(&apex, &key);
             let told = |error| format!("{}: {error}", files.path(&apex, key.tag()).display());
             written.map_err(told)?;

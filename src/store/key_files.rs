@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::keys::KeyRing;
 use crate::topology::DomainName;
-use crate::zone::SigningKey;
+use crate::zone::{KeyAlgorithm, KeyFault, SigningKey};
 
 /// The directory's name in the state directory.
 const DIRECTORY: &str = "keys";
@@ -74,6 +74,44 @@ impl KeyFiles {
         (ring, faults)
     }
 
+    /// Makes a key whose tag no file of the zone has: keys of a zone are told apart by their tags.
+    ///
+    /// # Errors
+    /// When the cryptographic library fails.
+    pub fn draw(&self, zone: &DomainName, algorithm: KeyAlgorithm) -> Result<SigningKey, KeyFault> {
+        self.drawn(zone, || SigningKey::generate(algorithm))
+    }
+
+    fn drawn(
+        &self,
+        zone: &DomainName,
+        mut make: impl FnMut() -> Result<SigningKey, KeyFault>,
+    ) -> Result<SigningKey, KeyFault> {
+        loop {
+            // One in thousands of draws has a tag that is taken; none is free only where 65,536 files are.
+            let key = make()?;
+            if !self.path(zone, key.tag()).exists() {
+                return Ok(key);
+            }
+        }
+    }
+
+    /// Whether a key's file is there.
+    ///
+    /// # Errors
+    /// When its name belongs to a file that is of no use, or of another key.
+    pub fn has(&self, zone: &DomainName, key: &SigningKey) -> Result<bool, String> {
+        let path = self.path(zone, key.tag());
+        if !path.exists() {
+            return Ok(false);
+        }
+        match read(&path) {
+            Ok(there) if there.dnskey() == key.dnskey() => Ok(true),
+            Ok(_) => Err(format!("{}: another key has this file", path.display())),
+            Err(why) => Err(format!("{}: {why}", path.display())),
+        }
+    }
+
     /// Writes a key's file, whole or not at all; it is on the disk when this returns.
     ///
     /// # Errors
@@ -130,7 +168,6 @@ fn read(path: &Path) -> Result<SigningKey, String> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::zone::KeyAlgorithm;
 
     #[test]
     fn a_key_comes_back_and_is_for_this_user_alone() {
@@ -149,6 +186,35 @@ mod tests {
         files.remove(&zone, key.tag()).unwrap();
         files.remove(&zone, key.tag()).unwrap();
         assert_eq!(files.load().0, KeyRing::default());
+    }
+
+    #[test]
+    fn a_key_is_drawn_again_while_its_tag_is_taken() {
+        let state = tempfile::tempdir().unwrap();
+        let files = KeyFiles::of(state.path());
+        let zone: DomainName = "contoso.com".parse().unwrap();
+        let taken = SigningKey::generate(KeyAlgorithm::Ed25519).unwrap();
+        files.write(&zone, &taken).unwrap();
+        let again = || SigningKey::from_pem(&taken.to_pem().unwrap(), true);
+        let free = SigningKey::generate(KeyAlgorithm::Ed25519).unwrap();
+        let tag = free.tag();
+        let mut draws = vec![Ok(free), again(), again()];
+        let drawn = files.drawn(&zone, || draws.pop().unwrap()).unwrap();
+        assert_eq!((drawn.tag(), draws.len()), (tag, 0));
+    }
+
+    #[test]
+    fn the_file_of_another_key_is_not_taken_for_a_keys_own() {
+        let state = tempfile::tempdir().unwrap();
+        let files = KeyFiles::of(state.path());
+        let zone: DomainName = "contoso.com".parse().unwrap();
+        let [one, other] = [(); 2].map(|()| SigningKey::generate(KeyAlgorithm::Ed25519).unwrap());
+        assert_eq!(files.has(&zone, &one), Ok(false));
+        files.write(&zone, &one).unwrap();
+        assert_eq!(files.has(&zone, &one), Ok(true));
+        fs::rename(files.path(&zone, one.tag()), files.path(&zone, other.tag())).unwrap();
+        let why = files.has(&zone, &other).unwrap_err();
+        assert!(why.ends_with("another key has this file"), "{why}");
     }
 
     #[test]

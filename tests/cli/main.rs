@@ -6,6 +6,7 @@
 #[path = "../dns/mod.rs"]
 mod dns;
 mod acme;
+mod keys;
 mod look;
 mod overrides;
 mod moves;

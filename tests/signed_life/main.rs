@@ -30,7 +30,7 @@ use crate::world::wait::wait_for;
 
 const PROGRAMS: &[&str] = &["knotd", "unbound", "dig"];
 /// How long anything may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(150);
 const LIMIT: Duration = Duration::from_secs(300);
 /// More than twice every TTL.
 const SLOW_OWNER: Duration = Duration::from_secs(3);
@@ -199,6 +199,71 @@ fn lost_keys_are_told_and_never_replaced_by_others() {
                 "{alarms:?}"
             );
             world.asker.go_on();
+            world.asker.until_each(true);
+            world.asker.end();
+        },
+    );
+}
+
+#[test]
+fn a_lost_database_makes_nothing_bogus_while_the_keys_are_there() {
+    enter(
+        "a_lost_database_makes_nothing_bogus_while_the_keys_are_there",
+        LIMIT,
+        |dir| {
+            let mut world = World::begin(dir);
+            let tag = world.until_secure();
+            world.asker.demand_ad(true);
+            world.asker.until_each(true);
+            // Nobody answers for a moment.
+            world.asker.pause();
+            assert!(world.site.restart_without_database());
+            world.asker.until_each(true);
+            world.asker.go_on();
+            world.asker.ask_for(SLOW_OWNER);
+
+            let alarms = world.site.alarms();
+            assert_eq!(alarms, ["state-doubtful"]);
+            let zone = world.site.keys();
+            assert_eq!(zone["keys"].as_array().unwrap().len(), 1, "{zone:#}");
+            world.site.repoint.command(&["state", "accept"]);
+            assert_eq!(world.until_settled(), tag);
+            assert!(world.site.alarms().is_empty());
+            world.asker.end();
+        },
+    );
+}
+
+#[test]
+fn a_pool_fails_within_a_roll_and_the_roll_waits() {
+    enter(
+        "a_pool_fails_within_a_roll_and_the_roll_waits",
+        LIMIT,
+        |dir| {
+            let mut world = World::begin(dir);
+            let first = world.until_secure();
+            world.asker.demand_ad(true);
+            world.site.repoint.command(&["key", "roll", ZONE]);
+            wait_for("the roll waits for the parent", PATIENCE, || {
+                (world.site.keys()["ds"]["advice"] == "now").then_some(())
+            });
+            world.site.fail_first_pool();
+            wait_for("the resolver has the failover", PATIENCE, || {
+                let said = dig("127.0.0.53", &format!("xmpp.{ZONE}"), "A");
+                (said.trim() == POOLS[1].publish).then_some(())
+            });
+            let entered = world.follow_advice();
+            assert!(entered.len() == 1 && entered != [first], "{entered:?}");
+            let zone = wait_for("the roll waits for the failover", PATIENCE, || {
+                let zone = world.site.keys();
+                let waits = zone["outlook"]["waits_for"].as_str()?;
+                let waits = waits.contains("route fed has just switched");
+                waits.then_some(zone)
+            });
+            assert_eq!(zone["keys"][0]["stage"], "expiring", "{zone:#}");
+            assert_eq!(zone["keys"][1]["stage"], "active", "{zone:#}");
+            world.asker.until_each(true);
+            assert_eq!([world.until_settled()], *entered);
             world.asker.until_each(true);
             world.asker.end();
         },

@@ -3,10 +3,11 @@
 use std::net::TcpListener;
 use std::path::Path;
 
+use domain::base::iana::{Rcode, Rtype};
 use serde_json::Value;
 
-use crate::world::client::dig;
-use crate::world::pools;
+use crate::world::client::{Client, dig};
+use crate::world::pools::{self, POOLS};
 use crate::world::private_network::{RESOLVER, add_address};
 use crate::world::repoint::Repoint;
 use crate::world::wait::wait_for;
@@ -15,7 +16,7 @@ use crate::{PATIENCE, SERVER, ZONE};
 /// repoint and its pools.
 pub(crate) struct Site {
     pub(crate) repoint: Repoint,
-    _pools: [TcpListener; 2],
+    pools: Vec<TcpListener>,
 }
 
 impl Site {
@@ -23,7 +24,7 @@ impl Site {
     pub(crate) fn start(dir: &Path) -> Site {
         add_address(SERVER);
         let site = Site {
-            _pools: pools::open(),
+            pools: pools::open().into(),
             repoint: Repoint::start(dir, &configuration(true), &[("zone", &zone())]),
         };
         site.until_served();
@@ -47,6 +48,38 @@ impl Site {
         std::fs::remove_dir_all(self.repoint.file("state")).unwrap();
         self.repoint.begin();
         self.until_served();
+    }
+
+    /// Kills repoint, loses its database and neither its keys nor what else there is, starts it again. Out: whether the
+    /// first answer was signed.
+    pub(crate) fn restart_without_database(&mut self) -> bool {
+        self.repoint.kill();
+        for file in std::fs::read_dir(self.repoint.file("state")).unwrap() {
+            let path = file.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy();
+            if name.starts_with("repoint.db") {
+                std::fs::remove_file(&path).unwrap();
+            }
+        }
+        let first = std::thread::spawn(|| {
+            let server = Client::new((SERVER, 53));
+            wait_for("a first answer", PATIENCE, || {
+                let reply = server.ask(ZONE, Rtype::SOA)?;
+                let rcode = reply.header().rcode();
+                // A zone that is not served yet is asked for elsewhere.
+                (rcode != Rcode::REFUSED).then_some(reply)
+            })
+        });
+        self.repoint.begin();
+        let first = first.join().unwrap();
+        let mut records = first.answer().unwrap();
+        records.any(|record| record.unwrap().rtype() == Rtype::RRSIG)
+    }
+
+    /// Nobody listens at the first pool any more.
+    pub(crate) fn fail_first_pool(&mut self) {
+        self.repoint.until_up(POOLS[0].name);
+        self.pools.remove(0);
     }
 
     /// What `key list` says of all zones.
