@@ -1,9 +1,14 @@
 //! The way out: which step one is at, and when repoint may be stopped.
 //!
-//! In: what the zones above say now, what was seen before, the time. Out: [`Leaving`], and the memory for the next time.
-//! Never here: asking, files, a clock. What is not known counts as not done: safe is said late rather than early.
+//! In: what the zones above say now, what was seen before, a [`Reading`] of the machine's clocks. Out: [`Leaving`], and the
+//! memory for the next time. Never here: asking, files, a clock. What is not known counts as not done: safe is said late
+//! rather than early.
+//!
+//! No moment is remembered, only for how long something has been so: between two looks so much time has passed as both the
+//! wall clock and the machine's uptime say. A clock that is set therefore shortens no wait.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -53,20 +58,52 @@ pub enum State {
     Unknown(String),
 }
 
+/// The machine's clocks at one look.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    /// What tells one run of one machine from every other; none where the machine does not say.
+    pub boot: Option<String>,
+    /// For how long the machine has been running, in milliseconds, sleep included.
+    pub uptime_ms: u64,
+    /// Its wall clock.
+    pub wall: Wall,
+}
+
+impl Reading {
+    /// How much time has passed since an earlier look, at least. What passed while the machine was started anew, or between
+    /// looks from two machines, nobody has counted.
+    fn passed_since(&self, earlier: &Reading) -> Duration {
+        let by_wall = self.wall.since(earlier.wall);
+        match (&earlier.boot, &self.boot) {
+            (None, None) => by_wall,
+            (Some(then), Some(now)) if then == now => {
+                let up = self.uptime_ms.saturating_sub(earlier.uptime_ms);
+                by_wall.min(Duration::from_millis(up))
+            }
+            _ => Duration::ZERO,
+        }
+    }
+}
+
 /// What was seen before, by link and subject. Kept between runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memory {
+    /// The clocks at the last look.
+    #[serde(default)]
+    looked: Option<Reading>,
     traces: BTreeMap<Link, BTreeMap<String, Trace>>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Trace {
-    /// When it was first looked at.
-    first: Wall,
+    /// For how long it has been looked at, in milliseconds.
+    #[serde(default)]
+    known_for_ms: u64,
     /// The longest TTL it was seen with, in seconds.
     ttl: u32,
-    /// Since when it has been gone at every look.
-    gone: Option<Wall>,
+    /// For how long it has been gone at every look.
+    #[serde(default)]
+    gone_for_ms: Option<u64>,
 }
 
 /// The steps of the way out, in their order.
@@ -109,10 +146,12 @@ pub struct Leaving {
     pub unknown: Vec<String>,
 }
 
-/// Takes in what was seen, and says where one is.
-pub fn leave(memory: &mut Memory, sightings: &[Sighting], now: Wall) -> Leaving {
+/// Takes in what was seen just before these readings, and says where one is.
+pub fn leave(memory: &mut Memory, sightings: &[Sighting], now: Reading) -> Leaving {
+    let wall = now.wall;
+    memory.pass(now);
     for sighting in sightings {
-        remember(memory, sighting, now);
+        remember(memory, sighting);
     }
     let of = |links: &'static [Link]| sightings.iter().filter(|s| links.contains(&s.link));
     let phases: [(LeaveStep, LeaveStep, &'static [Link]); 2] = [
@@ -142,13 +181,12 @@ pub fn leave(memory: &mut Memory, sightings: &[Sighting], now: Wall) -> Leaving 
                 unknown,
             };
         }
-        let until = of(links)
-            .filter_map(|sighting| forgotten(memory, sighting))
-            .max();
-        if until.is_some_and(|until| until > now) {
+        let left = of(links).map(|sighting| remembered_for(memory, sighting));
+        let left = left.max().unwrap_or_default();
+        if left > Duration::ZERO {
             return Leaving {
                 step: wait,
-                until,
+                until: Some(wall + left),
                 there: Vec::new(),
                 unknown: Vec::new(),
             };
@@ -162,51 +200,73 @@ pub fn leave(memory: &mut Memory, sightings: &[Sighting], now: Wall) -> Leaving 
     }
 }
 
-fn remember(memory: &mut Memory, sighting: &Sighting, now: Wall) {
+impl Memory {
+    /// Time has passed since the last look.
+    fn pass(&mut self, now: Reading) {
+        let passed = self.looked.as_ref().map(|then| now.passed_since(then));
+        let passed = passed.unwrap_or_default().as_millis();
+        let passed = u64::try_from(passed).unwrap_or(0);
+        for trace in self.traces.values_mut().flat_map(BTreeMap::values_mut) {
+            trace.known_for_ms = trace.known_for_ms.saturating_add(passed);
+            trace.gone_for_ms = trace.gone_for_ms.map(|ms| ms.saturating_add(passed));
+        }
+        self.looked = Some(now);
+    }
+}
+
+fn remember(memory: &mut Memory, sighting: &Sighting) {
     let traces = memory.traces.entry(sighting.link).or_default();
-    let trace = traces.entry(sighting.subject.clone()).or_insert(Trace {
-        first: now,
-        ttl: 0,
-        gone: None,
-    });
-    // A clock that was set back must not make the past longer.
-    trace.first = trace.first.min(now);
+    let trace = traces.entry(sighting.subject.clone()).or_default();
     match sighting.state {
         State::There { ttl } => {
             trace.ttl = trace.ttl.max(ttl);
-            trace.gone = None;
+            trace.gone_for_ms = None;
         }
-        State::Gone => {
-            let since = trace.gone.filter(|since| *since <= now);
-            trace.gone = Some(since.unwrap_or(now));
-        }
+        State::Gone => trace.gone_for_ms = trace.gone_for_ms.or(Some(0)),
         // What was known stays known; nothing is added.
         State::Unknown(_) => {}
     }
 }
 
-/// When nobody remembers a link that is gone; none when there is nothing to remember.
-fn forgotten(memory: &Memory, sighting: &Sighting) -> Option<Wall> {
-    let trace = memory.traces.get(&sighting.link)?.get(&sighting.subject)?;
+/// For how long a link that is gone may be remembered by somebody yet.
+fn remembered_for(memory: &Memory, sighting: &Sighting) -> Duration {
+    let traces = memory.traces.get(&sighting.link);
+    let Some(trace) = traces.and_then(|traces| traces.get(&sighting.subject)) else {
+        return Duration::ZERO;
+    };
+    let Some(gone_for) = trace.gone_for_ms else {
+        return Duration::ZERO;
+    };
     if sighting.never && trace.ttl == 0 {
-        return None;
+        return Duration::ZERO;
     }
-    let later = |since: Wall, seconds: u32| since + std::time::Duration::from_secs(seconds.into());
-    let seen = later(trace.gone?, trace.ttl.max(sighting.least));
+    let left = |seconds: u32, passed: u64| (u64::from(seconds) * 1000).saturating_sub(passed);
+    let seen = left(trace.ttl.max(sighting.least), gone_for);
     // Before the first look it may have had any TTL.
-    Some(seen.max(later(trace.first, UNSEEN)))
+    Duration::from_millis(seen.max(left(UNSEEN, trace.known_for_ms)))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const START: Wall = Wall::from_millis(1_795_230_000_000);
 
-    fn at(seconds: u64) -> Wall {
+    fn wall(seconds: u64) -> Wall {
         START + Duration::from_secs(seconds)
+    }
+
+    /// Both clocks go on alike.
+    fn at(seconds: u64) -> Reading {
+        reading("one", seconds, seconds)
+    }
+
+    fn reading(boot: &str, uptime: u64, wall_at: u64) -> Reading {
+        Reading {
+            boot: Some(boot.to_owned()),
+            uptime_ms: uptime * 1000,
+            wall: wall(wall_at),
+        }
     }
 
     fn sighting(link: Link, state: State) -> Sighting {
@@ -244,13 +304,13 @@ mod tests {
         assert_eq!(step(THERE, THERE, 0), (LeaveStep::DsOut, None));
         let long = day * 2;
         assert_eq!(step(THERE, THERE, long), (LeaveStep::DsOut, None));
-        let wait = (LeaveStep::DsWait, Some(at(long + 60 + 3600)));
+        let wait = (LeaveStep::DsWait, Some(wall(long + 60 + 3600)));
         assert_eq!(step(State::Gone, THERE, long + 60), wait);
         assert_eq!(step(State::Gone, THERE, long + 60 + 3599), wait);
         let replace = (LeaveStep::Replace, None);
         assert_eq!(step(State::Gone, THERE, long + 60 + 3600), replace);
         let later = long + 10_000;
-        let wait = (LeaveStep::NsWait, Some(at(later + 3600)));
+        let wait = (LeaveStep::NsWait, Some(wall(later + 3600)));
         assert_eq!(step(State::Gone, State::Gone, later), wait);
         assert_eq!(step(State::Gone, State::Gone, later + 3599), wait);
         let safe = (LeaveStep::Safe, None);
@@ -264,7 +324,7 @@ mod tests {
         let first = leave(&mut memory, &both(), at(0));
         assert_eq!(
             (first.step, first.until),
-            (LeaveStep::DsWait, Some(at(86_400)))
+            (LeaveStep::DsWait, Some(wall(86_400)))
         );
         assert_eq!(
             leave(&mut memory, &both(), at(86_399)).step,
@@ -293,7 +353,7 @@ mod tests {
             &seen(State::Gone, State::Gone),
             at(long + 3500),
         );
-        assert_eq!(again.until, Some(at(long + 3500 + 3600)));
+        assert_eq!(again.until, Some(wall(long + 3500 + 3600)));
     }
 
     #[test]
@@ -303,32 +363,87 @@ mod tests {
         leave(&mut memory, &seen(State::Gone, THERE), at(0));
         leave(&mut memory, &seen(State::Gone, low), at(200_000));
         let gone = leave(&mut memory, &seen(State::Gone, State::Gone), at(200_060));
-        assert_eq!(gone.until, Some(at(200_060 + 3600)));
+        assert_eq!(gone.until, Some(wall(200_060 + 3600)));
     }
 
     #[test]
     fn nothing_is_safe_while_somebody_cannot_be_asked() {
         let mut memory = Memory::default();
         leave(&mut memory, &seen(State::Gone, State::Gone), at(0));
-        let late = at(1_000_000);
-        let unsure = leave(&mut memory, &seen(State::Gone, unknown()), late);
+        let late = || at(1_000_000);
+        let unsure = leave(&mut memory, &seen(State::Gone, unknown()), late());
         assert_eq!(unsure.step, LeaveStep::Replace);
         assert_eq!(unsure.unknown, ["fed.contoso.com: silence"]);
-        let unsure = leave(&mut memory, &seen(unknown(), State::Gone), late);
+        let unsure = leave(&mut memory, &seen(unknown(), State::Gone), late());
         assert_eq!(unsure.step, LeaveStep::DsOut);
         // What was known before is not forgotten for it.
-        let known = leave(&mut memory, &seen(State::Gone, State::Gone), late);
+        let known = leave(&mut memory, &seen(State::Gone, State::Gone), late());
         assert_eq!(known.step, LeaveStep::Safe);
     }
 
-    #[test]
-    fn a_clock_set_back_shortens_no_wait() {
+    /// The delegation is gone at the first reading; what is said at the second.
+    fn gone_between(then: Reading, now: Reading) -> Leaving {
         let mut memory = Memory::default();
-        leave(&mut memory, &seen(State::Gone, THERE), at(500_000));
-        leave(&mut memory, &seen(State::Gone, State::Gone), at(900_000));
-        let back = leave(&mut memory, &seen(State::Gone, State::Gone), at(400_000));
-        assert_eq!(back.step, LeaveStep::DsWait);
-        assert!(back.until >= Some(at(400_000 + 3600)));
+        leave(&mut memory, &seen(State::Gone, THERE), at(0));
+        // Long enough that only the delegation's own TTL counts.
+        for trace in memory.traces.values_mut().flat_map(BTreeMap::values_mut) {
+            trace.known_for_ms = 2000 * u64::from(UNSEEN);
+            trace.gone_for_ms = trace.gone_for_ms.map(|_| 2000 * u64::from(UNSEEN));
+        }
+        leave(&mut memory, &seen(State::Gone, State::Gone), then);
+        leave(&mut memory, &seen(State::Gone, State::Gone), now)
+    }
+
+    #[test]
+    fn a_clock_that_is_set_shortens_no_wait() {
+        let waits = |leaving: Leaving| (leaving.step, leaving.until);
+        // Set forward by a month, or back, while ten minutes passed.
+        for wall_at in [600_000, 2_600_000, 0] {
+            let leaving = gone_between(reading("one", 1000, 1000), reading("one", 1600, wall_at));
+            assert_eq!(leaving.step, LeaveStep::NsWait, "{wall_at}");
+            assert!(leaving.until >= Some(wall(wall_at + 3000)), "{wall_at}");
+        }
+        // Nothing was set.
+        let leaving = gone_between(reading("one", 1000, 1000), reading("one", 1600, 1600));
+        assert_eq!(waits(leaving), (LeaveStep::NsWait, Some(wall(4600))));
+        let leaving = gone_between(reading("one", 1000, 1000), reading("one", 4600, 4600));
+        assert_eq!(leaving.step, LeaveStep::Safe);
+    }
+
+    #[test]
+    fn what_passes_across_a_restart_of_the_machine_does_not_count() {
+        // Its clock may have stood for years when it began again; so may that of another machine.
+        for uptime in [10, 90_000] {
+            let leaving = gone_between(reading("one", 1000, 1000), reading("two", uptime, 90_000));
+            assert_eq!(leaving.step, LeaveStep::NsWait);
+            assert_eq!(leaving.until, Some(wall(90_000 + 3600)));
+        }
+    }
+
+    #[test]
+    fn a_machine_without_an_uptime_goes_by_its_wall_clock() {
+        let unknown = |wall_at| Reading {
+            boot: None,
+            ..reading("", 0, wall_at)
+        };
+        let leaving = gone_between(unknown(1000), unknown(4600));
+        assert_eq!(leaving.step, LeaveStep::Safe);
+        let leaving = gone_between(unknown(1000), reading("one", 0, 4600));
+        assert_eq!(leaving.step, LeaveStep::NsWait);
+    }
+
+    #[test]
+    fn moments_of_an_older_file_count_for_nothing_and_its_ttl_counts() {
+        let old =
+            r#"{"traces":{"delegation":{"fed.contoso.com":{"first":1,"ttl":7200,"gone":2}}}}"#;
+        let mut memory: Memory = serde_json::from_str(old).unwrap_or_default();
+        let leaving = leave(&mut memory, &seen(State::Gone, State::Gone), at(0));
+        assert_eq!(leaving.step, LeaveStep::DsWait);
+        let trace = &memory.traces[&Link::Delegation]["fed.contoso.com"];
+        assert_eq!(
+            (trace.ttl, trace.known_for_ms, trace.gone_for_ms),
+            (7200, 0, Some(0))
+        );
     }
 
     #[test]

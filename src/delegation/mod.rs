@@ -18,7 +18,7 @@ pub use facts::{CertificateSeen, Facts};
 pub use finding::{Code, Finding, Severity};
 pub use gather::gather;
 pub use judge::judge;
-pub use leave::{LeaveStep, Leaving, Link, Memory, Sighting, State, leave};
+pub use leave::{LeaveStep, Leaving, Link, Memory, Reading, Sighting, State, leave};
 pub use records::{Arrangement, ParentRecord, ParentRecords, Step, parent_records};
 pub use served::{
     Host, Selection, Served, ServedDomain, ServedName, ServedRecord, ServedTarget, ServedZone,

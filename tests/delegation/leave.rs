@@ -1,7 +1,7 @@
 //! The way out against real servers: from the delegation to static records, and never safe too early.
 
 use std::fs;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -19,16 +19,15 @@ pub(crate) fn look(lab: &Lab) -> (String, Value, Option<i32>) {
     (step, answer, output.status.code())
 }
 
-/// Moves what is remembered of every link into the past, by milliseconds.
-pub(crate) fn age(lab: &Lab, field: &str, millis: u64) {
+/// Has every link that is remembered be so (`known`, `gone`) for this long, in milliseconds.
+pub(crate) fn age(lab: &Lab, what: &str, millis: u64) {
     let file = lab.file("state/leaving.json");
     let mut memory: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let then = u64::try_from(now.as_millis()).unwrap() - millis;
+    let field = format!("{what}_for_ms");
     for link in memory["traces"].as_object_mut().unwrap().values_mut() {
         for trace in link.as_object_mut().unwrap().values_mut() {
-            if !trace[field].is_null() {
-                trace[field] = then.into();
+            if !trace[&field].is_null() {
+                trace[&field] = millis.into();
             }
         }
     }
@@ -91,7 +90,7 @@ fn the_way_out_ends_when_nobody_remembers_the_delegation() {
             assert!(screen.contains("safe to stop at "), "{screen}");
 
             // Looked at for days, gone for less than the TTL of the NS records.
-            age(&lab, "first", 3 * 86_400_000);
+            age(&lab, "known", 3 * 86_400_000);
             age(&lab, "gone", 3_500_000);
             assert_eq!(look(&lab).0, "ns-wait");
             age(&lab, "gone", 3_700_000);

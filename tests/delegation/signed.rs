@@ -212,7 +212,7 @@ fn the_way_out_of_a_signed_zone_begins_with_its_ds() {
             assert_eq!(look(&lab).0, "ds-wait");
             let screen = said_of_leaving(&lab);
             assert!(!screen.contains("safe to stop at"), "{screen}");
-            age(&lab, "first", 3 * 86_400_000);
+            age(&lab, "known", 3 * 86_400_000);
             age(&lab, "gone", 3_500_000);
             assert_eq!(look(&lab).0, "ds-wait");
             age(&lab, "gone", 3_700_000);

@@ -3,12 +3,13 @@
 use std::fs;
 use std::io::{ErrorKind, Write as _};
 use std::path::Path;
+use std::time::Duration;
 
 use super::super::failure::{Failure, Fault};
 use super::super::moment;
 use super::super::paint::{Paint, Tone, hang};
 use crate::clock::Wall;
-use crate::delegation::{LeaveStep, Leaving, Memory, Served};
+use crate::delegation::{LeaveStep, Leaving, Memory, Reading, Served};
 
 /// Its file in the state directory.
 pub(super) const FILE: &str = "leaving.json";
@@ -35,6 +36,21 @@ pub(super) fn keep(file: &Path, memory: &Memory) -> Result<(), Failure> {
         fs::rename(beside, file)
     };
     write().map_err(|error| fault("write", file, &error.to_string()))
+}
+
+/// The machine's clocks. Where it does not say when it began to run, its wall clock has to do.
+pub(super) fn reading(wall: Wall) -> Reading {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
+    let uptime = fs::read_to_string("/proc/uptime").ok();
+    let seconds = uptime.and_then(|text| text.split_whitespace().next()?.parse::<f64>().ok());
+    let uptime = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    Reading {
+        boot: boot
+            .filter(|_| uptime.is_some())
+            .map(|text| text.trim().to_owned()),
+        uptime_ms: uptime.map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(0)),
+        wall,
+    }
 }
 
 fn fault(verb: &str, file: &Path, why: &str) -> Failure {
@@ -126,7 +142,11 @@ fn detail(out: &mut String, leaving: &Leaving, now: Wall) {
 }
 
 fn verdict(served: &Served, leaving: &Leaving, now: Wall, paint: Paint) -> String {
-    let hour = |at: Wall| at.to_string().get(11..16).unwrap_or_default().to_owned();
+    // Rounded up: a minute that has begun is too early.
+    let hour = |at: Wall| {
+        let up = at + Duration::from_millis(59_999);
+        up.to_string().get(11..16).unwrap_or_default().to_owned()
+    };
     match (leaving.step, leaving.until) {
         (LeaveStep::Safe, _) => paint.tone(Tone::Good, "safe to stop now\n"),
         (LeaveStep::NsWait, Some(until)) => {
@@ -140,7 +160,8 @@ fn verdict(served: &Served, leaving: &Leaving, now: Wall, paint: Paint) -> Strin
             "",
             &format!(
                 "not safe to stop: {} zones are served. Run this again after each step; it looks, and changes nothing. \
-                 What was before the first look is not known: no wait ends sooner than a day after it.",
+                 What was before the first look is not known: no wait ends sooner than a day after it. Time counts while \
+                 this machine runs on: what passes across a restart of it is waited for again.",
                 served.zones.len()
             ),
         ),
@@ -167,8 +188,6 @@ pub(super) fn portable(apex: &str, text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::super::super::golden::golden;
     use super::*;
 

@@ -182,7 +182,7 @@ fn leave_by_steps(session: &Session, of: &Of, memory: Option<&Path>) -> Result<E
     let mut memory = leave::recall(&file)?;
     let sightings = session.client.wait_for(sight(&served));
     let now = moment::now();
-    let leaving = delegation::leave(&mut memory, &sightings, now);
+    let leaving = delegation::leave(&mut memory, &sightings, leave::reading(now));
     leave::keep(&file, &memory)?;
     let records = match leaving.step {
         LeaveStep::Replace => own_records(session, &served)?,
