@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, Semaphore, watch};
 
-use super::pull::{Asking, PullFault};
+use super::pull::{Asking, Patience, PullFault};
 use super::timer::Timer;
 use crate::engine::{Event, InboundNews, InboundOutcome};
 use crate::shell::{Clock, Handle};
@@ -92,6 +92,7 @@ impl Follower {
             let asking = Asking {
                 apex: self.apex.clone(),
                 server: *server,
+                patience: Patience::default(),
                 key: self.key.clone(),
                 read_wall: Arc::new(move || clock.now().wall),
             };

@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinHandle;
 
-pub use pull::{Asking, PullFault};
+pub use pull::{Asking, Patience, PullFault};
 pub use timer::Timer;
 pub use transfer::{Bounds, Reader, Transfer, TransferFault};
 

@@ -17,11 +17,6 @@ use crate::topology::DomainName;
 use crate::tsig::{self, Key, VerifyFault};
 use crate::zone::{Name, OwnedRecord, ReceivedFault, Serial, StaticZone};
 
-/// How long a primary may be silent between two messages.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How long one transfer may take in all.
-const LONGEST: Duration = Duration::from_secs(10 * 60);
-
 /// Why nothing came of asking a primary.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum PullFault {
@@ -55,8 +50,8 @@ pub enum PullFault {
         ours: Serial,
     },
     /// It took too long.
-    #[error("the transfer did not end within {LONGEST:?}")]
-    Long,
+    #[error("the transfer did not end within {0:?}")]
+    Long(Duration),
     /// The process is ending.
     #[error("the transfer was given up")]
     GivenUp,
@@ -67,8 +62,26 @@ impl PullFault {
     pub fn is_content(&self) -> bool {
         !matches!(
             self,
-            PullFault::Ask(_) | PullFault::Code(_) | PullFault::Long | PullFault::GivenUp
+            PullFault::Ask(_) | PullFault::Code(_) | PullFault::Long(_) | PullFault::GivenUp
         )
+    }
+}
+
+/// How long a primary is waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For each message.
+    pub message: Duration,
+    /// For a transfer in all, changes that lead to nothing and the whole zone after them included.
+    pub whole: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience {
+            message: Duration::from_secs(10),
+            whole: Duration::from_secs(10 * 60),
+        }
     }
 }
 
@@ -79,6 +92,8 @@ pub struct Asking {
     pub apex: DomainName,
     /// Who is asked.
     pub server: SocketAddr,
+    /// How long it is waited for.
+    pub patience: Patience,
     /// What both sides sign with.
     pub key: Option<Arc<Key>>,
     /// The wall clock.
@@ -94,9 +109,10 @@ impl Asking {
         &self,
         ours: Option<&Arc<StaticZone>>,
     ) -> Result<Option<Arc<StaticZone>>, PullFault> {
-        tokio::time::timeout(LONGEST, self.newest(ours))
+        let longest = self.patience.whole;
+        tokio::time::timeout(longest, self.newest(ours))
             .await
-            .unwrap_or(Err(PullFault::Long))
+            .unwrap_or(Err(PullFault::Long(longest)))
     }
 
     async fn newest(
@@ -206,7 +222,7 @@ impl Asking {
             .map(|key| tsig::sign(&mut request, key, (self.read_wall)()));
         let how = How {
             transport: Transport::Tcp,
-            timeout: PATIENCE,
+            timeout: self.patience.message,
             tries: 1,
             source: None,
         };
@@ -368,6 +384,7 @@ mod tests {
         Asking {
             apex: "contoso.com".parse().unwrap(),
             server,
+            patience: Patience::default(),
             key: None,
             read_wall: Arc::new(|| Wall::from_millis(1_795_000_000_000)),
         }
@@ -415,5 +432,42 @@ mod tests {
         let (server, _) = primary(vec![Some(vec![soa.clone(), ns(), soa])]).await;
         let zone = asking(server).pull(None).await.unwrap().unwrap();
         assert_eq!(zone.soa().unwrap().ttl, 0);
+    }
+
+    #[tokio::test]
+    async fn a_primary_that_sends_drop_by_drop_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let asking = Asking {
+            patience: Patience {
+                message: Duration::from_secs(60),
+                whole: Duration::from_millis(300),
+            },
+            ..asking(listener.local_addr().unwrap())
+        };
+        // It always has one more record, and never an end.
+        let endless = tokio::spawn(async move {
+            let (mut io, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; usize::from(io.read_u16().await.unwrap())];
+            io.read_exact(&mut request).await.unwrap();
+            let question_ends = 12 + name("contoso.com.").wire().len() + 4;
+            let mut reply = request[..question_ends].to_vec();
+            reply[2] = 0x84;
+            reply[6..12].copy_from_slice(&[0, 1, 0, 0, 0, 0]);
+            let mut record = soa(5);
+            loop {
+                let mut message = reply.clone();
+                record.write(&mut message);
+                let length = u16::try_from(message.len()).unwrap();
+                if io.write_u16(length).await.is_err() || io.write_all(&message).await.is_err() {
+                    return;
+                }
+                record = ns();
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+        let fault = asking.pull(None).await.unwrap_err();
+        assert!(matches!(fault, PullFault::Long(_)), "{fault}");
+        assert!(!fault.is_content());
+        endless.abort();
     }
 }

@@ -32,6 +32,8 @@ pub struct TcpLimits {
     pub read: Duration,
     /// How long a client may take to accept what we write.
     pub write: Duration,
+    /// How long one transfer may take in all, however steadily it is taken: its place is wanted by others.
+    pub transfer: Duration,
     /// How long requests under way may take when the server stops.
     pub drain: Duration,
 }
@@ -45,6 +47,8 @@ impl Default for TcpLimits {
             idle_when_short: Duration::from_secs(1),
             read: Duration::from_secs(5),
             write: Duration::from_secs(5),
+            // A zone of 256 MiB over 1.2 Mbit/s.
+            transfer: Duration::from_secs(30 * 60),
             drain: Duration::from_secs(2),
         }
     }

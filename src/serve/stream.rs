@@ -143,23 +143,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
         self.send().await
     }
 
-    /// Sends all messages of a transfer. The client's pace is ours: no more than a little is gathered for one that does not
-    /// take them, and one that takes nothing for long is given up.
+    /// Sends a transfer, and notes how it ended. One that takes too long in all is given up, so that nobody keeps a place
+    /// that others wait for.
     async fn transfer(&mut self, mut transfer: Transfer) -> Result<(), End> {
         let (counters, read_now) = (&self.hall.counters, &self.hall.authority.read_now);
-        let mut sent = Ok(());
-        while sent.is_ok() && transfer.next(read_now().wall, &mut self.response) {
-            sent = self.send().await;
-        }
-        // What was gathered last is written now, so that a transfer that is told to be whole has been taken.
-        if sent.is_ok() {
-            sent = self.flush().await;
-        }
+        let sent = timeout(self.hall.limits.transfer, self.send_all(&mut transfer)).await;
+        let sent = sent.unwrap_or(Err(End::TooSlow));
         if sent.is_err() {
             counters.transfers_broken();
         }
         transfer.end(sent.is_ok(), read_now().wall);
         sent
+    }
+
+    /// Sends all messages of a transfer. The client's pace is ours: no more than a little is gathered for one that does not
+    /// take them, and one that takes nothing for long is given up.
+    async fn send_all(&mut self, transfer: &mut Transfer) -> Result<(), End> {
+        let read_now = &self.hall.authority.read_now;
+        while transfer.next(read_now().wall, &mut self.response) {
+            self.send().await?;
+        }
+        // What was gathered last is written now, so that a transfer that is told to be whole has been taken.
+        self.flush().await
     }
 
     /// Sends the message in `response` after those before it, as soon as it is worth a write. Waits while the client
@@ -198,4 +203,126 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
 fn whole_request(inbox: &[u8]) -> Option<&[u8]> {
     let (length, rest) = inbox.split_first_chunk::<2>()?;
     rest.get(..usize::from(u16::from_be_bytes(*length)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use arc_swap::ArcSwap;
+    use hickory_proto::rr::RecordType;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::time::sleep;
+
+    use super::super::authority::{Authority, Manners};
+    use super::super::counters::Counters;
+    use super::super::hall::TcpLimits;
+    use super::super::peer::Transport;
+    use super::super::transfer::{Berths, Transfers};
+    use super::*;
+    use crate::clock::{Mono, Now, Wall};
+    use crate::config::Secondary;
+    use crate::decide::Generation;
+    use crate::zone::{Name, OwnedRecord, Rdata, ZoneVersion, Zones};
+
+    fn name(text: &str) -> Name {
+        Name::from_text(text.as_bytes(), None).unwrap()
+    }
+
+    /// A zone of about a megabyte.
+    fn large_zone() -> Zones {
+        let apex = name("contoso.com.");
+        let record = |owner: Name, rtype, wire: &[u8]| OwnedRecord {
+            owner,
+            rtype,
+            ttl: 60,
+            rdata: Rdata::new(rtype, wire).unwrap(),
+        };
+        let soa = [&[0, 0][..], &1_u32.to_be_bytes().repeat(5)].concat();
+        let text = [&[250][..], &[b'x'; 250]].concat();
+        let hosts = (0..4000).map(|n| name(&format!("h{n}.contoso.com.")));
+        let texts = hosts.map(|host| record(host, RecordType::TXT, &text));
+        let records = std::iter::once(record(apex.clone(), RecordType::SOA, &soa)).chain(texts);
+        let version = ZoneVersion::from_records(&apex, records, Vec::new()).unwrap();
+        Zones::restored(Generation(1), [version], true)
+    }
+
+    fn hall(limits: TcpLimits, berths: &Berths) -> Hall {
+        let secondary = Secondary {
+            name: "ns2".into(),
+            address: "192.0.2.53:53".parse().unwrap(),
+            allow: ["192.0.2.53".parse().unwrap()].into(),
+            tsig: None,
+            zones: None,
+        };
+        let manners = Manners {
+            transfers: Transfers {
+                secondaries: vec![Arc::new(secondary)],
+                berths: berths.clone(),
+            },
+            ..Manners::default()
+        };
+        let now = Now {
+            mono: Mono::START,
+            wall: Wall::from_millis(1_795_230_000_000),
+        };
+        let zones = Arc::new(ArcSwap::from_pointee(large_zone()));
+        let authority = Authority {
+            manners: Arc::new(ArcSwap::from_pointee(manners)),
+            ..Authority::new(zones, Arc::new(move || now))
+        };
+        Hall::new(limits, authority, Arc::new(Counters::default()))
+    }
+
+    /// Asks for the zone and takes a little of it again and again; what came, in octets.
+    async fn take_slowly(limits: TcpLimits) -> (usize, Berths) {
+        let berths = Berths::default();
+        let hall = hall(limits, &berths);
+        let (mut client, server) = tokio::io::duplex(1024);
+        let peer = Peer {
+            address: "192.0.2.53:40000".parse().unwrap(),
+            transport: Transport::Tcp,
+            idle: None,
+        };
+        let mut question = vec![0, 7, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+        question.extend(name("contoso.com.").wire());
+        question.extend([0, 252, 0, 1]);
+        let length = u16::try_from(question.len()).unwrap();
+        let request = [&length.to_be_bytes()[..], &question].concat();
+        let (_stop, stopped) = watch::channel(false);
+        let taking = async {
+            client.write_all(&request).await.unwrap();
+            let mut taken = 0;
+            let mut octets = vec![0; 1024];
+            loop {
+                match client.read(&mut octets).await {
+                    Ok(0) | Err(_) => return taken,
+                    Ok(read) => taken += read,
+                }
+                // The last message is there: what follows is up to us.
+                if taken > 1_050_000 {
+                    return taken;
+                }
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let (taken, ()) = tokio::join!(taking, converse(server, peer, &hall, stopped));
+        (taken, berths)
+    }
+
+    #[tokio::test]
+    async fn a_transfer_that_is_taken_drop_by_drop_ends_and_gives_its_place_back() {
+        let limits = TcpLimits {
+            write: Duration::from_secs(60),
+            transfer: Duration::from_millis(300),
+            ..TcpLimits::default()
+        };
+        let (taken, berths) = take_slowly(limits).await;
+        assert!((1..1_000_000).contains(&taken), "{taken}");
+        assert_eq!(berths.under_way(), 0);
+        let last = berths.last("ns2", &name("contoso.com.")).unwrap();
+        assert!(!last.whole);
+    }
 }

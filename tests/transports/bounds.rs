@@ -44,6 +44,7 @@ fn patient() -> TcpLimits {
         idle_when_short: PATIENCE * 10,
         read: PATIENCE * 10,
         write: PATIENCE * 10,
+        transfer: PATIENCE * 10,
         drain: Duration::ZERO,
     }
 }
