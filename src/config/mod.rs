@@ -8,6 +8,7 @@
 mod compare;
 mod dnssec;
 mod draft;
+mod exchange;
 mod files;
 mod network;
 mod problem;
@@ -40,6 +41,7 @@ use crate::zone::{Layout, Name, StaticZone};
 pub use compare::{Changes, Removal, RestartChange, ZONES_REMOVED_UNASKED, compare};
 pub use dnssec::Dnssec;
 use draft::Draft;
+pub use exchange::{Exchange, PrimarySummary, SecondarySummary};
 use files::Files;
 pub use network::Network;
 use problem::{At, Place};

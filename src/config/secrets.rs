@@ -56,7 +56,7 @@ pub(super) fn known_key(key: &At<Name>, draft: &Draft, problems: &mut ConfigProb
 }
 
 /// A key's name as configuration writes it.
-fn plain(name: &Name) -> String {
+pub(super) fn plain(name: &Name) -> String {
     let text = name.to_string();
     text.strip_suffix('.').unwrap_or(&text).to_owned()
 }

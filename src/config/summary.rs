@@ -18,9 +18,7 @@ use crate::topology::{
 
 use super::Configuration;
 use super::compare::apexes;
-
-/// As many zones or domains are named before the rest is counted.
-const NAMED: usize = 4;
+use super::exchange::{Exchange, listed};
 
 /// What a configuration would do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -45,6 +43,11 @@ pub struct Summary {
     pub addresses: usize,
     /// The zones it would serve.
     pub zones: Vec<DomainName>,
+    /// Those of them that are to be signed.
+    pub signed: Vec<DomainName>,
+    /// With whom zones are exchanged.
+    #[serde(flatten)]
+    pub exchange: Exchange,
     /// The canaries; without any the blind rule is off.
     pub canaries: Vec<SocketAddr>,
     /// Which certificate authorities count, one sentence each.
@@ -98,6 +101,7 @@ pub fn summary(configuration: &Configuration) -> Summary {
         .iter()
         .map(|(_, check)| check.peer.ip())
         .collect();
+    let zones: Vec<DomainName> = apexes(topology).into_iter().collect();
     Summary {
         file: configuration.sources.name().to_owned(),
         listen: configuration.server.listen.clone(),
@@ -108,7 +112,13 @@ pub fn summary(configuration: &Configuration) -> Summary {
         pools: topology.pools.len(),
         checks: topology.checks.iter().count(),
         addresses: peers.len(),
-        zones: apexes(topology).into_iter().collect(),
+        signed: zones
+            .iter()
+            .filter(|apex| configuration.dnssec.signs(apex))
+            .cloned()
+            .collect(),
+        zones,
+        exchange: Exchange::of(configuration),
         canaries: topology.canaries.clone(),
         authorities: authorities(topology),
     }
@@ -164,6 +174,12 @@ impl fmt::Display for Summary {
         )?;
         let zones = counted(self.zones.len(), "zone", "zones");
         writeln!(f, "{zones}: {}", listed(&self.zones))?;
+        match self.signed.len() {
+            0 => writeln!(f, "none of them is signed")?,
+            all if all == self.zones.len() => writeln!(f, "all of them are signed")?,
+            _ => writeln!(f, "signed: {}", listed(&self.signed))?,
+        }
+        self.exchange.fmt(f)?;
         for (over, addresses) in [
             ("", &self.listen),
             ("over TLS ", &self.listen_tls),
@@ -231,16 +247,6 @@ impl fmt::Display for RouteSummary {
 
 fn counted(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
-}
-
-fn listed(names: &[DomainName]) -> String {
-    let shown: Vec<&str> = names.iter().take(NAMED).map(DomainName::as_str).collect();
-    let more = names.len().saturating_sub(NAMED);
-    if more == 0 {
-        shown.join(", ")
-    } else {
-        format!("{} and {more} more", shown.join(", "))
-    }
 }
 
 fn as_text<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

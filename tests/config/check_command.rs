@@ -78,3 +78,56 @@ fn a_machine_without_certificate_authorities_cannot_use_the_file() {
     assert!(said.contains("cannot be used here"), "{said}");
     assert!(said.contains("/nowhere/roots.pem"), "{said}");
 }
+
+#[test]
+fn who_gets_zones_and_where_they_come_from_is_summed_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("repoint.toml");
+    let secret = dir.path().join("ns2.secret");
+    std::fs::write(&secret, "c2VjcmV0IG9mIHRoZSB0ZXN0LCBsb25nIGVub3VnaCA=\n").unwrap();
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&secret, private).unwrap();
+    let example = std::fs::read_to_string("docs/examples/university-prosody.toml").unwrap();
+    let more = r#"
+[[tsig]]
+name = "ns2.example.net"
+algorithm = "hmac-sha256"
+secret_file = "ns2.secret"
+[[secondary]]
+name = "ns2"
+address = "198.51.100.53:53"
+tsig = "ns2.example.net"
+[[secondary]]
+name = "provider"
+address = "[2001:db8::53]:5353"
+allow = ["2001:db8::53", "203.0.113.7"]
+tsig = "none"
+zones = ["contoso.com"]
+[[zone]]
+apex = "contoso.com"
+primary = ["192.0.2.1:53", "192.0.2.2:53"]
+tsig = "ns2.example.net"
+dnssec = true
+[[zone]]
+apex = "fabrikam.com"
+primary = ["192.0.2.1:53"]
+tsig = "none"
+"#;
+    std::fs::write(&file, format!("{example}{more}")).unwrap();
+    let output = check(&[file.to_str().unwrap()]);
+    let said = stdout(&output);
+    let expected = "signed: contoso.com\n\
+        secondary ns2 at 198.51.100.53:53, signed with ns2.example.net: all zones\n\
+        secondary provider at [2001:db8::53]:5353, transfers from 203.0.113.7, 2001:db8::53, \
+        not signed: the address is enough: contoso.com\n\
+        zone contoso.com comes from 192.0.2.1:53, then 192.0.2.2:53, signed with ns2.example.net\n\
+        zone fabrikam.com comes from 192.0.2.1:53, not signed: who forges the address writes the zone\n";
+    assert!(said.contains(expected), "{said}");
+
+    let json = check(&[file.to_str().unwrap(), "--json"]);
+    let said: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    let summary = &said["summary"];
+    assert_eq!(summary["signed"][0], "contoso.com");
+    assert_eq!(summary["secondaries"][1]["name"], "provider");
+    assert_eq!(summary["primaries"][0]["addresses"][1], "192.0.2.2:53");
+}

@@ -263,6 +263,8 @@ fn the_university_has_two_zones_of_its_own_names() {
          \x20 xmpps-server: order, not required, probed to depth tls every 10s; a pool that falls silent is found after 26s at most\n\
          2 pools, 8 checks on 4 addresses\n\
          2 zones: _xmpp-server._tcp.contoso.example, _xmpps-server._tcp.contoso.example\n\
+         none of them is signed\n\
+         no secondaries: nobody may transfer a zone\n\
          served on 0.0.0.0:53, [::]:53\n\
          canaries: 203.0.113.53:53, 203.0.113.7:5269\n\
          certificate authorities that count: the system's roots\n"
