@@ -55,6 +55,8 @@ pub struct Daemon {
     control: Control,
     engine: Option<JoinHandle<()>>,
     secondaries: JoinHandle<()>,
+    /// Asks other nameservers for their serials.
+    watching: JoinHandle<()>,
     /// Looks after the certificate, where there is one.
     keeping: Option<JoinHandle<()>>,
     chosen: Chosen,
@@ -142,6 +144,7 @@ impl Daemon {
             handle.clone(),
             clock,
         ));
+        let watching = tokio::spawn(secondaries::watch(handle.clone(), clock));
         let control = Control::start(&configuration.server, Arc::clone(&node)).await;
         Ok(Daemon {
             handle,
@@ -150,6 +153,7 @@ impl Daemon {
             control,
             engine: Some(engine),
             secondaries: keeping_secondaries,
+            watching,
             keeping,
             chosen,
         })
@@ -181,6 +185,7 @@ impl Daemon {
     pub async fn stop(self) {
         self.control.stop().await;
         self.secondaries.abort();
+        self.watching.abort();
         if let Some(keeping) = &self.keeping {
             keeping.abort();
         }

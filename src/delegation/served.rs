@@ -283,14 +283,7 @@ fn addresses_of(name: &DomainName, zones: &Zones, topology: &Topology) -> Vec<Ip
     let known = configured.iter().find(|server| server.name == *name);
     match known.map(|server| &server.addresses) {
         Some(addresses) if !addresses.is_empty() => addresses.clone(),
-        _ => {
-            let name = Name::from(name);
-            let zone = zones.zone_of(name.key());
-            let sets = [RecordType::A, RecordType::AAAA]
-                .map(|rtype| zone.and_then(|zone| zone.set(name.key(), rtype)));
-            let rdatas = sets.into_iter().flatten().flat_map(|set| &set.rdatas);
-            rdatas.filter_map(zone::Rdata::as_address).collect()
-        }
+        _ => zones.addresses_of(&Name::from(name)),
     }
 }
 

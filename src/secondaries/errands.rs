@@ -3,6 +3,7 @@
 //! In: an [`Errand`], the TSIG keys. Out: what the secondary said. Each from a port and with an identifier of its own.
 //! Never here: when, or how often.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::ask::{
 };
 use crate::clock::ReadNow;
 use crate::tsig::{Key, Keys};
-use crate::zone::{Name, Serial};
+use crate::zone::{Name, Serial, ZoneVersion};
 
 /// How long a secondary is given to answer one datagram.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -48,7 +49,10 @@ pub(super) async fn carry_out(errand: &Errand, keys: &Keys, now: &ReadNow) -> Do
     };
     match errand.what {
         What::Notify => Done::Told(notify(errand, key.as_ref(), now).await),
-        What::Ask => Done::Said(question(errand, key.as_ref(), now).await),
+        What::Ask => {
+            let server = errand.secondary.address;
+            Done::Said(serial(server, &errand.version, key.as_ref(), now).await)
+        }
     }
 }
 
@@ -66,22 +70,27 @@ async fn notify(errand: &Errand, key: Option<&Arc<Key>>, now: &ReadNow) -> Resul
         ttl: soa.ttl,
         rdata: rdata.clone(),
     });
-    match exchange(errand, &query, false, key, now).await {
+    match exchange(errand.secondary.address, &query, false, key, now).await {
         Ok(reply) if reply.rcode == ResponseCode::NoError => Ok(()),
         Ok(reply) => Err(format!("it answers NOTIFY with {}", reply.rcode)),
         Err(why) => Err(why),
     }
 }
 
-/// A serial that is ahead of ours is no small matter: it counts only when it is said over TCP too, where nobody else can
-/// have said it.
-async fn question(errand: &Errand, key: Option<&Arc<Key>>, now: &ReadNow) -> Reply {
-    let apex = errand.version.apex();
+/// Which serial a server has of a zone. One that is ahead of ours is no small matter: it counts only when it is said over
+/// TCP too, where nobody else can have said it.
+pub(super) async fn serial(
+    server: SocketAddr,
+    ours: &ZoneVersion,
+    key: Option<&Arc<Key>>,
+    now: &ReadNow,
+) -> Reply {
+    let apex = ours.apex();
     let query = Query::new(apex.clone(), RecordType::SOA);
-    let said = exchange(errand, &query, false, key, now).await;
+    let said = exchange(server, &query, false, key, now).await;
     match read(apex, said) {
-        Reply::Serial(serial) if serial.is_after(errand.version.serial()) => {
-            read(apex, exchange(errand, &query, true, key, now).await)
+        Reply::Serial(serial) if serial.is_after(ours.serial()) => {
+            read(apex, exchange(server, &query, true, key, now).await)
         }
         reply => reply,
     }
@@ -114,13 +123,12 @@ fn read(apex: &Name, said: Result<ask::Reply, String>) -> Reply {
 }
 
 async fn exchange(
-    errand: &Errand,
+    server: SocketAddr,
     query: &Query,
     tcp: bool,
     key: Option<&Arc<Key>>,
     now: &ReadNow,
 ) -> Result<ask::Reply, String> {
-    let server = errand.secondary.address;
     let how = How {
         transport: if tcp { Transport::Tcp } else { Transport::Udp },
         timeout: PATIENCE,

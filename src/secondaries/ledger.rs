@@ -334,3 +334,7 @@ fn spread(secondary: &Secondary, apex: &Name) -> Duration {
     (secondary.name.as_str(), apex.key()).hash(&mut hasher);
     ROUND.mul_f64((hasher.finish() % 1000) as f64 / 5000.0)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -4,7 +4,10 @@
 //! as the name has labels however many zones there are. Never here: building a version; that is `compile`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
+
+use hickory_proto::rr::RecordType;
 
 use super::draft::Outline;
 use super::key::KeyFault;
@@ -12,6 +15,7 @@ use super::layout::ZonePlan;
 use super::name::{Name, label_count, parent_key};
 use super::nested::{Nested, Vouched, vouching};
 use super::overlay::Rendered;
+use super::rdata::Rdata;
 use super::serial::Serial;
 use super::validity;
 use super::version::ZoneVersion;
@@ -175,6 +179,15 @@ impl Zones {
     pub(super) fn at(&self, at: usize) -> (Option<&Arc<ZoneVersion>>, Option<&Arc<ZonePlan>>) {
         let version = self.versions.get(at).and_then(Option::as_ref);
         (version, version.and_then(|_| self.plans.get(at)))
+    }
+
+    /// The addresses that our zones have for a name, IPv4 first; none where it does not lie in one of them.
+    pub fn addresses_of(&self, name: &Name) -> Vec<IpAddr> {
+        let zone = self.zone_of(name.key());
+        let sets = [RecordType::A, RecordType::AAAA]
+            .map(|rtype| zone.and_then(|zone| zone.set(name.key(), rtype)));
+        let rdatas = sets.into_iter().flatten().flat_map(|set| &set.rdatas);
+        rdatas.filter_map(Rdata::as_address).collect()
     }
 
     /// All zones, in canonical order of their apexes.

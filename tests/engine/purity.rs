@@ -37,6 +37,7 @@ fn pure_stages_name_neither_sockets_nor_files_nor_clocks() {
         "ask/query.rs",
         "ask/reply.rs",
         "secondaries/ledger.rs",
+        "secondaries/others.rs",
         "secondaries/step.rs",
         "delegation/facts.rs",
         "delegation/finding.rs",

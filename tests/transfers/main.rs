@@ -10,6 +10,7 @@ mod large;
 mod sequences;
 mod site;
 mod tsig;
+mod watched;
 #[path = "../world/mod.rs"]
 mod world;
 
