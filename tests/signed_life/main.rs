@@ -10,6 +10,7 @@
 mod world;
 
 mod asking;
+mod nested;
 mod place;
 mod site;
 

@@ -102,7 +102,8 @@ impl Site {
     }
 }
 
-fn configuration(signed: bool) -> String {
+/// The configuration.
+pub(crate) fn configuration(signed: bool) -> String {
     let steered = pools::configuration(ZONE, "ttl = \"1s\"");
     format!(
         r#"version = 1
