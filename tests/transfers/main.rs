@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod encrypted;
 mod followers;
 #[path = "../signing/ground.rs"]
 #[allow(dead_code)] // Not all of it is needed here.
 mod ground;
 mod large;
+#[path = "../transports/made.rs"]
+mod made;
 mod sequences;
 mod site;
 mod tsig;

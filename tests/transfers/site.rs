@@ -48,10 +48,20 @@ impl Site {
     /// Starts repoint with `extra` behind its configuration and this static part of the zone, and waits until it takes
     /// commands.
     pub(crate) fn start(dir: &Path, extra: &str, zone: &str) -> Site {
+        Site::start_with(dir, &configuration(extra), zone, &[])
+    }
+
+    /// The same with another configuration and more files.
+    pub(crate) fn start_with(
+        dir: &Path,
+        configuration: &str,
+        zone: &str,
+        more: &[(&str, &str)],
+    ) -> Site {
         let files = [("followers.secret", KEY.secret), ("contoso.zone", zone)];
         Site {
             _pools: pools::open(),
-            repoint: Repoint::start(dir, &configuration(extra), &files),
+            repoint: Repoint::start(dir, configuration, &[&files, more].concat()),
         }
     }
 

@@ -18,7 +18,7 @@ use tokio::runtime::Runtime;
 use crate::client::{DOT, Offer, connect, framed, read_frame};
 use crate::dns::{HEAD, read_now, zones};
 use crate::hostile::{HALF, from, is_ended};
-use crate::place::made;
+use crate::made::made;
 use crate::quic;
 use crate::server::PATIENCE;
 

@@ -8,7 +8,8 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::client::{DOT, ask, connect, shown};
-use crate::place::{encrypted, made, over, put, text};
+use crate::made::made;
+use crate::place::{encrypted, over, put, text};
 use crate::server::{Pools, Server};
 
 fn reload(server: &Server) -> serde_json::Value {

@@ -15,6 +15,7 @@ mod certificate;
 mod client;
 mod hostile;
 mod https;
+mod made;
 mod place;
 mod quic;
 mod stock;
