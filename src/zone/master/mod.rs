@@ -5,12 +5,15 @@
 //! altered or dropped silently, and the crates at hand do both.
 //! Never here: opening files (configuration's job), relations between records (`static_zone`).
 
+mod fault;
+mod mend;
 mod problem;
 mod rdata;
 mod reader;
 mod token;
 
-pub use problem::{MasterFault, MasterProblem, Severity, SourceLine};
+pub use fault::MasterFault;
+pub use problem::{MasterProblem, Severity, SourceLine};
 pub use reader::{Include, Included};
 
 pub(super) use reader::{MasterFile, MasterRecord, read};

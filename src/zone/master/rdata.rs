@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use hickory_proto::rr::RecordType;
 
-use super::problem::MasterFault;
+use super::fault::MasterFault;
 use super::token::Token;
 use crate::zone::name::{Name, unescape};
 use crate::zone::rdata::{Rdata, unbase64};

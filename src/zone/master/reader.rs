@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use hickory_proto::rr::RecordType;
 
-use super::problem::{MasterFault, MasterProblem, SourceLine};
+use super::fault::MasterFault;
+use super::problem::{MasterProblem, SourceLine};
 use super::rdata::{period, read_name, read_rdata, shown};
 use super::token::{Entry, Lexer, Token};
 use crate::zone::name::Name;

@@ -3,7 +3,7 @@
 //! In: octets. Out: one [`Entry`] per record or directive, parentheses and comments resolved, escapes left in
 //! place for whoever knows what the token means. After a fault reading goes on at the next line.
 
-use super::problem::MasterFault;
+use super::fault::MasterFault;
 
 /// One word of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]

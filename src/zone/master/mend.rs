@@ -1,0 +1,104 @@
+//! What to do about each fault of a master file.
+//!
+//! In: the fault. Out: what its operator should write instead. Never here: whether the file can be used all the same.
+
+use super::fault::MasterFault;
+use crate::zone::shape::TypeFault;
+
+impl MasterFault {
+    /// What to do about it.
+    pub(super) fn mend(&self) -> String {
+        use MasterFault as F;
+        match self {
+            F::QuoteOpen => {
+                "close the string in the same line; cut long text into several strings".into()
+            }
+            F::QuoteTouches => {
+                "put a blank between them, or \\\" for a quote inside the word".into()
+            }
+            F::ParenthesisOpen => "close it after the record's last word".into(),
+            F::ParenthesisClosed => "remove it, or open it after the record's type".into(),
+            F::Control { .. } => "remove it, or write it as \\DDD inside quotes".into(),
+            F::Escape => "write \\\\ for a backslash and \\DDD for an octet, in decimal".into(),
+            F::Generate => "write the records out, one per line".into(),
+            F::Directive { .. } => {
+                "use $ORIGIN, $TTL or $INCLUDE; escape a leading $ of a name as \\$".into()
+            }
+            F::DirectiveWords { .. } => {
+                "write $ORIGIN name, $TTL ttl, or $INCLUDE file [origin]".into()
+            }
+            F::Include { .. } => "mend the path or the file's permissions".into(),
+            F::IncludeDepth { .. } | F::IncludeTotal { .. } => {
+                "see whether a file includes itself".into()
+            }
+            F::Name { .. } => "mend the name".into(),
+            F::QuotedName { .. } => "write the name without quotes".into(),
+            F::AddressForName { .. } => {
+                "give the address a name with an A or AAAA record and write that name".into()
+            }
+            F::NoOwner => "begin the line with the owner, or @ for the origin".into(),
+            F::NoTtl => "write $TTL at the top of the file, for example $TTL 3600".into(),
+            F::AmbiguousTtl { .. } => {
+                "write $TTL after the $INCLUDE, or a TTL in the record".into()
+            }
+            F::Ttl { .. } => {
+                "write seconds up to 2147483647, or units: 30s, 5m, 1h30m, 2d, 1w".into()
+            }
+            F::Class { .. } => "write IN, or leave the class out".into(),
+            F::Repeated { .. } => "keep one of them".into(),
+            F::NoType => "write owner, TTL, class, type and data, in this order".into(),
+            F::UnknownType { .. } => {
+                "mend the type, or write it as TYPEn with \\# and its octets (RFC 3597)".into()
+            }
+            F::Type { why, .. } => match why {
+                TypeFault::Meta => "remove the record".into(),
+                TypeFault::Signing => "remove the record".into(),
+                TypeFault::Dname => "write a CNAME for each name instead".into(),
+                TypeFault::Obsolete => "remove the record, or use the type that replaced it".into(),
+            },
+            F::Opaque { rtype } => format!(
+                "write the data in octets: TYPE{} \\# length hexadecimal (RFC 3597 §5)",
+                u16::from(*rtype)
+            ),
+            F::RdataShort { wanted, .. } => format!("add {wanted}"),
+            F::RdataLong { .. } => {
+                "remove what is too much; text with blanks belongs in quotes".into()
+            }
+            F::Field { wanted, .. } => format!("write {wanted}"),
+            F::Digest { .. } => "copy the digest again, whole, with the number of its kind".into(),
+            F::GenericRdata { .. } => {
+                "write \\#, the number of octets, and that many in hexadecimal".into()
+            }
+            F::TextMeetsComment { .. } => {
+                "put the whole text in quotes; if a comment is meant, put a blank before the ;"
+                    .into()
+            }
+            F::OutOfZone { .. } => {
+                "end relative names without a dot, or move the record to its zone's file".into()
+            }
+            F::NoSoa { apex } => format!(
+                "add one, or leave out the file so that it is generated: {apex} SOA ns1.example.net. hostmaster.example.net. 1 60 30 7d 30"
+            ),
+            F::SecondSoa { .. } => "keep one".into(),
+            F::SoaBelowApex { .. } => "remove it, or make it the apex's (owner @)".into(),
+            F::NoNs { .. } => "add one NS record per name server".into(),
+            F::CnameAndOther { .. } => "keep the CNAME or the other records".into(),
+            F::TtlDiffers { .. } => "give both the same TTL".into(),
+            F::Duplicate { .. } => "remove one of them; it is served once".into(),
+            F::TooLarge { .. } => "keep fewer records".into(),
+            F::WildcardNs { .. } => "delegate each name by itself".into(),
+            F::LoneDs { .. } => "add the NS records of the delegation, or remove the DS".into(),
+            F::TargetIsCname { target, .. } => {
+                format!("write the name the alias leads to, or give {target} addresses instead")
+            }
+            F::NsWithoutAddress { target } | F::NoGlue { target, .. } => format!(
+                "add A or AAAA records for {target}; end the name with a dot if one outside the zone is meant"
+            ),
+            F::SiblingGlue { target, .. } => format!("add A or AAAA records for {target} as glue"),
+            F::CnameToNothing { target } => {
+                format!("add {target}; end the name with a dot if one outside the zone is meant")
+            }
+            F::Occluded { .. } => "remove the record, or serve it in the delegated zone".into(),
+        }
+    }
+}
