@@ -245,6 +245,52 @@ mod tests {
         assert_eq!(journal.next(|| BatchToken(2), Mono::START + RETRY), None);
     }
 
+    fn route(home: &str) -> StoredRoute {
+        StoredRoute {
+            route: "contoso".parse().unwrap(),
+            decision: None,
+            home: Some(home.parse().unwrap()),
+            switches: Vec::new(),
+            latched: None,
+            proven: std::collections::BTreeSet::new(),
+        }
+    }
+
+    fn zone(longest_ttl: u32) -> ZoneRow {
+        ZoneRow {
+            longest_ttl,
+            ..ZoneRow::new("contoso.com".parse().unwrap())
+        }
+    }
+
+    #[test]
+    fn rows_that_came_since_a_failed_batch_take_the_place_of_its_own() {
+        let mut journal = Journal::default();
+        journal.route(route("edgepool1"));
+        journal.keys(zone(30));
+        let (token, _) = journal.next(|| BatchToken(1), Mono::START).unwrap();
+        journal.route(route("edgepool2"));
+        journal.keys(zone(60));
+        assert!(journal.failed(token, Mono::START));
+        let (_, batch) = journal.next(|| BatchToken(2), Mono::START + RETRY).unwrap();
+        assert_eq!(batch.routes, [route("edgepool2")]);
+        assert_eq!(batch.keys, [zone(60)]);
+    }
+
+    #[test]
+    fn an_old_row_of_keys_that_is_tried_again_does_not_undo_a_step() {
+        let mut journal = Journal::default();
+        journal.keys(zone(30));
+        let (token, _) = journal.next(|| BatchToken(1), Mono::START).unwrap();
+        let step = Batch {
+            keys: vec![zone(60)],
+            ..Batch::default()
+        };
+        journal.superseded_by(&step);
+        assert!(journal.failed(token, Mono::START));
+        assert_eq!(journal.next(|| BatchToken(2), Mono::START + RETRY), None);
+    }
+
     #[test]
     fn waiting_entries_are_bounded() {
         let mut journal = Journal::default();
