@@ -7,8 +7,8 @@
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
-use crate::serve::Question;
-use crate::zone::{MAX_WIRE, Name, Rdata};
+use crate::serve::{Question, name_at, rdata_at};
+use crate::zone::{Name, Rdata};
 
 const HEADER: usize = 12;
 
@@ -248,105 +248,21 @@ impl<'a> Reader<'a> {
             rtype,
             class,
             ttl: lifetime(u32::from_be_bytes(ttl)),
-            rdata: self.rdata(rtype, start..start + length)?,
+            rdata: rdata_at(self.octets, rtype, start..start + length).ok_or(Malformed::Rdata)?,
         }))
     }
 
-    /// RDATA with its names uncompressed, as a reader of old and careless servers' messages must (RFC 3597 §4).
-    fn rdata(&self, rtype: RecordType, range: std::ops::Range<usize>) -> Result<Rdata, Malformed> {
-        let mut wire = Vec::with_capacity(range.len());
-        let mut reader = Reader {
-            octets: &self.octets[..range.end],
-            at: range.start,
-        };
-        for part in parts(rtype) {
-            match part {
-                Part::Octets(n) => wire.extend(reader.take(*n).map_err(|_| Malformed::Rdata)?),
-                Part::Name => wire.extend(reader.name()?.wire()),
-                Part::Text => {
-                    let length = reader.octets.get(reader.at).ok_or(Malformed::Rdata)?;
-                    let text = reader.take(1 + usize::from(*length));
-                    wire.extend(text.map_err(|_| Malformed::Rdata)?);
-                }
-            }
-        }
-        wire.extend(&self.octets[reader.at..range.end]);
-        Rdata::new(rtype, &wire).ok_or(Malformed::Rdata)
-    }
-
-    /// A name, following pointers. Each leads to before the octets it stands behind, so this ends.
+    /// A name, its pointers followed.
     fn name(&mut self) -> Result<Name, Malformed> {
-        let mut wire = [0_u8; MAX_WIRE];
-        let mut used = 0;
-        let mut at = self.at;
-        let mut least = self.at;
-        let mut end = None;
-        loop {
-            let length = usize::from(*self.octets.get(at).ok_or(Malformed::Name)?);
-            match length {
-                0..=63 => {
-                    let label = self.octets.get(at..at + 1 + length);
-                    let label = label.ok_or(Malformed::Name)?;
-                    let room = wire.get_mut(used..used + label.len());
-                    room.ok_or(Malformed::Name)?.copy_from_slice(label);
-                    used += label.len();
-                    at += label.len();
-                    if length == 0 {
-                        break;
-                    }
-                }
-                192.. => {
-                    let low = usize::from(*self.octets.get(at + 1).ok_or(Malformed::Name)?);
-                    end.get_or_insert(at + 2);
-                    at = (length & 0x3f) << 8 | low;
-                    if at >= least {
-                        return Err(Malformed::Name);
-                    }
-                    least = at;
-                }
-                _ => return Err(Malformed::Name),
-            }
-        }
-        self.at = end.unwrap_or(at);
-        Name::from_wire(&wire[..used]).map_err(|_| Malformed::Name)
+        let (name, end) = name_at(self.octets, self.at).ok_or(Malformed::Name)?;
+        self.at = end;
+        Ok(name)
     }
 
     fn take(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
         let octets = self.octets.get(self.at..self.at + count);
         self.at += count;
         octets.ok_or(Malformed::Record)
-    }
-}
-
-/// What a type's RDATA begins with, as far as names lie in it; the rest is octets.
-enum Part {
-    Octets(usize),
-    Text,
-    Name,
-}
-
-/// The types whose names may have been compressed: those of RFC 1035, and those that RFC 3597 §4 tells readers to
-/// take so all the same.
-fn parts(rtype: RecordType) -> &'static [Part] {
-    use Part::{Name, Octets, Text};
-    match u16::from(rtype) {
-        // NS, MD, MF, CNAME, MB, MG, MR, PTR, DNAME.
-        2 | 3 | 4 | 5 | 7 | 8 | 9 | 12 | 39 => &[Name],
-        // SOA, MINFO, RP.
-        6 | 14 | 17 => &[Name, Name],
-        // MX, AFSDB, RT, KX.
-        15 | 18 | 21 | 36 => &[Octets(2), Name],
-        // PX.
-        26 => &[Octets(2), Name, Name],
-        // SRV.
-        33 => &[Octets(6), Name],
-        // NAPTR.
-        35 => &[Octets(4), Text, Text, Text, Name],
-        // SIG, RRSIG.
-        24 | 46 => &[Octets(18), Name],
-        // NXT, NSEC.
-        30 | 47 => &[Name],
-        _ => &[],
     }
 }
 

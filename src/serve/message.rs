@@ -1,13 +1,14 @@
-//! Writing a response: compression, sizes, truncation.
+//! Writing a response: records, sizes, truncation.
 //!
 //! In: what the response repeats, an answer, the room there is. Out: octets that fit, an OPT among them whenever
 //! the request had one, and nothing after the last record. RRsets go in whole or not at all (RFC 2181 §9).
-//! Never here: what is said.
+//! Never here: what is said; which names are pointed at (`names`).
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
 use super::answer::{Answer, Placed};
+use super::names::Names;
 use super::options::Courtesies;
 use super::question::{CLASS_IN, Edns, Envelope, Question};
 use crate::zone::{Name, Rdata, ZoneRecord, compresses_names};
@@ -18,10 +19,6 @@ pub const UDP_LIMIT: u16 = 1232;
 const PLAIN_UDP_LIMIT: u16 = 512;
 const HEADER: usize = 12;
 const OPT: usize = 11;
-/// Compression pointers reach this far (RFC 1035 §4.1.4).
-const POINTER_REACH: usize = 0x3fff;
-/// How many names are remembered to point at: bounds the work for a message of 64 KiB.
-const REMEMBERED: usize = 192;
 
 /// The room a response over UDP has: what the client takes, at least 512 (RFC 6891 §6.2.3), at most 1232.
 pub fn udp_limit(edns: Option<Edns>) -> usize {
@@ -215,8 +212,7 @@ impl<'a> Page<'a> {
 
 struct Writer<'a> {
     out: &'a mut Vec<u8>,
-    /// Where names, and the ends of names, begin in the message.
-    names: Vec<u16>,
+    names: Names,
     limit: usize,
     /// The question's, and its answer's.
     class: u16,
@@ -229,12 +225,12 @@ impl Writer<'_> {
         out.resize(HEADER, 0);
         let mut writer = Writer {
             out,
-            names: Vec::new(),
+            names: Names::default(),
             limit,
             class: CLASS_IN,
         };
         if let Some(question) = question {
-            writer.name(question.name.wire());
+            writer.names.write_first(question.name.wire(), writer.out);
             writer.out.extend(u16::from(question.rtype).to_be_bytes());
             writer.out.extend(question.class.to_be_bytes());
             writer.class = question.class;
@@ -262,7 +258,7 @@ impl Writer<'_> {
     }
 
     fn record(&mut self, owner: &Name, rtype: RecordType, ttl: u32, rdata: &Rdata) {
-        self.name(owner.wire());
+        self.names.write(owner.wire(), self.out);
         self.out.extend(u16::from(rtype).to_be_bytes());
         self.out.extend(self.class.to_be_bytes());
         self.out.extend(ttl.to_be_bytes());
@@ -291,65 +287,15 @@ impl Writer<'_> {
         }
         for _ in 0..names {
             let length = name_length(rest);
-            self.name(&rest[..length]);
+            self.names.write(&rest[..length], self.out);
             rest = &rest[length..];
         }
         self.out.extend_from_slice(rest);
     }
 
-    /// Writes a name, its longest ending that was written before as a pointer. Case must agree: what an operator
-    /// or a client wrote is what is read.
-    fn name(&mut self, wire: &[u8]) {
-        let mut at = 0;
-        while wire[at] != 0 {
-            let ending = &wire[at..];
-            if let Some(pointer) = self.names.iter().find(|from| self.is_at(ending, **from)) {
-                let pointer = 0xc000 | *pointer;
-                self.out.extend(pointer.to_be_bytes());
-                return;
-            }
-            let here = self.out.len();
-            if here <= POINTER_REACH && self.names.len() < REMEMBERED {
-                self.names.extend(u16::try_from(here));
-            }
-            let next = at + 1 + usize::from(wire[at]);
-            self.out.extend_from_slice(&wire[at..next]);
-            at = next;
-        }
-        self.out.push(0);
-    }
-
-    /// Whether the name written at `from` is `ending`.
-    fn is_at(&self, ending: &[u8], from: u16) -> bool {
-        let mut at = usize::from(from);
-        let mut rest = ending;
-        loop {
-            let Some(&length) = self.out.get(at) else {
-                return false;
-            };
-            if length >= 0xc0 {
-                // Pointers are ours and point backwards, so this ends.
-                let Some(&low) = self.out.get(at + 1) else {
-                    return false;
-                };
-                at = usize::from(length & 0x3f) << 8 | usize::from(low);
-                continue;
-            }
-            let end = 1 + usize::from(length);
-            if self.out.get(at..at + end) != rest.get(..end) {
-                return false;
-            }
-            if length == 0 {
-                return true;
-            }
-            at += end;
-            rest = &rest[end..];
-        }
-    }
-
     fn rewind(&mut self, to: usize) {
         self.out.truncate(to);
-        self.names.retain(|name| usize::from(*name) < to);
+        self.names.rewind(to);
     }
 }
 
