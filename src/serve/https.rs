@@ -23,6 +23,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::freshness::freshness;
 use super::hall::Hall;
 use super::peer::{Outcome, Peer};
+use super::room::Room;
 
 /// The path of the URI template `https://host/dns-query{?dns}`.
 const PATH: &str = "/dns-query";
@@ -32,8 +33,9 @@ const MEDIA_TYPE: HeaderValue = HeaderValue::from_static(MESSAGE);
 const LONGEST: usize = 65535;
 /// As much of what is no DNS message is read, so that the client hears why.
 const UNWANTED: usize = 1 << 20;
-/// Exchanges under way on one connection; more wait (RFC 9113 §5.1.2).
-const EXCHANGES: u32 = 100;
+/// Exchanges under way on one connection; more wait (RFC 9113 §5.1.2). §6.5.2 advises 100 at least, for pages with as many
+/// parts; a resolver has few questions at once, and a hundred open ones are a burden that costs its client nothing.
+const EXCHANGES: u32 = 32;
 /// Header fields of a request, in octets: a GET carries its message there.
 const HEADERS: u32 = 16 << 10;
 /// What a connection may have on its way to us, in octets, and to it.
@@ -51,10 +53,11 @@ pub(super) async fn converse<S>(
 {
     let activity = Arc::new(Activity::new());
     let (counted, answering) = (activity.clone(), hall.clone());
+    let room = Arc::new(Room::new());
     let service = service_fn(move |request| {
-        let (counted, hall) = (counted.clone(), answering.clone());
+        let (counted, hall, room) = (counted.clone(), answering.clone(), room.clone());
         async move {
-            let response = exchange(request, peer, &hall).await;
+            let response = exchange(request, peer, &hall, &room).await;
             counted.ended();
             if hall.is_waited_for() {
                 counted.make_room.notify_one();
@@ -177,7 +180,12 @@ async fn keep<C: Wind>(
 }
 
 /// One request and its response.
-async fn exchange(request: Request<Incoming>, peer: Peer, hall: &Hall) -> Response<Full<Bytes>> {
+async fn exchange(
+    request: Request<Incoming>,
+    peer: Peer,
+    hall: &Hall,
+    room: &Room,
+) -> Response<Full<Bytes>> {
     let message = match message(request, hall).await {
         Ok(message) => message,
         Err(refusal) => {
@@ -185,13 +193,20 @@ async fn exchange(request: Request<Incoming>, peer: Peer, hall: &Hall) -> Respon
             return refusal.into();
         }
     };
+    let Some(place) = room.place(hall.limits.write).await else {
+        hall.counters.tcp_too_slow();
+        let why = "answers to other requests on this connection were not taken";
+        return refused(StatusCode::SERVICE_UNAVAILABLE, why).into();
+    };
     let mut response = Vec::new();
     if hall.respond(&message, peer, &mut response) == Outcome::Silent {
         return refused(StatusCode::BAD_REQUEST, "this is no DNS request").into();
     }
     // How long an HTTP cache may keep it: no longer than any DNS cache (RFC 8484 §5.1).
     let fresh = freshness(&response).unwrap_or(0);
-    let mut carried = Response::new(Full::new(Bytes::from(response)));
+    // The place is given back with the octets, wherever HTTP/2 keeps them meanwhile.
+    let octets = Bytes::from_owner(place.hold(response));
+    let mut carried = Response::new(Full::new(octets));
     carried.headers_mut().insert(CONTENT_TYPE, MEDIA_TYPE);
     if let Ok(value) = HeaderValue::try_from(format!("max-age={fresh}")) {
         carried.headers_mut().insert(CACHE_CONTROL, value);

@@ -25,6 +25,7 @@ mod quic;
 mod rate;
 mod replay;
 mod respond;
+mod room;
 mod server;
 mod stream;
 mod tcp;

@@ -21,6 +21,7 @@ use super::hall::{Hall, TcpLimits};
 use super::identity::Identity;
 use super::peer::{Outcome, Peer, Transport};
 use super::question::read;
+use super::room::Room;
 use super::tls;
 
 /// RFC 9250 §4.3.
@@ -30,7 +31,7 @@ const REQUEST_CANCELLED: VarInt = VarInt::from_u32(3);
 const EXCESSIVE_LOAD: VarInt = VarInt::from_u32(4);
 
 /// Requests under way on one connection.
-const STREAMS: u32 = 100;
+const STREAMS: u32 = 32;
 /// The longest request with its length.
 const LONGEST: usize = 2 + 65535;
 /// What all streams of a connection may have on their way to us, and to the client, in octets.
@@ -151,6 +152,7 @@ async fn converse(
     mut stop: watch::Receiver<bool>,
 ) {
     let mut streams: JoinSet<Result<(), Broken>> = JoinSet::new();
+    let room = Arc::new(Room::new());
     let stopped = stop.clone();
     let code = loop {
         let idle = streams.is_empty();
@@ -167,8 +169,10 @@ async fn converse(
             },
             accepted = timeout(hall.patience(false), connection.accept_bi()) => match accepted {
                 Ok(Ok((send, receive))) => {
-                    let (hall, stop) = (hall.clone(), stopped.clone());
-                    streams.spawn(async move { answer(send, receive, peer, &hall, stop).await });
+                    let (hall, room, stop) = (hall.clone(), room.clone(), stopped.clone());
+                    streams.spawn(async move {
+                        answer(send, receive, peer, (&hall, &room), stop).await
+                    });
                 }
                 Ok(Err(_)) => return,
                 Err(_) if idle => break NO_ERROR,
@@ -208,18 +212,13 @@ async fn answer(
     mut send: SendStream,
     mut receive: RecvStream,
     peer: Peer,
-    hall: &Hall,
+    (hall, room): (&Hall, &Room),
     stop: watch::Receiver<bool>,
 ) -> Result<(), Broken> {
     let code = match arrived(&mut receive, hall, stop).await {
-        Ok(Some(octets)) => match response(&octets, peer, hall) {
-            Ok(framed) => {
-                if timeout(hall.limits.write, write(&mut send, &framed))
-                    .await
-                    .is_ok()
-                {
-                    return Ok(());
-                }
+        Ok(Some(octets)) => match taken(&mut send, &octets, peer, (hall, room)).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => {
                 hall.counters.tcp_too_slow();
                 Ok(EXCESSIVE_LOAD)
             }
@@ -232,6 +231,21 @@ async fn answer(
     let _ = receive.stop(NO_ERROR);
     let _ = send.reset(*code.as_ref().unwrap_or(&PROTOCOL_ERROR));
     code.map(|_| ())
+}
+
+/// Answers what a stream carried; says whether the client has taken the answer, and those before it, in time.
+async fn taken(
+    send: &mut SendStream,
+    octets: &[u8],
+    peer: Peer,
+    (hall, room): (&Hall, &Room),
+) -> Result<bool, Broken> {
+    let Some(place) = room.place(hall.limits.write).await else {
+        return Ok(false);
+    };
+    let framed = place.hold(response(octets, peer, hall)?);
+    let written = write(send, framed.as_ref());
+    Ok(timeout(hall.limits.write, written).await.is_ok())
 }
 
 /// The octets of a whole stream; none when they do not arrive.
