@@ -13,10 +13,13 @@ pub(super) struct Cell {
 
 impl Cell {
     pub(super) fn toned(tone: Tone, text: impl Into<String>) -> Cell {
-        Cell {
-            text: text.into(),
-            tone,
+        let mut text = text.into();
+        // A cell is one line, whatever somebody else wrote into it.
+        if text.chars().any(char::is_control) {
+            let harmless = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+            text = text.chars().map(harmless).collect();
         }
+        Cell { text, tone }
     }
 }
 
@@ -104,6 +107,16 @@ mod tests {
         assert_eq!(lines[1].chars().count(), WIDTH);
         assert!(lines[1].ends_with("x…"));
         assert_eq!(lines[2], "  a        pinned  short");
+    }
+
+    #[test]
+    fn what_is_in_a_cell_stays_in_it() {
+        let mut table = Table::headed(["name", "value"]);
+        table.row(["_acme-challenge".into(), "a\nb\tc\u{1b}[2J".into()]);
+        let out = table.render(Paint { colour: false });
+        let cell = "  _acme-challenge  a\u{fffd}b\u{fffd}c\u{fffd}[2J";
+        assert_eq!(out.lines().nth(1), Some(cell));
+        assert_eq!(out.lines().count(), 2);
     }
 
     #[test]
