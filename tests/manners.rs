@@ -189,6 +189,41 @@ fn a_cookie_of_no_possible_length_is_a_format_error() {
 }
 
 #[test]
+fn a_query_with_a_cookie_and_no_question_is_told_whether_the_cookie_is_good() {
+    // RFC 7873 §5.4
+    let alone = |cookie: &[u8]| {
+        let mut asked = with(query("host.example.", "A"), &[(COOKIE, cookie)]);
+        asked.question.clear();
+        asked.counts[0] = 0;
+        asked
+    };
+    let response = ask(udp(), &alone(&[1; 8]));
+    assert_eq!(response.rcode, 0);
+    assert!(response.question.is_none() && response.records.is_empty());
+    let cookie = option(&response, COOKIE).unwrap();
+    assert_eq!((cookie.len(), &cookie[..8]), (24, &[1; 8][..]));
+    assert_eq!(ask(udp(), &alone(&cookie)).rcode, 0, "it is known");
+    let mut bad = cookie.clone();
+    bad[23] ^= 1;
+    for bad in [&bad[..], &[1; 16], &[1; 40]] {
+        let response = ask(udp(), &alone(bad));
+        assert_eq!(response.rcode, 23, "BADCOOKIE");
+        assert_eq!(option(&response, COOKIE).unwrap(), cookie);
+    }
+    // Neither where there are no cookies, nor for more than one question, nor for another operation.
+    let without = Manners::default();
+    let octets = alone(&[1; 8]).octets();
+    let response = ask_as(udp(), &example(), &without, at(0), &octets).unwrap();
+    assert_eq!(response.rcode, 1);
+    let mut two = with(query("host.example.", "A"), &[(COOKIE, &[1; 8])]);
+    two.counts[0] = 2;
+    let again = two.question.clone();
+    two.question.extend(again);
+    assert_eq!(ask(udp(), &two).rcode, 1);
+    assert_eq!(ask(udp(), &alone(&[1; 8]).flags(5 << 11)).rcode, 1);
+}
+
+#[test]
 fn errors_carry_cookies_too() {
     let refused = ask(
         udp(),

@@ -5,7 +5,7 @@
 mod dns;
 
 use dns::{HEAD, Response, ask, query, zones};
-use repoint::serve::Transport;
+use repoint::serve::{Transport, answer_within, read};
 use repoint::zone::Zones;
 
 fn big() -> Zones {
@@ -266,4 +266,40 @@ fn a_response_never_exceeds_the_limit_whatever_is_asked_of_it() {
             assert!(response.octets.len() <= 512);
         }
     }
+}
+
+#[test]
+fn addresses_that_do_not_fit_are_not_looked_for() {
+    let mut file = HEAD.to_owned();
+    for n in 0..900 {
+        let octets = (n / 250, n % 250);
+        file.push_str(&format!(
+            "_s._tcp SRV 1 1 5269 t{n}\nt{n} A 192.0.{}.{}\n",
+            octets.0, octets.1
+        ));
+        file.push_str(&format!("_s._tcp SRV 2 1 5269 t{n}\n"));
+    }
+    for n in 0..33 {
+        file.push_str(&format!("_few._tcp SRV 1 1 5269 t{n}\n"));
+    }
+    let zones = zones(&[("example", &file)]);
+    let found = |name: &str, room: usize| {
+        let request = read(&query(name, "SRV").octets()).unwrap();
+        let answer = answer_within(&zones, &request.question, false, room);
+        answer.additionals.len()
+    };
+    assert_eq!(found("_s._tcp.example.", 1232), 0, "it is truncated");
+    assert_eq!(found("_s._tcp.example.", usize::MAX), 900, "each once");
+    assert_eq!(found("_few._tcp.example.", 65_535), 33);
+    let some = found("_few._tcp.example.", 1232);
+    assert!((1..33).contains(&some), "{some}");
+    // What is sent is the same as if all had been found.
+    let response = query("_few._tcp.example.", "SRV").edns(1232).ask(&zones);
+    assert!(!response.tc);
+    assert!(
+        response.octets.len() > 1232 - 40,
+        "{}",
+        response.octets.len()
+    );
+    assert!(query("_s._tcp.example.", "SRV").edns(1232).ask(&zones).tc);
 }

@@ -76,7 +76,7 @@ impl Desk {
             table: Arc::clone(&self.table),
         };
         self.manners.store(Arc::new(Manners {
-            nsid: nsid.clone(),
+            nsid: nsid.as_deref().map(Arc::from),
             version: version.clone(),
             cookies: cookies.then_some(secrets),
             rate_limit: (rate_limit.rate > 0).then_some(rate_limit),

@@ -5,13 +5,14 @@
 //! DNSSEC was asked for, the signatures of RFC 4035 §3.1.
 //! Never here: what proves that something is not there (`denial`), octets and size limits (`message`), sockets, clocks.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
 use super::question::Question;
-use crate::zone::{Found, Name, Node, NodeKind, Rrset, ZoneVersion, Zones};
+use crate::zone::{Found, Name, Node, NodeKind, Rrset, ZoneVersion, Zones, compresses_names};
 
 /// How many aliases one answer follows.
 const CHAIN_LIMIT: usize = 8;
@@ -60,6 +61,11 @@ impl Answer {
 /// Answers a question of class IN and an ordinary type (or ANY) from the zones. `dnssec_ok` (RFC 3225) adds
 /// signatures and proofs in signed zones.
 pub fn answer(zones: &Zones, question: &Question, dnssec_ok: bool) -> Answer {
+    answer_within(zones, question, dnssec_ok, usize::MAX)
+}
+
+/// The same for a response that has `room` octets: addresses that would not fit are not looked for.
+pub fn answer_within(zones: &Zones, question: &Question, dnssec_ok: bool, room: usize) -> Answer {
     let mut reply = Reply {
         zones,
         rtype: question.rtype,
@@ -67,7 +73,7 @@ pub fn answer(zones: &Zones, question: &Question, dnssec_ok: bool) -> Answer {
         answer: Answer::empty(ResponseCode::NoError),
     };
     reply.follow(&question.name);
-    reply.add_addresses();
+    reply.add_addresses(room);
     reply.answer
 }
 
@@ -256,20 +262,36 @@ impl Reply<'_> {
         }
     }
 
-    /// RFC 1034 §4.3.2 step 6: the addresses of every target shown, as far as our zones have them.
-    fn add_addresses(&mut self) {
-        let shown = self.answer.answers.iter().chain(&self.answer.authorities);
+    /// RFC 1034 §4.3.2 step 6: the addresses of every target shown, as far as our zones have them and they may fit. An
+    /// answer that is truncated gets none: it says nothing but to ask again.
+    fn add_addresses(&mut self, room: usize) {
+        let Answer {
+            answers,
+            authorities,
+            additionals,
+            ..
+        } = &self.answer;
+        let shown = answers.iter().chain(authorities);
+        let glue = additionals.iter();
+        let needed = shown.clone().chain(glue.clone());
+        let mut octets: usize = needed.map(|placed| least_octets(&placed.set)).sum();
+        if octets > room {
+            return;
+        }
         let targets: Vec<Name> = shown.flat_map(|placed| targets(&placed.set)).collect();
+        if targets.is_empty() {
+            return;
+        }
+        let there = answers.iter().chain(glue);
+        let there =
+            there.filter(|placed| matches!(placed.set.rtype, RecordType::A | RecordType::AAAA));
+        let mut seen: HashSet<Name> = there.map(|placed| placed.owner.clone()).collect();
         let mut signatures = Vec::new();
-        for (n, target) in targets.iter().enumerate() {
-            let there = |placed: &Placed| {
-                placed.owner == *target
-                    && matches!(placed.set.rtype, RecordType::A | RecordType::AAAA)
-            };
-            if targets[..n].contains(target)
-                || self.answer.answers.iter().any(there)
-                || self.answer.additionals.iter().any(there)
-            {
+        for target in &targets {
+            if octets > room {
+                break;
+            }
+            if !seen.insert(target.clone()) {
                 continue;
             }
             let Some(zone) = self.zones.zone_of(target.key()) else {
@@ -282,6 +304,7 @@ impl Reply<'_> {
                 Found::Cut(_) | Found::Nothing => None,
             };
             for set in node.into_iter().flat_map(|node| addresses(node)) {
+                octets += least_octets(set);
                 self.answer.additionals.push(optional(target, set));
                 let signature = node.and_then(|node| self.signature(node, set.rtype));
                 signatures.extend(signature.map(|set| optional(target, set)));
@@ -318,6 +341,18 @@ fn optional(owner: &Name, set: &Arc<Rrset>) -> Placed {
         required: false,
         ..required(owner, set)
     }
+}
+
+/// How many octets an RRset has in a message at the least, whatever of it is compressed.
+fn least_octets(set: &Rrset) -> usize {
+    // Owner, type, class, TTL and length.
+    const HEAD: usize = 11;
+    let compressed = compresses_names(set.rtype);
+    let each = set.rdatas.iter().map(|rdata| match compressed {
+        true => HEAD,
+        false => HEAD + rdata.wire().len(),
+    });
+    each.sum()
 }
 
 fn addresses(node: &Node) -> impl Iterator<Item = &Arc<Rrset>> {

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use super::cookie::Secrets;
 use super::notify::Primaries;
 use super::rate::RateLimit;
+use super::refused::Refusals;
 use super::transfer::Transfers;
 use super::update::Updates;
 use crate::clock::ReadNow;
@@ -24,6 +25,8 @@ pub struct Authority {
     pub manners: Arc<ArcSwap<Manners>>,
     /// What the time is: limits, cookies and signed messages depend on it.
     pub read_now: ReadNow,
+    /// Whom something was refused of late.
+    pub refusals: Arc<Refusals>,
 }
 
 impl Authority {
@@ -33,6 +36,7 @@ impl Authority {
             zones,
             manners: Arc::default(),
             read_now,
+            refusals: Arc::default(),
         }
     }
 }
@@ -42,7 +46,7 @@ impl Authority {
 #[derive(Clone, Debug, Default)]
 pub struct Manners {
     /// Who this server is, for NSID (RFC 5001), `hostname.bind` and `id.server`. At most 128 octets.
-    pub nsid: Option<String>,
+    pub nsid: Option<Arc<str>>,
     /// What it says it runs, for `version.bind` and `version.server`. At most 255 octets.
     pub version: Option<String>,
     /// The secrets of DNS cookies; without, cookies are ignored.

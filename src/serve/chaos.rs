@@ -17,9 +17,9 @@ use crate::zone::{Rdata, Rrset};
 pub(super) fn answer(manners: &Manners, question: &Question) -> Option<Answer> {
     let asked = |name: &[u8]| question.name.wire().eq_ignore_ascii_case(name);
     let text = if asked(b"\x07version\x04bind\0") || asked(b"\x07version\x06server\0") {
-        manners.version.as_ref()
+        manners.version.as_deref()
     } else if asked(b"\x08hostname\x04bind\0") || asked(b"\x02id\x06server\0") {
-        manners.nsid.as_ref()
+        manners.nsid.as_deref()
     } else {
         None
     }?;

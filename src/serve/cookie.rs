@@ -32,6 +32,8 @@ pub type Secret = [u8; 16];
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cookie {
     client: [u8; 8],
+    /// Whether the client repeats a server's cookie at all.
+    pub(super) repeats: bool,
     /// None without one, and where it is none that we could have made.
     server: Option<[u8; 16]>,
 }
@@ -45,6 +47,7 @@ impl Cookie {
         }
         Some(Cookie {
             client: *client,
+            repeats: !server.is_empty(),
             server: server.try_into().ok(),
         })
     }

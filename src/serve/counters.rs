@@ -9,6 +9,7 @@ use hickory_proto::op::ResponseCode;
 use serde::{Deserialize, Serialize};
 
 use super::peer::{Outcome, Transport};
+use super::refused::Asked;
 use super::transfer::Kind;
 
 macro_rules! counters {
@@ -76,6 +77,14 @@ counters! {
     ixfr,
     /// Transfers that the client did not take to the end.
     transfers_broken,
+    /// Transfers refused: to others than the zone's secondaries, and when there were too many.
+    transfers_refused,
+    /// Updates refused: of keys that may not, and of anything else than challenges.
+    updates_refused,
+    /// NOTIFYs refused: of others than the zone's primary.
+    notifies_refused,
+    /// Requests refused for their signature (BADSIG, BADKEY, BADTIME, BADTRUNC).
+    signatures_refused,
     /// Responses that were truncated.
     truncated,
     /// Answers over UDP held back by the rate limit.
@@ -107,11 +116,7 @@ counters! {
 impl Counters {
     /// Counts a request that is answered by a transfer.
     pub(super) fn transfer(&self, transport: Transport, kind: Kind) {
-        let outcome = Outcome::Response {
-            rcode: ResponseCode::NoError,
-            truncated: false,
-        };
-        self.count(transport, &outcome);
+        self.count(transport, &Outcome::of(ResponseCode::NoError));
         match kind {
             Kind::Axfr => self.axfr(),
             Kind::Ixfr => self.ixfr(),
@@ -136,7 +141,18 @@ impl Counters {
                     self.rate_slipped();
                 }
             }
-            Outcome::Response { rcode, truncated } => {
+            Outcome::Response {
+                rcode,
+                truncated,
+                refused,
+            } => {
+                match refused.as_ref().map(|refused| refused.asked) {
+                    Some(Asked::Transfer) => self.transfers_refused(),
+                    Some(Asked::Update) => self.updates_refused(),
+                    Some(Asked::Notify) => self.notifies_refused(),
+                    Some(Asked::Signed) => self.signatures_refused(),
+                    None => {}
+                }
                 match rcode {
                     ResponseCode::NoError => self.noerror(),
                     ResponseCode::NXDomain => self.nxdomain(),

@@ -84,6 +84,7 @@ impl Hall {
         let now = (self.authority.read_now)();
         let outcome = respond(&zones, &manners, request, peer, now, out);
         self.counters.count(peer.transport, &outcome);
+        self.authority.refusals.tell(peer, &outcome, now.mono);
         outcome
     }
 
@@ -98,7 +99,10 @@ impl Hall {
         let now = (self.authority.read_now)();
         let responses = respond_or_transfer(&zones, &manners, request, peer, now, out);
         match &responses {
-            Responses::One(outcome) => self.counters.count(peer.transport, outcome),
+            Responses::One(outcome) => {
+                self.counters.count(peer.transport, outcome);
+                self.authority.refusals.tell(peer, outcome, now.mono);
+            }
             Responses::Many(transfer) => self.counters.transfer(peer.transport, transfer.kind()),
             // Counted when it is made.
             Responses::Later(_) => {}

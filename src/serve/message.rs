@@ -33,13 +33,14 @@ pub fn udp_limit(edns: Option<Edns>) -> usize {
 pub fn write(
     envelope: &Envelope,
     answer: &Answer,
-    courtesies: &Courtesies<'_>,
+    courtesies: &Courtesies,
     limit: usize,
     out: &mut Vec<u8>,
 ) -> bool {
     let truncated = attempt(envelope, answer, courtesies, limit, out);
+    let fits = !truncated && out.len() <= limit;
     let needed = courtesies.needed();
-    if !truncated || envelope.edns.is_none() || needed.length() == courtesies.length() {
+    if fits || envelope.edns.is_none() || needed.length() == courtesies.length() {
         return truncated;
     }
     // The answer is worth more than what is said besides it.
@@ -49,7 +50,7 @@ pub fn write(
 fn attempt(
     envelope: &Envelope,
     answer: &Answer,
-    courtesies: &Courtesies<'_>,
+    courtesies: &Courtesies,
     limit: usize,
     out: &mut Vec<u8>,
 ) -> bool {
@@ -93,7 +94,7 @@ pub fn write_code(
     envelope: &Envelope,
     rcode: ResponseCode,
     truncated: bool,
-    courtesies: &Courtesies<'_>,
+    courtesies: &Courtesies,
     out: &mut Vec<u8>,
 ) {
     let limit = usize::from(u16::MAX);
@@ -140,7 +141,7 @@ fn push_opt(
     out: &mut Vec<u8>,
     edns: &Edns,
     rcode: ResponseCode,
-    courtesies: &Courtesies<'_>,
+    courtesies: &Courtesies,
     limit: usize,
 ) {
     out.push(0);
@@ -155,6 +156,7 @@ fn push_opt(
 pub(super) struct Page<'a> {
     writer: Writer<'a>,
     envelope: &'a Envelope,
+    courtesies: &'a Courtesies,
     question: u16,
     records: u16,
     limit: usize,
@@ -164,15 +166,20 @@ impl<'a> Page<'a> {
     /// Begins a message of at most `limit` octets in `out`, with the question or without.
     pub(super) fn begin(
         envelope: &'a Envelope,
+        courtesies: &'a Courtesies,
         with_question: bool,
         limit: usize,
         out: &'a mut Vec<u8>,
     ) -> Page<'a> {
-        let reserve = if envelope.edns.is_some() { OPT } else { 0 };
+        let reserve = match envelope.edns {
+            Some(_) => OPT + courtesies.length(),
+            None => 0,
+        };
         let asked = envelope.question.as_ref().filter(|_| with_question);
         Page {
             writer: Writer::new(asked, limit.saturating_sub(reserve), out),
             envelope,
+            courtesies,
             question: u16::from(asked.is_some()),
             records: 0,
             limit,
@@ -197,7 +204,7 @@ impl<'a> Page<'a> {
         let out = self.writer.out;
         if let Some(edns) = &self.envelope.edns {
             let rcode = ResponseCode::NoError;
-            push_opt(out, edns, rcode, &Courtesies::default(), self.limit);
+            push_opt(out, edns, rcode, self.courtesies, self.limit);
         }
         let flags = Flags {
             authoritative: true,

@@ -9,10 +9,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
 
 use super::answer::Answer;
 use super::options::ExtendedError;
 use super::peer::Peer;
+use super::refused::Why;
 use crate::topology::Topology;
 use crate::zone::Name;
 
@@ -49,31 +51,47 @@ impl Primaries {
         }
     }
 
-    /// Answers a NOTIFY, and passes it on when it comes from where it must.
+    /// Answers a NOTIFY of a zone, given by its apex and the type in the question, and passes it on when it comes from
+    /// where it must.
+    ///
+    /// # Errors
+    /// The code to answer with, what is said of it, and what the operator may want to know.
     pub(super) fn notified(
         &self,
         apex: &Name,
+        rtype: RecordType,
         peer: Peer,
         signed_by: Option<&Name>,
-    ) -> (Answer, Option<ExtendedError>) {
-        let refused = |rcode, why| (Answer::empty(rcode), Some(why));
+    ) -> Result<Answer, (ResponseCode, Option<ExtendedError>, Option<Why>)> {
         if self.zones.is_empty() {
-            return refused(ResponseCode::NotImp, ExtendedError::NotSupported);
+            let error = ExtendedError::NotSupported;
+            return Err((ResponseCode::NotImp, Some(error), None));
+        }
+        // RFC 1996 says that a zone has changed by its SOA, and nothing else. Other types mean other things (RFC 9859), and
+        // are told to parents. BIND and Knot DNS have the same code for them.
+        if rtype != RecordType::SOA {
+            return Err((ResponseCode::FormErr, None, None));
         }
         let Some(notifier) = self.zones.get(apex) else {
-            return refused(ResponseCode::NotAuth, ExtendedError::NotAuthoritative);
+            let error = ExtendedError::NotAuthoritative;
+            return Err((ResponseCode::NotAuth, Some(error), None));
         };
         let address = peer.address.ip().to_canonical();
-        let is_primary = notifier.addresses.contains(&address);
-        if !is_primary || (notifier.key.is_some() && signed_by != notifier.key.as_ref()) {
-            return refused(ResponseCode::Refused, ExtendedError::Prohibited);
+        let why = match &notifier.key {
+            _ if !notifier.addresses.contains(&address) => Some(Why::Address),
+            Some(_) if signed_by.is_none() => Some(Why::Unsigned),
+            Some(key) if signed_by != Some(key) => Some(Why::Key),
+            _ => None,
+        };
+        if why.is_some() {
+            return Err((ResponseCode::Refused, Some(ExtendedError::Prohibited), why));
         }
         if let Some(hear) = &self.hear {
             hear(apex);
         }
         let mut answer = Answer::empty(ResponseCode::NoError);
         answer.authoritative = true;
-        (answer, None)
+        Ok(answer)
     }
 }
 
@@ -147,12 +165,27 @@ mod tests {
         ];
         for (apex, address, key, rcode) in asked {
             let before = heard.load(Ordering::Relaxed);
-            let (answer, _) = primaries.notified(&name(apex.as_bytes()), peer(address), key);
-            assert_eq!(answer.rcode, rcode, "{apex} {address} {key:?}");
+            let apex = name(apex.as_bytes());
+            let said = primaries.notified(&apex, RecordType::SOA, peer(address), key);
+            let code = said.map_or_else(|(rcode, ..)| rcode, |answer| answer.rcode);
+            assert_eq!(code, rcode, "{apex} {address} {key:?}");
             let passed_on = heard.load(Ordering::Relaxed) - before;
             assert_eq!(passed_on == 1, rcode == ResponseCode::NoError);
         }
-        let none = Primaries::default().notified(&key, peer("192.0.2.1:5"), None);
-        assert_eq!(none.0.rcode, ResponseCode::NotImp);
+        let apex = name(b"contoso.com.");
+        let before = heard.load(Ordering::Relaxed);
+        for rtype in [
+            RecordType::A,
+            RecordType::ANY,
+            RecordType::AXFR,
+            RecordType::CDS,
+        ] {
+            let said = primaries.notified(&apex, rtype, peer("192.0.2.1:5"), Some(&key));
+            assert_eq!(said.unwrap_err().0, ResponseCode::FormErr, "{rtype}");
+        }
+        assert_eq!(heard.load(Ordering::Relaxed), before);
+        let none = Primaries::default();
+        let said = none.notified(&key, RecordType::SOA, peer("192.0.2.1:5"), None);
+        assert_eq!(said.unwrap_err().0, ResponseCode::NotImp);
     }
 }

@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use hickory_proto::op::ResponseCode;
 
+use super::message::udp_limit;
+use super::question::Envelope;
+use super::refused::Refused;
 use crate::clock::Now;
 use crate::zone::Zones;
 
@@ -70,8 +73,16 @@ pub struct Peer {
     pub idle: Option<Duration>,
 }
 
+/// The room a response has, in octets.
+pub(super) fn room(peer: Peer, envelope: &Envelope) -> usize {
+    match peer.transport {
+        Transport::Udp => udp_limit(envelope.edns),
+        _ => usize::from(u16::MAX),
+    }
+}
+
 /// What was said to a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Nothing: the message was no request.
     Silent,
@@ -81,6 +92,8 @@ pub enum Outcome {
         rcode: ResponseCode,
         /// Whether it is truncated.
         truncated: bool,
+        /// What was refused, where the operator may want to know of it.
+        refused: Option<Box<Refused>>,
     },
     /// There is an answer, and the rate limit holds it back. When `slipped`, something short is in the buffer that lets
     /// an honest client help itself; else nothing is.
@@ -88,4 +101,15 @@ pub enum Outcome {
         /// Whether a response is in the buffer.
         slipped: bool,
     },
+}
+
+impl Outcome {
+    /// A whole response that says nothing but its code.
+    pub(super) fn of(rcode: ResponseCode) -> Outcome {
+        Outcome::Response {
+            rcode,
+            truncated: false,
+            refused: None,
+        }
+    }
 }

@@ -36,6 +36,13 @@ pub struct Envelope {
     pub edns: Option<Edns>,
 }
 
+impl Envelope {
+    fn asks_for_a_cookie(&self, questions: u16) -> bool {
+        let cookie = self.edns.and_then(|edns| edns.options.cookie);
+        self.opcode == QUERY && questions == 0 && cookie.is_some()
+    }
+}
+
 /// One question.
 #[derive(Clone, Debug)]
 pub struct Question {
@@ -89,7 +96,8 @@ pub struct Request {
 pub struct Rejection {
     /// What the response repeats.
     pub envelope: Envelope,
-    /// Why.
+    /// Why. NOERROR for a query that has a cookie and no question (RFC 7873 §5.4), which is a format error to servers
+    /// without cookies.
     pub rcode: ResponseCode,
 }
 
@@ -126,7 +134,10 @@ pub fn read(octets: &[u8]) -> Result<Request, Unasked> {
         _ if !matches!(envelope.opcode, QUERY | NOTIFY | UPDATE) => ResponseCode::NotImp,
         (Err(Malformed), _) => ResponseCode::FormErr,
         (Ok(()), _) => match &envelope.question {
-            // RFC 9619 §3: a query has one question; RFC 1996 §3.7 and RFC 2136 §2.3 say the same of theirs.
+            // RFC 7873 §5.4: a query that has no question may have a cookie, and ask for one.
+            None if envelope.asks_for_a_cookie(counts[0]) => ResponseCode::NoError,
+            // RFC 9619 §3: no query has more than one question, and those above alone have none; RFC 1996 §3.7 and RFC 2136
+            // §2.3 say the same of theirs.
             None => ResponseCode::FormErr,
             Some(question) => match operation(envelope.opcode, question) {
                 Err(rcode) => rcode,

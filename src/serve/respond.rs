@@ -5,15 +5,17 @@
 
 use hickory_proto::op::ResponseCode;
 
-use super::answer::{Answer, answer};
+use super::answer::{Answer, answer_within};
 use super::authority::Manners;
 use super::chaos;
-use super::message::{udp_limit, write, write_code};
+use super::cookie::Recognition;
+use super::message::{write, write_code};
 use super::options::{Courtesies, ExtendedError};
-use super::peer::{Arrival, Outcome, Peer, Transport};
+use super::peer::{Arrival, Outcome, Peer, Transport, room};
 use super::question::{CLASS_CH, Envelope, Operation, Rejection, Request, Unasked, read};
 use super::rate::{Counted, Passage};
-use super::transfer::Transfer;
+use super::refused::{Asked, Refused, Why};
+use super::transfer::{Transfer, Unbegun};
 use super::update::{Deferred, Unmade};
 use crate::clock::{Now, Wall};
 use crate::tsig::{self, Fault, Received, Refusal, Signer};
@@ -95,12 +97,24 @@ struct Said {
     answer: Answer,
     /// Why it gets no more.
     why: Option<ExtendedError>,
+    /// What the operator may want to know of it.
+    refused: Option<Box<Refused>>,
 }
 
 impl From<(ResponseCode, Option<ExtendedError>)> for Said {
     fn from((rcode, why): (ResponseCode, Option<ExtendedError>)) -> Said {
-        let answer = Answer::empty(rcode);
-        Said { answer, why }
+        Said::from((Answer::empty(rcode), why))
+    }
+}
+
+impl From<(Answer, Option<ExtendedError>)> for Said {
+    fn from((answer, why): (Answer, Option<ExtendedError>)) -> Said {
+        let refused = None;
+        Said {
+            answer,
+            why,
+            refused,
+        }
     }
 }
 
@@ -115,8 +129,12 @@ impl Answering<'_> {
         let request = match read {
             Err(Unasked::Silent) => return Responses::One(Outcome::Silent),
             Err(Unasked::Rejected(Rejection { envelope, rcode })) => {
+                let rcode = match rcode {
+                    ResponseCode::NoError => self.of_cookie_alone(&envelope),
+                    rcode => rcode,
+                };
                 let said = Said::from((rcode, of_rejection(rcode)));
-                return Responses::One(self.say(&envelope, &said, signer, out));
+                return Responses::One(self.say(&envelope, said, signer, out));
             }
             Ok(request) => request,
         };
@@ -136,16 +154,37 @@ impl Answering<'_> {
                 let why = ExtendedError::NotAuthoritative;
                 Said::from((ResponseCode::NotAuth, Some(why)))
             }
-            Operation::Notify => {
-                let signed_by = signer.as_ref().map(|signer| signer.key().name());
-                let primaries = &self.manners.primaries;
-                let (answer, why) =
-                    primaries.notified(&request.question.name, self.arrival.peer, signed_by);
-                Said { answer, why }
-            }
+            Operation::Notify => self.notified(&request, signer.as_ref()),
             Operation::Query => self.look_up(&request),
         };
-        Responses::One(self.say(&request.envelope, &said, signer, out))
+        Responses::One(self.say(&request.envelope, said, signer, out))
+    }
+
+    /// What is said to a request that asks nothing and has a cookie (RFC 7873 §5.4): that its cookie is good, or that it
+    /// gets one. Where there are no cookies, it is no question.
+    fn of_cookie_alone(&self, envelope: &Envelope) -> ResponseCode {
+        let cookie = envelope.edns.and_then(|edns| edns.options.cookie);
+        match (cookie, self.recognise(envelope)) {
+            (Some(cookie), Some(recognition)) if cookie.repeats && !recognition.known => {
+                ResponseCode::BADCOOKIE
+            }
+            (_, Some(_)) => ResponseCode::NoError,
+            (_, None) => ResponseCode::FormErr,
+        }
+    }
+
+    fn notified(&self, request: &Request, signer: Option<&Signer>) -> Said {
+        let question = &request.question;
+        let signed_by = signer.map(|signer| signer.key().name());
+        let primaries = &self.manners.primaries;
+        let (peer, rtype) = (self.arrival.peer, question.rtype);
+        match primaries.notified(&question.name, rtype, peer, signed_by) {
+            Ok(answer) => Said::from((answer, None)),
+            Err((rcode, error, why)) => Said {
+                refused: why.map(|why| refused(Asked::Notify, why, &request.envelope, signer)),
+                ..Said::from((rcode, error))
+            },
+        }
     }
 
     /// What the zones say, or the server of itself.
@@ -153,13 +192,14 @@ impl Answering<'_> {
         let question = &request.question;
         if question.class == CLASS_CH {
             return match chaos::answer(self.manners, question) {
-                Some(answer) => Said { answer, why: None },
+                Some(answer) => Said::from((answer, None)),
                 None => Said::from((ResponseCode::Refused, Some(ExtendedError::NotAuthoritative))),
             };
         }
         let edns = &request.envelope.edns;
         let dnssec_ok = edns.is_some_and(|edns| edns.dnssec_ok);
-        let answer = answer(self.arrival.zones, question, dnssec_ok);
+        let room = room(self.arrival.peer, &request.envelope);
+        let answer = answer_within(self.arrival.zones, question, dnssec_ok, room);
         let why = match answer.rcode {
             ResponseCode::Refused if self.arrival.zones.is_waiting(&question.name) => {
                 Some(ExtendedError::NotReady)
@@ -167,7 +207,7 @@ impl Answering<'_> {
             ResponseCode::Refused => Some(ExtendedError::NotAuthoritative),
             _ => None,
         };
-        Said { answer, why }
+        Said::from((answer, why))
     }
 
     fn transfer(&self, request: Request, signer: Option<Signer>, out: &mut Vec<u8>) -> Responses {
@@ -179,16 +219,23 @@ impl Answering<'_> {
             self.arrival.peer,
             signer.as_ref(),
         ) {
-            Ok(begun) => {
-                let transfer = Transfer::new(begun, request.envelope, signer);
-                match self.arrival.peer.transport {
-                    Transport::Udp => Responses::One(transfer.alone(self.arrival.now.wall, out)),
-                    _ => Responses::Many(Box::new(transfer)),
-                }
+            // What may be asked with a forged address is answered like everything else.
+            Ok(begun) if self.arrival.peer.transport == Transport::Udp => {
+                let said = Said::from((begun.soa(), None));
+                Responses::One(self.say(&request.envelope, said, signer, out))
             }
-            Err(refused) => {
-                let said = Said::from(refused);
-                Responses::One(self.say(&request.envelope, &said, signer, out))
+            Ok(begun) => {
+                let courtesies = self.later_courtesies(&request.envelope, signer.as_ref());
+                let transfer = Transfer::new(begun, request.envelope, courtesies, signer);
+                Responses::Many(Box::new(transfer))
+            }
+            Err(Unbegun { rcode, error, why }) => {
+                let (envelope, signer_of) = (&request.envelope, signer.as_ref());
+                let said = Said {
+                    refused: why.map(|why| refused(Asked::Transfer, why, envelope, signer_of)),
+                    ..Said::from((rcode, error))
+                };
+                Responses::One(self.say(envelope, said, signer, out))
             }
         }
     }
@@ -199,15 +246,23 @@ impl Answering<'_> {
             envelope, question, ..
         } = request;
         let updates = &self.manners.updates;
-        let rcode = match updates.begin(&self.arrival, &question.name, signer.as_ref()) {
+        match updates.begin(&self.arrival, &question.name, signer.as_ref()) {
             Ok(made) => {
-                return Responses::Later(Box::new(Deferred::new(envelope, signer, made)));
+                let courtesies = self.later_courtesies(&envelope, signer.as_ref());
+                let peer = self.arrival.peer;
+                let deferred = Deferred::new(envelope, signer, courtesies, peer, made);
+                Responses::Later(Box::new(deferred))
             }
-            Err(Unmade::Signature(refusal)) => return self.refuse(&envelope, &refusal, out),
-            Err(Unmade::Code(rcode)) => rcode,
-        };
-        let why = (rcode == ResponseCode::Refused).then_some(ExtendedError::Prohibited);
-        Responses::One(self.say(&envelope, &Said::from((rcode, why)), signer, out))
+            Err(Unmade::Signature(refusal)) => self.refuse(&envelope, &refusal, out),
+            Err(Unmade::Code(rcode, why)) => {
+                let error = (rcode == ResponseCode::Refused).then_some(ExtendedError::Prohibited);
+                let said = Said {
+                    refused: why.map(|why| refused(Asked::Update, why, &envelope, signer.as_ref())),
+                    ..Said::from((rcode, error))
+                };
+                Responses::One(self.say(&envelope, said, signer, out))
+            }
+        }
     }
 
     /// Refuses a request for its signature.
@@ -217,16 +272,29 @@ impl Answering<'_> {
             Fault::Malformed => ResponseCode::FormErr,
             _ => ResponseCode::NotAuth,
         };
-        let said = Said::from((rcode, of_rejection(rcode)));
-        let outcome = self.say(envelope, &said, None, out);
-        if matches!(outcome, Outcome::Response { .. }) {
-            complete_within(
-                limit(self.arrival.peer, envelope),
-                refusal,
-                self.arrival.now.wall,
-                out,
-            );
-        }
+        let said = Said {
+            refused: refusal.key().map(|key| {
+                Box::new(Refused {
+                    asked: Asked::Signed,
+                    why: Why::Signature(refusal.fault()),
+                    zone: envelope.question.as_ref().map(|asked| asked.name.clone()),
+                    key: Some(key.clone()),
+                })
+            }),
+            ..Said::from((rcode, of_rejection(rcode)))
+        };
+        let recognition = self.recognise(envelope);
+        let courtesies = Courtesies {
+            extended_error: said.why,
+            ..self.courtesies(envelope, recognition, refusal.octets())
+        };
+        let room = room(self.arrival.peer, envelope);
+        let known = recognition.is_some_and(|recognition| recognition.known);
+        let outcome = match self.passage(envelope, &said.answer, known) {
+            Passage::Goes => written(envelope, said, &courtesies, room, out),
+            held_back => return Responses::One(limited(envelope, held_back, &courtesies, out)),
+        };
+        complete_within(room, refusal, self.arrival.now.wall, out);
         Responses::One(outcome)
     }
 
@@ -234,49 +302,26 @@ impl Answering<'_> {
     fn say(
         &self,
         envelope: &Envelope,
-        said: &Said,
+        said: Said,
         mut signer: Option<Signer>,
         out: &mut Vec<u8>,
     ) -> Outcome {
-        let cookie = envelope.edns.and_then(|edns| edns.options.cookie);
-        let recognition = match (&self.manners.cookies, cookie) {
-            (Some(secrets), Some(cookie)) => Some(secrets.recognise(
-                cookie,
-                self.arrival.peer.address.ip(),
-                self.arrival.now.wall,
-            )),
-            _ => None,
-        };
+        let recognition = self.recognise(envelope);
+        let signature = signer.as_ref().map_or(0, Signer::octets);
         let courtesies = Courtesies {
             extended_error: said.why,
-            cookie: recognition.map(|recognition| recognition.option),
-            ..courtesies(self.manners, envelope, self.arrival.peer)
+            ..self.courtesies(envelope, recognition, signature)
         };
+        let room = room(self.arrival.peer, envelope).saturating_sub(signature);
         let known = signer.is_some() || recognition.is_some_and(|recognition| recognition.known);
-        match self.passage(envelope, &said.answer, known) {
-            Passage::Goes => {}
-            Passage::Withheld => return Outcome::Limited { slipped: false },
-            Passage::Slips => {
-                // RFC 7873 §5.2.3: a client that takes cookies comes back with a good one, and then has no limit. Others
-                // are told to come over TCP.
-                let (rcode, truncated) = match recognition {
-                    Some(_) => (ResponseCode::BADCOOKIE, false),
-                    None => (ResponseCode::NoError, true),
-                };
-                write_code(envelope, rcode, truncated, &courtesies.needed(), out);
-                return Outcome::Limited { slipped: true };
-            }
-        }
-        let signature = signer.as_ref().map_or(0, Signer::octets);
-        let limit = limit(self.arrival.peer, envelope).saturating_sub(signature);
-        let truncated = write(envelope, &said.answer, &courtesies, limit, out);
+        let outcome = match self.passage(envelope, &said.answer, known) {
+            Passage::Goes => written(envelope, said, &courtesies, room, out),
+            held_back => return limited(envelope, held_back, &courtesies, out),
+        };
         if let Some(signer) = &mut signer {
             signer.sign(out, self.arrival.now.wall);
         }
-        Outcome::Response {
-            rcode: said.answer.rcode,
-            truncated,
-        }
+        outcome
     }
 
     /// Only forged addresses are worth limiting: over a stream, signed, or with a cookie of ours, the client is where it
@@ -294,22 +339,102 @@ impl Answering<'_> {
             _ => Passage::Goes,
         }
     }
+
+    /// What the client's cookie comes to; none without one, and where there are no cookies.
+    fn recognise(&self, envelope: &Envelope) -> Option<Recognition> {
+        let cookie = envelope.edns?.options.cookie?;
+        let secrets = self.manners.cookies.as_ref()?;
+        let client = self.arrival.peer.address.ip();
+        Some(secrets.recognise(cookie, client, self.arrival.now.wall))
+    }
+
+    /// What is said to everybody who asks for it, before a signature of so many octets.
+    fn courtesies(
+        &self,
+        envelope: &Envelope,
+        recognition: Option<Recognition>,
+        signature: usize,
+    ) -> Courtesies {
+        let Some(edns) = &envelope.edns else {
+            return Courtesies {
+                signature,
+                ..Courtesies::default()
+            };
+        };
+        let peer = self.arrival.peer;
+        let nsid = self.manners.nsid.as_ref().filter(|_| edns.options.nsid);
+        // RFC 7828 §3.2.1: never over UDP, where such an option is ignored.
+        let idle = peer
+            .idle
+            .filter(|_| edns.options.keepalive && peer.transport.keeps_connection());
+        Courtesies {
+            nsid: nsid.cloned(),
+            cookie: recognition.map(|recognition| recognition.option),
+            keepalive: idle.map(|idle| u16::try_from(idle.as_millis() / 100).unwrap_or(u16::MAX)),
+            extended_error: None,
+            // RFC 7830 §4 lets whatever has an OPT be padded, and never where everybody reads it (§6).
+            block: peer.transport.is_encrypted().then_some(BLOCK),
+            signature,
+        }
+    }
+
+    /// The same for a response that comes later, or in many messages.
+    fn later_courtesies(&self, envelope: &Envelope, signer: Option<&Signer>) -> Courtesies {
+        let signature = signer.map_or(0, Signer::octets);
+        self.courtesies(envelope, self.recognise(envelope), signature)
+    }
 }
 
-/// The room a response has.
-fn limit(peer: Peer, envelope: &Envelope) -> usize {
-    match peer.transport {
-        Transport::Udp => udp_limit(envelope.edns),
-        _ => usize::from(u16::MAX),
+fn written(
+    envelope: &Envelope,
+    said: Said,
+    courtesies: &Courtesies,
+    room: usize,
+    out: &mut Vec<u8>,
+) -> Outcome {
+    Outcome::Response {
+        rcode: said.answer.rcode,
+        truncated: write(envelope, &said.answer, courtesies, room, out),
+        refused: said.refused,
     }
+}
+
+/// What is sent in the place of a response that the rate limit holds back, if anything is.
+fn limited(
+    envelope: &Envelope,
+    passage: Passage,
+    courtesies: &Courtesies,
+    out: &mut Vec<u8>,
+) -> Outcome {
+    let slipped = passage == Passage::Slips;
+    if slipped {
+        // RFC 7873 §5.2.3: a client that takes cookies comes back with a good one, and then has no limit. Others
+        // are told to come over TCP.
+        let (rcode, truncated) = match courtesies.cookie {
+            Some(_) => (ResponseCode::BADCOOKIE, false),
+            None => (ResponseCode::NoError, true),
+        };
+        write_code(envelope, rcode, truncated, &courtesies.needed(), out);
+    }
+    Outcome::Limited { slipped }
+}
+
+/// What the operator is told of a request that is refused.
+fn refused(asked: Asked, why: Why, envelope: &Envelope, signer: Option<&Signer>) -> Box<Refused> {
+    Box::new(Refused {
+        asked,
+        why,
+        zone: envelope.question.as_ref().map(|asked| asked.name.clone()),
+        key: signer.map(|signer| signer.key().name().clone()),
+    })
 }
 
 /// Appends the TSIG of a refusal. The names in it are the client's and may be longer than the room: then the response goes
 /// without, truncated, and the client finds out over a stream.
-fn complete_within(limit: usize, refusal: &Refusal, now: Wall, out: &mut Vec<u8>) {
+fn complete_within(room: usize, refusal: &Refusal, now: Wall, out: &mut Vec<u8>) {
     let mut plain = out.clone();
     refusal.complete(out, now);
-    if out.len() > limit {
+    if out.len() > room {
         plain[2] |= 0x02; // TC
         *out = plain;
     }
@@ -320,24 +445,5 @@ fn of_rejection(rcode: ResponseCode) -> Option<ExtendedError> {
         ResponseCode::NotImp => Some(ExtendedError::NotSupported),
         ResponseCode::Refused => Some(ExtendedError::NotAuthoritative),
         _ => None,
-    }
-}
-
-/// What is said to everybody who asks for it.
-fn courtesies<'a>(manners: &'a Manners, envelope: &Envelope, peer: Peer) -> Courtesies<'a> {
-    let Some(edns) = &envelope.edns else {
-        return Courtesies::default();
-    };
-    let nsid = manners.nsid.as_ref().filter(|_| edns.options.nsid);
-    // RFC 7828 §3.2.1: never over UDP, where such an option is ignored.
-    let idle = peer
-        .idle
-        .filter(|_| edns.options.keepalive && peer.transport.keeps_connection());
-    Courtesies {
-        nsid: nsid.map(String::as_bytes),
-        keepalive: idle.map(|idle| u16::try_from(idle.as_millis() / 100).unwrap_or(u16::MAX)),
-        // RFC 7830 §4 lets whatever has an OPT be padded, and never where everybody reads it (§6).
-        block: peer.transport.is_encrypted().then_some(BLOCK),
-        ..Courtesies::default()
     }
 }

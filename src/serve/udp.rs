@@ -92,6 +92,7 @@ pub(super) async fn serve(
                     }
                 };
                 counters.count(Transport::Udp, &outcome);
+                authority.refusals.tell(peer, &outcome, now.mono);
                 if !response.is_empty() {
                     let sent = socket
                         .async_io(Interest::WRITABLE, || send(&socket, &response, &datagram))

@@ -8,17 +8,20 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
-use super::expand::name_at;
-use super::message::write_code;
+use super::answer::Answer;
+use super::expand::{name_at, rdata_at};
+use super::message::write;
 use super::options::Courtesies;
-use super::peer::{Arrival, Outcome, Peer};
+use super::peer::{Arrival, Outcome, Peer, Transport, room};
 use super::question::{CLASS_IN, Envelope};
+use super::refused::Why;
 use super::replay::{Code, Met, Replays};
 use crate::clock::Wall;
 use crate::decide::Generation;
@@ -74,15 +77,15 @@ pub struct Updates {
 /// Why an update is not begun.
 #[derive(Debug)]
 pub(super) enum Unmade {
-    /// It is answered with this code.
-    Code(ResponseCode),
+    /// It is answered with this code, and the operator may want to know why.
+    Code(ResponseCode, Option<Why>),
     /// It was signed too early to know whether it was made before.
     Signature(Refusal),
 }
 
-impl From<ResponseCode> for Unmade {
-    fn from(rcode: ResponseCode) -> Unmade {
-        Unmade::Code(rcode)
+impl From<Why> for Unmade {
+    fn from(why: Why) -> Unmade {
+        Unmade::Code(ResponseCode::Refused, Some(why))
     }
 }
 
@@ -115,10 +118,13 @@ impl Updates {
         zone: &Name,
         signer: Option<&Signer>,
     ) -> Result<Made, Unmade> {
-        let may = |signer: &&Signer| self.keys.iter().any(|key| key == signer.key().name());
-        let (Some(signer), Some(make)) = (signer.filter(may), &self.make) else {
-            return Err(ResponseCode::Refused.into());
-        };
+        // HTTPS and QUIC answer at once. What is refused there is not remembered: it may come by another way, and is made then.
+        if matches!(arrival.peer.transport, Transport::Https | Transport::Quic) {
+            return Err(Why::Transport.into());
+        }
+        let signer = signer.ok_or(Why::Unsigned)?;
+        let may = self.keys.iter().any(|key| key == signer.key().name());
+        let make = self.make.as_ref().filter(|_| may).ok_or(Why::Key)?;
         let tell = match self.replays.meet(signer, arrival.now) {
             Met::First(tell) => tell,
             Met::Again(code) => return as_before(code),
@@ -126,8 +132,10 @@ impl Updates {
         };
         let read = read(arrival.zones, zone, arrival.octets);
         // One that failed once fails again, also where its prerequisites hold by now.
-        let (changes, has_prerequisites) = read.inspect_err(|rcode| {
-            tell.send_replace(Some(*rcode));
+        let (changes, has_prerequisites) = read.map_err(|rcode| {
+            tell.send_replace(Some(rcode));
+            let why = (rcode == ResponseCode::Refused).then_some(Why::NoChallenge);
+            Unmade::Code(rcode, why)
         })?;
         let made = make(Update {
             changes,
@@ -146,7 +154,7 @@ impl Updates {
 /// What an update got that came before; waits where it is still being made.
 fn as_before(mut code: Code) -> Result<Made, Unmade> {
     if let Some(rcode) = *code.borrow() {
-        return Err(Unmade::Code(rcode));
+        return Err(Unmade::Code(rcode, None));
     }
     Ok(Box::pin(async move {
         let code = code.wait_for(Option::is_some).await;
@@ -160,6 +168,9 @@ fn as_before(mut code: Code) -> Result<Made, Unmade> {
 pub struct Deferred {
     envelope: Envelope,
     signer: Option<Signer>,
+    courtesies: Courtesies,
+    /// The room its response has.
+    room: usize,
     made: Made,
 }
 
@@ -170,45 +181,45 @@ impl fmt::Debug for Deferred {
 }
 
 impl Deferred {
-    pub(super) fn new(envelope: Envelope, signer: Option<Signer>, made: Made) -> Deferred {
+    pub(super) fn new(
+        envelope: Envelope,
+        signer: Option<Signer>,
+        courtesies: Courtesies,
+        peer: Peer,
+        made: Made,
+    ) -> Deferred {
         Deferred {
+            room: room(peer, &envelope),
             envelope,
             signer,
+            courtesies,
             made,
         }
     }
 
     /// Waits until the change is served or refused, and writes the response.
-    pub(super) async fn finish(self, read_now: impl Fn() -> Wall, out: &mut Vec<u8>) -> Outcome {
-        let Deferred {
-            envelope,
-            signer,
-            made,
-        } = self;
-        let rcode = made.await;
-        say(&envelope, signer, rcode, read_now(), out)
+    pub(super) async fn finish(
+        mut self,
+        read_now: impl Fn() -> Wall,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        let rcode = self.made.as_mut().await;
+        self.say(rcode, read_now(), out)
     }
 
     /// Refuses without a change, for transports that answer at once.
     pub(super) fn refuse(self, now: Wall, out: &mut Vec<u8>) -> Outcome {
-        say(&self.envelope, self.signer, ResponseCode::Refused, now, out)
+        self.say(ResponseCode::Refused, now, out)
     }
-}
 
-fn say(
-    envelope: &Envelope,
-    signer: Option<Signer>,
-    rcode: ResponseCode,
-    now: Wall,
-    out: &mut Vec<u8>,
-) -> Outcome {
-    write_code(envelope, rcode, false, &Courtesies::default(), out);
-    if let Some(mut signer) = signer {
-        signer.sign(out, now);
-    }
-    Outcome::Response {
-        rcode,
-        truncated: false,
+    fn say(self, rcode: ResponseCode, now: Wall, out: &mut Vec<u8>) -> Outcome {
+        let room = self.room.saturating_sub(self.courtesies.signature);
+        let answer = Answer::empty(rcode);
+        write(&self.envelope, &answer, &self.courtesies, room, out);
+        if let Some(mut signer) = self.signer {
+            signer.sign(out, now);
+        }
+        Outcome::of(rcode)
     }
 }
 
@@ -219,6 +230,8 @@ struct Record<'a> {
     class: u16,
     ttl: u32,
     rdata: &'a [u8],
+    /// Where that stands in the message.
+    place: Range<usize>,
 }
 
 type Changes = Vec<(DomainName, TextChange)>;
@@ -250,10 +263,15 @@ fn read(zones: &Zones, zone: &Name, octets: &[u8]) -> Result<(Changes, bool), Re
         }
         match prerequisite(zones, &record)? {
             Prerequisite::Holds => {}
-            Prerequisite::Exactly => wanted
-                .entry((record.name.to_lowercase(), record.rtype))
-                .or_default()
-                .push(record.rdata.to_vec()),
+            Prerequisite::Exactly => {
+                let rtype = RecordType::from(record.rtype);
+                // Its names may be compressed (RFC 3597 §4), and case does not matter in them (RFC 2136 §1.1.2).
+                let rdata = rdata_at(octets, rtype, record.place).ok_or(ResponseCode::FormErr)?;
+                wanted
+                    .entry((record.name.to_lowercase(), record.rtype))
+                    .or_default()
+                    .push(rdata.canonical(rtype));
+            }
         }
     }
     for ((name, rtype), mut rdatas) in wanted {
@@ -352,12 +370,14 @@ fn text(rdata: &[u8]) -> Option<String> {
     String::from_utf8(text.to_vec()).ok().filter(|_| whole)
 }
 
+/// The RDATA of an RRset, as equal records have it.
 fn rdatas_at(zones: &Zones, name: &Name, rtype: u16) -> Vec<Vec<u8>> {
+    let rtype = RecordType::from(rtype);
     let zone = zones.zone_of(name.key());
     let node = zone.and_then(|zone| zone.node(name.key()));
-    let set = node.and_then(|node| node.set(RecordType::from(rtype)));
+    let set = node.and_then(|node| node.set(rtype));
     let rdatas = set.into_iter().flat_map(|set| &set.rdatas);
-    rdatas.map(|rdata| rdata.wire().to_vec()).collect()
+    rdatas.map(|rdata| rdata.canonical(rtype)).collect()
 }
 
 fn read_record(octets: &[u8], at: usize) -> Option<(Record<'_>, usize)> {
@@ -371,6 +391,7 @@ fn read_record(octets: &[u8], at: usize) -> Option<(Record<'_>, usize)> {
         class: word(2),
         ttl: u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]),
         rdata: octets.get(at + 10..end)?,
+        place: at + 10..end,
     };
     Some((record, end))
 }

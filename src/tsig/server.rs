@@ -9,6 +9,7 @@ use super::FUDGE;
 use super::key::{Algorithm, Key, Keys};
 use super::record::{Fault, Tsig, before_signing, push_counted, seconds};
 use crate::clock::Wall;
+use crate::zone::Name;
 
 /// What the signature of a request says.
 #[derive(Debug)]
@@ -136,14 +137,13 @@ impl Signer {
 /// How many octets a signature with a key adds.
 pub(super) fn octets(key: &Key) -> usize {
     let algorithm: Algorithm = key.algorithm();
+    length(key.name(), &algorithm.name()) + algorithm.mac_octets()
+}
+
+/// How many octets a TSIG has without its MAC and other data.
+fn length(key: &Name, algorithm: &Name) -> usize {
     // Owner, the fixed part of a record, and RDATA (RFC 8945 §4.2).
-    key.name().wire().len()
-        + 10
-        + algorithm.name().wire().len()
-        + 8
-        + 2
-        + algorithm.mac_octets()
-        + 6
+    key.wire().len() + 10 + algorithm.wire().len() + 8 + 2 + 6
 }
 
 /// A TSIG without its MAC.
@@ -172,6 +172,23 @@ impl Refusal {
     /// What is wrong. [`Fault::Malformed`] is answered FORMERR, everything else NOTAUTH.
     pub fn fault(&self) -> Fault {
         self.fault
+    }
+
+    /// The key that the request claims to be signed with; none where that cannot be read.
+    pub fn key(&self) -> Option<&Name> {
+        self.asked.as_ref().map(|asked| &asked.0.key)
+    }
+
+    /// How many octets [`Refusal::complete`] adds to a message.
+    pub fn octets(&self) -> usize {
+        let (Some(_), Some(asked)) = (self.fault.number(), &self.asked) else {
+            return 0;
+        };
+        let (tsig, key) = asked.as_ref();
+        let mac = key.as_ref().map_or(0, |key| key.algorithm().mac_octets());
+        // §5.2.3: our time.
+        let other = if self.fault == Fault::BadTime { 6 } else { 0 };
+        length(&tsig.key, &tsig.algorithm) + mac + other
     }
 
     /// Completes the response, which says its response code and nothing else: appends the TSIG with the error. A key

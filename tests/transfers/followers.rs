@@ -189,6 +189,23 @@ fn address_and_key_are_both_required() {
             );
             let unsigned = ixfr(&[]);
             assert!(!unsigned.contains("SOA"), "{unsigned}");
+            // The operator finds all of it in the log, by its reason, and counted.
+            let refused = [
+                "127.0.0.9 over tcp: a transfer of",
+                "no secondary has this address",
+                "unsigned: it must be signed",
+                "BADSIG: the secrets differ",
+                "BADKEY: no key has this name and algorithm",
+            ];
+            for words in refused {
+                wait_for("a line in the log", LIMIT, || {
+                    site.repoint.log().contains(words).then_some(())
+                });
+            }
+            let counters = site.repoint.json(&["status", "--counters"]);
+            let count = |name: &str| counters[name].as_u64().unwrap();
+            assert_eq!(count("transfers_refused"), 3, "{counters:#}");
+            assert_eq!(count("signatures_refused"), 3, "{counters:#}");
             // Both are live: a reload takes the right away and gives it back.
             site.repoint.configure(&configuration(""));
             assert!(transfer("127.0.1.1", Some(&right), &[]).contains("Transfer failed"));

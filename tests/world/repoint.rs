@@ -50,6 +50,11 @@ impl Repoint {
         self.command(&["config", "reload"]);
     }
 
+    /// Everything that it has logged.
+    pub(crate) fn log(&self) -> String {
+        self.daemon.said()
+    }
+
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
         self.daemon.kill();

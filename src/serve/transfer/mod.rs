@@ -18,10 +18,12 @@ use berths::Berth;
 pub use berths::{Berths, LastTransfer};
 use content::Content;
 
+use super::answer::{Answer, required};
 use super::message::{Page, write_code};
 use super::options::{Courtesies, ExtendedError};
 use super::peer::{Outcome, Peer, Transport};
 use super::question::{Envelope, Request, soa_of_ixfr};
+use super::refused::Why;
 use crate::clock::Wall;
 use crate::config::Secondary;
 use crate::tsig::Signer;
@@ -30,9 +32,33 @@ use crate::zone::{Name, Serial, ZoneVersion, Zones};
 /// The largest message of a transfer: compression pointers reach all of it, and no client waits long for one.
 const MESSAGE: usize = 16 << 10;
 
-/// For whom is no secondary, and for a way that transfers do not take.
-const PROHIBITED: (ResponseCode, Option<ExtendedError>) =
-    (ResponseCode::Refused, Some(ExtendedError::Prohibited));
+/// Why a transfer does not begin.
+#[derive(Debug)]
+pub(super) struct Unbegun {
+    /// The code to answer with.
+    pub(super) rcode: ResponseCode,
+    /// What is said of it.
+    pub(super) error: Option<ExtendedError>,
+    /// What the operator may want to know; nothing of a request that is malformed.
+    pub(super) why: Option<Why>,
+}
+
+impl From<Why> for Unbegun {
+    fn from(why: Why) -> Unbegun {
+        let (rcode, error) = match why {
+            Why::NotReady => (ResponseCode::ServFail, Some(ExtendedError::NotReady)),
+            // RFC 5936 §2.2.1.
+            Why::NoZone => (ResponseCode::NotAuth, Some(ExtendedError::NotAuthoritative)),
+            Why::Room => (ResponseCode::ServFail, None),
+            _ => (ResponseCode::Refused, Some(ExtendedError::Prohibited)),
+        };
+        Unbegun {
+            rcode,
+            error,
+            why: Some(why),
+        }
+    }
+}
 
 /// Who may transfer, and how many at once.
 #[derive(Clone, Debug, Default)]
@@ -56,22 +82,29 @@ pub enum Kind {
 }
 
 impl Transfers {
-    /// The secondary that a request comes from; none when its address or key is nobody's.
+    /// The secondary that a request comes from, or why it comes from none.
     fn secondary(
         &self,
         address: IpAddr,
         key: Option<&Name>,
         apex: &Name,
-    ) -> Option<&Arc<Secondary>> {
-        let all = self.secondaries.iter();
-        all.filter(|secondary| secondary.is(address, key))
-            .find(|secondary| secondary.has(apex))
+    ) -> Result<&Arc<Secondary>, Why> {
+        let mut here = self.secondaries.iter();
+        let mut its_own = here.clone().filter(|one| one.is(address, key)).peekable();
+        if its_own.peek().is_some() {
+            return its_own.find(|one| one.has(apex)).ok_or(Why::OtherZone);
+        }
+        Err(match here.any(|one| one.allow.contains(&address)) {
+            false => Why::Address,
+            true if key.is_none() => Why::Unsigned,
+            true => Why::Key,
+        })
     }
 
     /// Begins a transfer.
     ///
     /// # Errors
-    /// The code to answer with, and why: REFUSED to whom is no secondary of the zone, NOTAUTH for a name that is no apex,
+    /// Why not: REFUSED to whom is no secondary of the zone, NOTAUTH for a name that is no apex,
     /// SERVFAIL when too many transfers are under way or the zone has no version yet.
     pub(super) fn begin(
         &self,
@@ -80,22 +113,24 @@ impl Transfers {
         octets: &[u8],
         peer: Peer,
         signer: Option<&Signer>,
-    ) -> Result<Begun, (ResponseCode, Option<ExtendedError>)> {
+    ) -> Result<Begun, Unbegun> {
         let apex = &request.question.name;
         let key = signer.map(|signer| signer.key().name());
-        let secondary = self.secondary(peer.address.ip(), key, apex);
-        let secondary = secondary.ok_or(PROHIBITED)?;
+        let secondary = self.secondary(peer.address.ip(), key, apex)?;
         let since = match request.question.rtype {
             // RFC 1995 §3: the client's SOA is in the authority section.
-            RecordType::IXFR => Some(soa_of_ixfr(octets).ok_or((ResponseCode::FormErr, None))?),
+            RecordType::IXFR => Some(soa_of_ixfr(octets).ok_or(Unbegun {
+                rcode: ResponseCode::FormErr,
+                error: None,
+                why: None,
+            })?),
             _ => None,
         };
         let version = zones
             .version_at(apex)
             .ok_or_else(|| match zones.is_waiting(apex) {
-                true => (ResponseCode::ServFail, Some(ExtendedError::NotReady)),
-                // RFC 5936 §2.2.1.
-                false => (ResponseCode::NotAuth, Some(ExtendedError::NotAuthoritative)),
+                true => Why::NotReady,
+                false => Why::NoZone,
             })?;
         let content = match (peer.transport, since) {
             (Transport::Tcp | Transport::Tls, None) => Content::whole(version.clone()),
@@ -105,15 +140,11 @@ impl Transfers {
             // RFC 1995 §2: over UDP a client that is behind learns the serial, and comes back over TCP.
             (Transport::Udp, Some(_)) => Content::soa(version),
             // RFC 5936 §4.2 has no AXFR over UDP; HTTPS and QUIC are not for transfers here.
-            _ => return Err(PROHIBITED),
+            _ => return Err(Why::Transport.into()),
         };
         let berth = match content.kind() {
             Kind::Soa => None,
-            _ => Some(
-                self.berths
-                    .take(secondary)
-                    .ok_or((ResponseCode::ServFail, None))?,
-            ),
+            _ => Some(self.berths.take(secondary).ok_or(Why::Room)?),
         };
         Ok(Begun {
             content,
@@ -130,10 +161,23 @@ pub(super) struct Begun {
     version: Arc<ZoneVersion>,
 }
 
+impl Begun {
+    /// The SOA alone, which is one message and may be answered like any other.
+    pub(super) fn soa(&self) -> Answer {
+        let soa = required(self.version.apex(), self.version.soa());
+        Answer {
+            authoritative: true,
+            answers: vec![soa],
+            ..Answer::empty(ResponseCode::NoError)
+        }
+    }
+}
+
 /// A transfer under way.
 #[derive(Debug)]
 pub struct Transfer {
     envelope: Envelope,
+    courtesies: Courtesies,
     signer: Option<Signer>,
     content: Content,
     berth: Option<Berth>,
@@ -144,9 +188,17 @@ pub struct Transfer {
 }
 
 impl Transfer {
-    pub(super) fn new(begun: Begun, envelope: Envelope, signer: Option<Signer>) -> Transfer {
+    /// Each message says as much besides its records as any other response to this client (RFC 7873 §5.3: without its
+    /// cookie a client believes nothing).
+    pub(super) fn new(
+        begun: Begun,
+        envelope: Envelope,
+        courtesies: Courtesies,
+        signer: Option<Signer>,
+    ) -> Transfer {
         Transfer {
             envelope,
+            courtesies,
             signer,
             content: begun.content,
             berth: begun.berth,
@@ -165,13 +217,8 @@ impl Transfer {
         if !self.page(MESSAGE, out) && !self.page(usize::from(u16::MAX), out) {
             // A record that no message has room for, beside a signature: a transfer without it would be a lie.
             tracing::error!(zone = %self.version.apex(), "a record is too long to be transferred");
-            write_code(
-                &self.envelope,
-                ResponseCode::ServFail,
-                false,
-                &Courtesies::default(),
-                out,
-            );
+            let rcode = ResponseCode::ServFail;
+            write_code(&self.envelope, rcode, false, &self.courtesies, out);
             self.failed = true;
         }
         if let Some(signer) = &mut self.signer {
@@ -184,9 +231,10 @@ impl Transfer {
 
     /// Writes as many records as fit; false when not even one does.
     fn page(&mut self, limit: usize, out: &mut Vec<u8>) -> bool {
-        let limit = limit - self.signer.as_ref().map_or(0, Signer::octets);
+        let limit = limit - self.courtesies.signature;
         // RFC 5936 §2.2.2: the question need be in the first message only.
-        let mut page = Page::begin(&self.envelope, self.messages == 0, limit, out);
+        let first = self.messages == 0;
+        let mut page = Page::begin(&self.envelope, &self.courtesies, first, limit, out);
         while let Some(record) = self.content.peek() {
             if !page.add(record) {
                 break;
@@ -211,26 +259,14 @@ impl Transfer {
         }
     }
 
-    /// The one message there is over UDP.
-    pub(super) fn alone(mut self, now: Wall, out: &mut Vec<u8>) -> Outcome {
-        self.next(now, out);
-        Outcome::Response {
-            rcode: ResponseCode::NoError,
-            truncated: false,
-        }
-    }
-
     /// Says that it is refused after all: nobody there can take more than one message.
     pub(super) fn refuse(mut self, now: Wall, out: &mut Vec<u8>) -> Outcome {
         let rcode = ResponseCode::Refused;
-        write_code(&self.envelope, rcode, false, &Courtesies::default(), out);
+        write_code(&self.envelope, rcode, false, &self.courtesies, out);
         if let Some(signer) = &mut self.signer {
             signer.sign(out, now);
         }
-        Outcome::Response {
-            rcode,
-            truncated: false,
-        }
+        Outcome::of(rcode)
     }
 
     /// What it sends.
