@@ -49,6 +49,8 @@ pub(crate) struct Lived {
     pub(crate) publications: u64,
     /// Keys that came to their end.
     pub(crate) keys: u64,
+    /// Large zones signed beside the engine.
+    pub(crate) drafts: u64,
     /// Versions that primaries sent.
     pub(crate) sent: u64,
     pub(crate) kills: u64,
@@ -63,6 +65,7 @@ impl Lived {
         self.keys += other.keys;
         self.sent += other.sent;
         self.kills += other.kills;
+        self.drafts += other.drafts;
         self.untold += other.untold;
     }
 }
@@ -134,8 +137,10 @@ impl Life {
         if trace {
             println!("{}\n{temper:?}", setup::text(&words));
         }
+        let mut world = World::new(configuration.clone(), seed);
+        world.drafts_take = Duration::from_millis(dice.random_range(1..1500));
         Life {
-            world: World::new(configuration.clone(), seed),
+            world,
             promises: Promises::new(configuration),
             dice,
             temper,
@@ -172,6 +177,7 @@ impl Life {
         }
         self.lived.events = self.world.events;
         self.lived.keys = self.world.keys_forgotten;
+        self.lived.drafts = self.world.drafted;
         Ok(self.lived)
     }
 

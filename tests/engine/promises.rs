@@ -14,7 +14,7 @@ use repoint::decide::{OverrideKey, Reason};
 use repoint::engine::{AlarmKind, Command, EntryKind, Lifetime, RequestId, RouteView, View};
 use repoint::health::Verdict;
 use repoint::topology::{DomainName, FailoverPolicy, PoolName, Route, RouteName};
-use repoint::zone::{Serial, ZoneVersion, Zones};
+use repoint::zone::{Name, Serial, ZoneVersion, Zones};
 
 use crate::outside::Outside;
 use crate::served::{Records, Served, served};
@@ -113,6 +113,8 @@ pub(crate) struct Promises {
     leaning_process: bool,
     /// Zones that the running process has served.
     begun: BTreeSet<String>,
+    /// Zones that are served when they are signed, and were not before in this process.
+    unsigned: BTreeSet<Name>,
     doubt: bool,
     /// The last time a will or a rule changed that delays automatic moves.
     disturbed: BTreeMap<RouteName, Duration>,
@@ -176,6 +178,7 @@ impl Promises {
             leaned: false,
             leaning_process: false,
             begun: BTreeSet::new(),
+            unsigned: BTreeSet::new(),
             doubt: false,
             disturbed: BTreeMap::new(),
             clock_was_set: false,

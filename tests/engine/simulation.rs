@@ -75,7 +75,14 @@ fn random_events_break_no_promise() {
     );
     assert!(all.events >= events, "only {} events were run", all.events);
     // What was not met was not tried.
-    let met = [all.publications, all.keys, all.sent, all.kills, all.untold];
+    let met = [
+        all.publications,
+        all.keys,
+        all.drafts,
+        all.sent,
+        all.kills,
+        all.untold,
+    ];
     assert!(met.iter().all(|times| *times > 0), "{all:?}");
 }
 

@@ -118,6 +118,8 @@ pub(crate) struct World {
     pub(crate) parents: Parents,
     /// How long the draft of a zone takes.
     pub(crate) drafts_take: Duration,
+    /// How many were asked for.
+    pub(crate) drafted: u64,
     mood: StoreMood,
     mood_since: i64,
     /// The running process found no store and never will.
@@ -156,6 +158,7 @@ impl World {
             disk: Disk::default(),
             parents: Parents::default(),
             drafts_take: Duration::from_secs(3),
+            drafted: 0,
             mood: StoreMood::Well,
             mood_since: 0,
             never: false,
@@ -485,6 +488,7 @@ impl World {
                     outline,
                     serial,
                 } => {
+                    self.drafted += 1;
                     let drafted = Ok(Arc::new(outline.draft(serial)));
                     let event = Event::Drafted { token, drafted };
                     self.put(self.drafts_take, Pending::Event(Box::new(event)));

@@ -46,6 +46,8 @@ pub(super) fn random(dice: &mut SmallRng) -> Words {
         set("dnssec", "yes".into());
         set("propagation", one(dice, &["10s", "30s", "2m"]));
         set("zone_ttl", one(dice, &["30s", "60s", "2m"]));
+        // What counts as a large zone: each that is signed, those of whole domains, none.
+        set("most_at_once", one(dice, &["0", "8", "2000", "2000"]));
     }
     words
         .0

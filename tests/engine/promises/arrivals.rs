@@ -39,7 +39,7 @@ impl Promises {
         }
     }
 
-    /// Whether a route's names lie in a zone of which nothing has arrived that is served.
+    /// Whether a route's names lie in a zone of which nothing has arrived that is served, or that is not signed yet.
     pub(super) fn waits(&self, route: &RouteName) -> bool {
         let topology = &self.in_force.topology;
         let Some(route) = topology.routes.get(route) else {
@@ -50,7 +50,17 @@ impl Promises {
             topology.primary(domain).is_some()
                 && arrived.is_none_or(|arrived| arrived.served.is_none())
         };
-        route.zones == ZonePlacement::Configured && route.domains.iter().any(awaited)
+        let steered = route.services.iter().map(|service| &service.owner);
+        let mut names = steered.chain(&route.address).flat_map(|owner| {
+            let domains = route.domains.iter();
+            domains.filter_map(|domain| owner.for_domain(domain).ok())
+        });
+        let unsigned = |name: DomainName| {
+            let name = Name::from(&name);
+            self.unsigned.iter().any(|apex| name.is_at_or_below(apex))
+        };
+        (route.zones == ZonePlacement::Configured && route.domains.iter().any(awaited))
+            || names.any(unsigned)
     }
 
     pub(super) fn published_arrivals(&mut self, zones: &Zones) -> Result<(), Broken> {
@@ -58,7 +68,7 @@ impl Promises {
             let arrived = self.inbound.entry(apex.clone()).or_default();
             let Some(zone) = zones.zone(apex) else {
                 promise!(
-                    arrived.served.is_none(),
+                    arrived.served.is_none() || self.unsigned.contains(&Name::from(apex)),
                     "zone {apex} of a primary was served and is not any more"
                 );
                 continue;

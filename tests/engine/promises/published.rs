@@ -25,6 +25,19 @@ impl Promises {
         clock_is_wrong: bool,
     ) -> Result<(), Broken> {
         let clock = (world.wall(), clock_is_wrong);
+        let unsigned = zones.outlines().iter().map(|outline| outline.apex());
+        self.unsigned = unsigned
+            .filter(|apex| zones.version_at(apex).is_none())
+            .cloned()
+            .collect();
+        let gone = self
+            .unsigned
+            .iter()
+            .find(|apex| self.begun.contains(&apex.to_string()));
+        promise!(
+            gone.is_none(),
+            "zone {gone:?} was served and is being signed"
+        );
         let generation = zones.generation().0;
         promise!(
             self.generations.insert(generation),

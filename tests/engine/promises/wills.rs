@@ -163,7 +163,7 @@ impl Promises {
                 continue;
             };
             promise!(
-                self.actives.get(route) == Some(pool),
+                self.actives.get(route) == Some(pool) || self.waits(route),
                 "§9.5: route {route} is pinned to {pool}, partners see {:?}",
                 self.actives.get(route)
             );
