@@ -4,22 +4,20 @@
 //! every problem at once. Never here: decisions.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use hickory_proto::rr::RecordType;
 
-use super::arrange::{arrange, cut_above};
 use super::generated::{address_sets, generated_soa, ns_set};
-use super::layout::{Slot, Steered, ZonePlan};
+use super::layout::{Steered, ZonePlan};
 use super::layout_problem::LayoutProblem;
-use super::master::{Severity, SourceLine};
+use super::master::Severity;
 use super::name::Name;
-use super::node::Node;
-use super::rdata::{Rdata, Rrset};
+use super::placed_zone::PlacedZone;
+use super::rdata::Rrset;
 use super::serial::Serial;
-use super::static_zone::{StaticSet, StaticZone, covering_wildcard};
-use crate::topology::{DomainName, Family, PoolName, RouteName, Topology, ZonePlacement};
+use super::static_zone::StaticZone;
+use crate::topology::{DomainName, Family, RouteName, Topology, ZonePlacement};
 
 /// Every zone, planned.
 pub(super) struct Placed {
@@ -44,127 +42,33 @@ pub(super) fn place_within(
     statics: &BTreeMap<DomainName, Arc<StaticZone>>,
     top: &Name,
 ) -> Result<Placed, Vec<LayoutProblem>> {
-    let mut draft = Draft::new(topology, statics, top);
-    draft.place_steered();
-    draft.delegate_inner_zones();
-    draft.give_targets_addresses();
-    draft.check_static_targets();
-    draft.finish()
+    let mut placing = Placing::new(topology, statics, top);
+    placing.place_steered();
+    placing.delegate_inner_zones();
+    placing.give_targets_addresses();
+    placing.check_static_targets();
+    placing.finish()
 }
 
-/// A zone while the layout is being made.
-struct DraftZone<'a> {
-    apex: Name,
-    /// The static records; none for a generated zone.
-    statics: Option<&'a StaticZone>,
-    /// They come from a primary, which has not sent them yet.
-    awaited: bool,
-    /// RRsets made here: apex NS, delegations, glue, addresses of targets.
-    made: BTreeMap<Name, BTreeMap<u16, Arc<Rrset>>>,
-    /// The route and use of each steered RRset.
-    steered: BTreeMap<(Name, u16), (RouteName, Steered)>,
-    /// Apexes of other zones of ours that lie in this one.
-    inner: BTreeSet<Name>,
-}
-
-impl DraftZone<'_> {
-    fn static_set(&self, name: &Name, rtype: RecordType) -> Option<&StaticSet> {
-        self.statics?.set(name, rtype)
-    }
-
-    /// The topmost delegation at or above a name, with its static line.
-    fn cut_of(&self, name: &Name) -> Option<(Name, Option<SourceLine>)> {
-        let mut above = name.clone();
-        let mut found = None;
-        while above != self.apex {
-            if let Some(ns) = self.static_set(&above, RecordType::NS) {
-                found = Some((above.clone(), Some(ns.at().clone())));
-            } else if self.inner.contains(&above) {
-                found = Some((above.clone(), None));
-            }
-            above = above.parent()?;
-        }
-        found
-    }
-
-    /// The RRset that answers for a name in the master file: its own or a covering wildcard's.
-    fn static_answer(&self, name: &Name, rtype: RecordType) -> Option<&StaticSet> {
-        let names = &self.statics?.names;
-        if let Some(set) = self.static_set(name, rtype) {
-            return Some(set);
-        }
-        let exists = self.has_name(name);
-        let covering = (!exists).then(|| covering_wildcard(names, &self.apex, name))??;
-        covering.get(&u16::from(rtype))
-    }
-
-    fn has_name(&self, name: &Name) -> bool {
-        let statics = self.statics.map(|statics| &statics.names);
-        let first = statics.and_then(|names| names.range(name.clone()..).next());
-        first.is_some_and(|(first, _)| first.is_at_or_below(name))
-            || self
-                .steered
-                .range((name.clone(), 0)..)
-                .next()
-                .is_some_and(|((owner, _), _)| owner.is_at_or_below(name))
-    }
-
-    /// Whether a record that a primary has sent is left out: something steered stands in its place, or another zone
-    /// of ours begins there.
-    fn overrules(&self, name: &Name, rtype: RecordType) -> bool {
-        if !self.statics.is_some_and(|statics| statics.received) {
-            return false;
-        }
-        let inner = self.inner.range(..=name.clone()).next_back();
-        let occluded = inner.is_some_and(|inner| {
-            let of_the_cut = matches!(rtype, RecordType::NS | RecordType::DS) && name == inner;
-            let glue = matches!(rtype, RecordType::A | RecordType::AAAA) && name != inner;
-            name.is_at_or_below(inner) && !of_the_cut && !glue
-        });
-        occluded || self.steered.contains_key(&(name.clone(), u16::from(rtype)))
-    }
-
-    fn steers_address(&self, name: &Name) -> bool {
-        [RecordType::A, RecordType::AAAA]
-            .into_iter()
-            .any(|rtype| self.steered.contains_key(&(name.clone(), u16::from(rtype))))
-    }
-
-    /// The NS RRset at its apex.
-    fn nameservers(&self) -> Option<&Rrset> {
-        let written = self.static_set(&self.apex, RecordType::NS);
-        let made = || self.made.get(&self.apex)?.get(&u16::from(RecordType::NS));
-        written
-            .map(|set| &*set.rrset)
-            .or_else(|| made().map(Arc::as_ref))
-    }
-
-    fn make(&mut self, name: &Name, rrset: Arc<Rrset>) {
-        self.made
-            .entry(name.clone())
-            .or_default()
-            .insert(u16::from(rrset.rtype), rrset);
-    }
-}
-
-struct Draft<'a> {
-    topology: &'a Topology,
+/// The zones while names are placed in them.
+pub(super) struct Placing<'a> {
+    pub(super) topology: &'a Topology,
     /// Names elsewhere are not looked at.
     top: Name,
-    zones: BTreeMap<Name, DraftZone<'a>>,
+    pub(super) zones: BTreeMap<Name, PlacedZone<'a>>,
     ns: Option<Arc<Rrset>>,
-    problems: Vec<LayoutProblem>,
+    pub(super) problems: Vec<LayoutProblem>,
     /// Names whose place has been found impossible.
     reported: BTreeSet<(RouteName, Name)>,
 }
 
-impl<'a> Draft<'a> {
+impl<'a> Placing<'a> {
     fn new(
         topology: &'a Topology,
         statics: &'a BTreeMap<DomainName, Arc<StaticZone>>,
         top: &Name,
-    ) -> Draft<'a> {
-        let mut draft = Draft {
+    ) -> Placing<'a> {
+        let mut placing = Placing {
             topology,
             top: top.clone(),
             zones: BTreeMap::new(),
@@ -178,14 +82,14 @@ impl<'a> Draft<'a> {
             let awaited = statics.is_none() && topology.primary(apex).is_some();
             let apex = Name::from(apex);
             if apex.is_at_or_below(top) {
-                draft.add_zone(apex, statics, awaited);
+                placing.add_zone(apex, statics, awaited);
             }
         }
-        draft
+        placing
     }
 
     fn add_zone(&mut self, apex: Name, statics: Option<&'a StaticZone>, awaited: bool) {
-        let mut zone = DraftZone {
+        let mut zone = PlacedZone {
             apex: apex.clone(),
             statics,
             awaited,
@@ -209,7 +113,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Addresses of the name servers that lie at or below `cut`, in `zone`.
-    fn add_glue(&mut self, zone: &mut DraftZone<'a>, cut: &Name) {
+    fn add_glue(&mut self, zone: &mut PlacedZone<'a>, cut: &Name) {
         for server in &self.topology.nameservers.servers {
             let name = Name::from(&server.name);
             if !name.is_at_or_below(cut) {
@@ -411,11 +315,11 @@ impl<'a> Draft<'a> {
     }
 
     /// Where the delegation leads elsewhere, so may the DS.
-    fn report_ds_by_hand(&mut self, zone: &DraftZone<'_>, child: &Name) {
+    fn report_ds_by_hand(&mut self, zone: &PlacedZone<'_>, child: &Name) {
         let Some(ds) = zone.static_set(child, RecordType::DS) else {
             return;
         };
-        let own = self.zones.get(child).and_then(DraftZone::nameservers);
+        let own = self.zones.get(child).and_then(PlacedZone::nameservers);
         let delegation = zone.static_set(child, RecordType::NS);
         let elsewhere = delegation.is_some_and(|set| {
             let mut names = set.rrset.targets();
@@ -427,7 +331,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn report_occluded(&mut self, zone: &DraftZone<'_>, child: &Name) {
+    fn report_occluded(&mut self, zone: &PlacedZone<'_>, child: &Name) {
         let Some(statics) = zone.statics.filter(|statics| !statics.received) else {
             return;
         };
@@ -447,125 +351,6 @@ impl<'a> Draft<'a> {
                 });
             }
         }
-    }
-
-    fn zone_of(&self, name: &Name) -> Option<&Name> {
-        let mut above = Some(name.clone());
-        while let Some(name) = above {
-            if let Some((apex, _)) = self.zones.get_key_value(&name) {
-                return Some(apex);
-            }
-            above = name.parent();
-        }
-        None
-    }
-
-    /// Target names in our zones get the addresses their pool publishes, unless the master file has some.
-    fn give_targets_addresses(&mut self) {
-        struct Wanted {
-            pool: PoolName,
-            addresses: BTreeSet<IpAddr>,
-            ttl: u32,
-        }
-        let mut wanted: BTreeMap<Name, Wanted> = BTreeMap::new();
-        for route in self.topology.routes.values() {
-            for pool in route
-                .pool_names()
-                .filter_map(|name| self.topology.pools.get(name))
-            {
-                for service in &route.services {
-                    let names = service.target_names.get(&pool.name);
-                    for (n, target) in pool.targets.iter().enumerate() {
-                        let own = names.and_then(|names| names.get(n));
-                        let name = Name::from(own.unwrap_or(&target.name));
-                        let entry = wanted.entry(name).or_insert_with(|| Wanted {
-                            pool: pool.name.clone(),
-                            addresses: BTreeSet::new(),
-                            ttl: route.ttl,
-                        });
-                        entry.ttl = entry.ttl.min(route.ttl);
-                        let published = target.addresses.iter().map(|address| address.publish);
-                        entry.addresses.extend(published);
-                    }
-                }
-            }
-        }
-        for (target, want) in wanted {
-            let Some(apex) = self.zone_of(&target).cloned() else {
-                continue;
-            };
-            let Some(zone) = self.zones.get_mut(&apex) else {
-                continue;
-            };
-            let (pool, ttl) = (want.pool, want.ttl);
-            if zone.cut_of(&target).is_some() {
-                continue;
-            }
-            if let Some(set) = zone.static_answer(&target, RecordType::CNAME) {
-                let at = set.at().clone();
-                self.problems
-                    .push(LayoutProblem::TargetIsCname { pool, target, at });
-                continue;
-            }
-            if zone.steers_address(&target) {
-                continue;
-            }
-            // A wildcard speaks of names that nobody thought of, most likely of a web server; not of a target.
-            let statics: Vec<&StaticSet> = [RecordType::A, RecordType::AAAA]
-                .into_iter()
-                .filter_map(|rtype| zone.static_set(&target, rtype))
-                .collect();
-            if let Some(first) = statics.first() {
-                let written: BTreeSet<IpAddr> = statics
-                    .iter()
-                    .flat_map(|set| set.rrset.rdatas.iter().filter_map(Rdata::as_address))
-                    .collect();
-                if written != want.addresses {
-                    let at = first.at().clone();
-                    self.problems
-                        .push(LayoutProblem::TargetAddressesDiffer { pool, target, at });
-                }
-                continue;
-            }
-            for rrset in address_sets(want.addresses, ttl) {
-                zone.make(&target, rrset);
-            }
-        }
-    }
-
-    /// Static SRV and MX records whose targets lie in our zones lead to addresses.
-    fn check_static_targets(&mut self) {
-        let mut found = Vec::new();
-        for statics in self.zones.values().filter_map(|zone| zone.statics) {
-            for set in statics.names.values().flat_map(BTreeMap::values) {
-                let rtype = set.rrset.rtype;
-                if !matches!(rtype, RecordType::SRV | RecordType::MX) {
-                    continue;
-                }
-                for (rdata, at) in set.rrset.rdatas.iter().zip(&set.lines) {
-                    let target = rdata.target(rtype).filter(|target| !target.is_root());
-                    if let Some(target) = target
-                        && self.lacks_address(&target)
-                    {
-                        let at = at.clone();
-                        found.push(LayoutProblem::StaticTargetWithoutAddress { rtype, target, at });
-                    }
-                }
-            }
-        }
-        self.problems.append(&mut found);
-    }
-
-    fn lacks_address(&self, target: &Name) -> bool {
-        let Some(zone) = self.zone_of(target).and_then(|apex| self.zones.get(apex)) else {
-            return false;
-        };
-        let addressed = [RecordType::A, RecordType::AAAA].into_iter().any(|rtype| {
-            let made = zone.made.get(target);
-            made.is_some_and(|sets| sets.contains_key(&u16::from(rtype)))
-                || zone.static_answer(target, rtype).is_some()
-        });
-        !addressed && !zone.steers_address(target) && zone.cut_of(target).is_none()
     }
 
     fn finish(self) -> Result<Placed, Vec<LayoutProblem>> {
@@ -591,63 +376,12 @@ impl<'a> Draft<'a> {
                     serial_floor = Some(serial);
                 }
             }
-            plans.push(Arc::new(plan(apex, zone, soa)));
+            plans.push(Arc::new(zone.plan(soa)));
         }
         Ok(Placed {
             plans,
             serial_floor,
             warnings: self.problems,
         })
-    }
-}
-
-fn plan(apex: Name, zone: DraftZone<'_>, soa: Arc<Rrset>) -> ZonePlan {
-    let mut nodes: BTreeMap<Name, Node> = BTreeMap::new();
-    let node = |nodes: &mut BTreeMap<Name, Node>, name: &Name, set: Option<Arc<Rrset>>| {
-        let node = nodes
-            .entry(name.clone())
-            .or_insert_with(|| Node::empty(name.clone()));
-        node.sets.extend(set);
-    };
-    node(&mut nodes, &apex, None);
-    for (name, sets) in zone.statics.iter().flat_map(|statics| &statics.names) {
-        let sets = sets
-            .values()
-            .filter(|set| set.rrset.rtype != RecordType::SOA)
-            .filter(|set| !zone.overrules(name, set.rrset.rtype));
-        for set in sets {
-            node(&mut nodes, name, Some(set.rrset.clone()));
-        }
-    }
-    for (name, sets) in &zone.made {
-        for set in sets.values() {
-            let there = nodes
-                .get(name)
-                .is_some_and(|node| node.set(set.rtype).is_some());
-            if !there {
-                node(&mut nodes, name, Some(set.clone()));
-            }
-        }
-    }
-    for (name, _) in zone.steered.keys() {
-        node(&mut nodes, name, None);
-    }
-    let nodes = arrange(&apex, nodes.into_values());
-    debug_assert!(
-        zone.steered
-            .keys()
-            .all(|(name, _)| cut_above(&nodes, &apex, name.key()).is_none())
-    );
-    let slots = zone
-        .steered
-        .into_iter()
-        .map(|((owner, _), (route, what))| Slot { owner, route, what })
-        .collect();
-    ZonePlan {
-        apex,
-        awaited: zone.awaited,
-        nodes,
-        soa,
-        slots,
     }
 }
