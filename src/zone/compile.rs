@@ -245,7 +245,9 @@ impl<'a> Work<'a> {
         beside: Beside<'a>,
     ) {
         let apex = &build.plan.apex;
+        // A clock that was set back since leaves a draft that nobody takes yet.
         let draft = beside.drafts.get(apex).map(Arc::as_ref);
+        let draft = draft.filter(|draft| draft.has_begun(build.now));
         let fits =
             draft.is_some_and(|draft| draft.is_of(build.plan, build.keys, &build.challenged));
         if let Some(fault) = draft.and_then(Draft::fault).filter(|_| fits) {

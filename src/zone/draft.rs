@@ -104,6 +104,12 @@ impl Draft {
         self.version.as_ref().ok()
     }
 
+    /// Whether its signatures are valid by now.
+    pub(super) fn has_begun(&self, now: Wall) -> bool {
+        let window = self.version().and_then(|version| version.signed());
+        window.is_none_or(|window| window.inception <= now)
+    }
+
     /// Whether a version of this is made from it by looking at a few names.
     pub(super) fn is_of(
         &self,

@@ -244,3 +244,18 @@ fn a_zone_that_was_never_signed_is_served_when_it_is() {
     assert!(version(&world).is_signed());
     assert!(points_at(&world, HOME));
 }
+
+#[test]
+fn a_draft_that_the_clock_has_left_in_the_future_is_made_anew() {
+    let mut world = large_world();
+    world.drafts_take = SLOW;
+    world.start();
+    pass(&mut world, 60);
+    world.wall_off -= 4 * 3_600_000;
+    while !version(&world).is_signed() {
+        pass(&mut world, 60);
+        assert!(world.elapsed() < 10 * SLOW);
+    }
+    let (begins, _) = version(&world).latest_signature().unwrap();
+    assert!(begins <= world.wall());
+}
