@@ -12,16 +12,12 @@ use super::event::Effect;
 use super::inbound::{Staleness, in_force};
 use super::record::EntryKind;
 use crate::clock::{Mono, Now, Wall};
-use crate::decide::{Hold, Override, OverrideKey};
-use crate::health::{PoolHealth, Verdict};
+use crate::decide::{Override, OverrideKey};
 use crate::probe::CertificateFacts;
-use crate::topology::{CertificatePolicy, Route, RouteName};
+use crate::topology::{CertificatePolicy, RouteName};
 
 /// An override that ends within this time is announced; a short one within a sixth of its lifetime.
 const EXPIRING: Duration = Duration::from_secs(15 * 60);
-
-/// An active pool that has been unknown for this long is impaired.
-const LONG_UNKNOWN: Duration = Duration::from_secs(60);
 
 /// An override without end is announced this often.
 const REPEAT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -193,152 +189,6 @@ impl Engine {
         }));
     }
 
-    fn route_conditions(&self, route: &Route, now: Now, all: &mut Vec<Condition>) {
-        let Some(decision) = self
-            .routes
-            .get(&route.name)
-            .and_then(|s| s.decision.as_ref())
-        else {
-            return;
-        };
-        let name = &route.name;
-        let active = &decision.active;
-        let mut raise = |kind, severity, text: String, remedy: Option<String>| {
-            all.push(Condition {
-                kind,
-                subject: name.to_string(),
-                severity,
-                text,
-                remedy,
-            });
-        };
-        let health = self.health.pool(name, active);
-        let verdict = health.map_or(Verdict::Unknown, |health| health.verdict);
-        let held = self.held.get(name);
-        let pinned = self.overrides.pin(name);
-
-        // With nowhere to go, what is said of the active pool is the same whether the others are down or unknown.
-        let stuck = verdict == Verdict::Down && held.is_none_or(|held| held.wanted.is_none());
-        if held.is_some_and(|held| held.all_down) || (stuck && pinned.is_none()) {
-            raise(
-                AlarmKind::FailingOpen,
-                Severity::Critical,
-                format!("no pool of route {name} is up; {active} stays first"),
-                Some(format!("repoint route explain {name}")),
-            );
-        }
-        if let Some((pool, _)) = pinned.filter(|_| verdict == Verdict::Down) {
-            raise(
-                AlarmKind::PinOnDownPool,
-                Severity::Critical,
-                format!("route {name} is pinned to {pool}, which is down"),
-                Some(format!("repoint unpin {name}")),
-            );
-        }
-        if self.overrides.drain(active).is_some() && pinned.is_none() {
-            raise(
-                AlarmKind::DrainedButActive,
-                Severity::Warning,
-                format!("{active} is drained but active in route {name}: nothing better is there"),
-                Some(format!("repoint pool undrain {active}")),
-            );
-        }
-        if self
-            .routes
-            .get(name)
-            .is_some_and(|state| state.latched.is_some())
-        {
-            raise(
-                AlarmKind::Latched,
-                Severity::Critical,
-                format!("route {name} has switched too often: automatic switching has stopped"),
-                Some(format!("when the cause is mended: repoint unfreeze {name}")),
-            );
-        }
-        if let Some(wanted) = held.and_then(|held| held.wanted.as_ref())
-            && verdict == Verdict::Down
-            && wanted.holds.iter().any(needs_the_operator)
-        {
-            raise(
-                AlarmKind::SwitchWanted,
-                Severity::Critical,
-                format!(
-                    "{active} is down and {} serves; {}",
-                    wanted.to, wanted.holds[0]
-                ),
-                Some(format!("repoint failover {name} --to {}", wanted.to)),
-            );
-        }
-        let home = self.routes.get(name).and_then(|state| state.home.as_ref());
-        let wanted = home
-            .filter(|home| route.uses(home))
-            .or_else(|| route.pool_names().next());
-        if let Some(wanted) = wanted.filter(|wanted| *wanted != active && pinned.is_none()) {
-            raise(
-                AlarmKind::NotPreferred,
-                Severity::Warning,
-                format!("route {name} points at {active}, not at {wanted}"),
-                Some(match home {
-                    Some(home) if home == wanted => {
-                        format!("when {home} is well: repoint failover {name} --to {home}")
-                    }
-                    _ => format!("when {wanted} is well: repoint failback {name}"),
-                }),
-            );
-        }
-        // Before the first round is over, what is not known yet is no news.
-        let Some(health) = health.filter(|_| self.warm.contains(name)) else {
-            return;
-        };
-        if let Some(how) = self.impairment(health, now) {
-            let cause = health.evidence.first();
-            let cause = cause
-                .map(|e| format!(": {} ({})", e.cause, e.check))
-                .unwrap_or_default();
-            raise(
-                AlarmKind::Impaired,
-                Severity::Warning,
-                format!("{active}, active in route {name}, is {how}{cause}"),
-                Some(format!("repoint route explain {name}")),
-            );
-        }
-        let optional: Vec<String> = health
-            .optional
-            .iter()
-            .filter(|(_, verdict)| **verdict != Verdict::Unknown)
-            .map(|(service, verdict)| format!("{service} is {verdict}"))
-            .collect();
-        if !optional.is_empty() {
-            raise(
-                AlarmKind::ServiceImpaired,
-                Severity::Warning,
-                format!(
-                    "{}: at {active}, not required in route {name}",
-                    optional.join(", ")
-                ),
-                Some(format!("repoint route explain {name}")),
-            );
-        }
-    }
-
-    /// What is wrong with an active pool that is not down; none when nothing is.
-    fn impairment(&self, health: &PoolHealth, now: Now) -> Option<&'static str> {
-        let seen = |verdict| health.evidence.iter().any(|e| e.verdict == verdict);
-        match health.verdict {
-            Verdict::Degraded => Some("degraded"),
-            // Blind has its own alarm, and what a start, a reload or blindness left unknown is soon known.
-            Verdict::Unknown if self.health.blind().is_none() => {
-                let since = health.since.max(self.sighted);
-                (now.mono.since(since) >= LONG_UNKNOWN).then_some("unknown")
-            }
-            // A check that is only not known yet impairs nothing: a reload has just brought it.
-            Verdict::Up if health.partial && (seen(Verdict::Down) || seen(Verdict::Degraded)) => {
-                Some("only partly up")
-            }
-            _ => None,
-        }
-    }
-
     fn override_conditions(&self, value: &Override, now: Now, all: &mut Vec<Condition>) {
         let mut raise = |kind, severity, text: String, remedy: Option<String>| {
             all.push(Condition {
@@ -474,15 +324,6 @@ impl Engine {
                 });
             }
         }
-    }
-}
-
-/// Whether a held switch stays undone until somebody does something. What time or the network brings about by
-/// itself does not count.
-fn needs_the_operator(hold: &Hold) -> bool {
-    match hold {
-        Hold::Ask | Hold::Observe | Hold::Frozen | Hold::Latched | Hold::StateDoubtful => true,
-        Hold::Blind | Hold::NotWarm | Hold::HoldDown { .. } => false,
     }
 }
 

@@ -22,6 +22,7 @@ mod plan;
 mod refusals;
 mod operate;
 mod alarms;
+mod route_alarms;
 mod look;
 mod signing;
 mod signing_steps;
