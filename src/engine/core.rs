@@ -25,7 +25,7 @@ use super::rows::restore;
 use super::signing::Signing;
 use crate::clock::{Mono, Now};
 use crate::config::Configuration;
-use crate::decide::{Generation, Overrides, Reason, RouteState, Trigger};
+use crate::decide::{Generation, Overrides, RouteState, Trigger};
 use crate::health::Health;
 use crate::topology::{CheckId, DomainName, RouteName, Topology};
 use crate::zone::{self, Layout, ZoneVersion, Zones};
@@ -212,35 +212,6 @@ impl Engine {
         }
         self.settle(triggers, now, &mut out);
         out
-    }
-
-    /// When the engine wants to be called with [`Event::Tick`] at the latest.
-    pub fn next_deadline(&self) -> Option<Mono> {
-        let override_end = self
-            .overrides
-            .next_end()
-            .map(|end| self.last.mono + end.since(self.last.wall));
-        let resign = self.zones.next_resign().map(|at| {
-            let dated = self.signing.dating.dated(self.last.wall);
-            let at = self.last.mono + at.since(dated);
-            self.signing.pause.map_or(at, |pause| pause.max(at))
-        });
-        let wakes = self.held.values().filter_map(|held| held.wake);
-        [
-            self.health.next_deadline(),
-            override_end,
-            self.challenges.next_end(self.last),
-            self.journal.deadline(),
-            self.keeping.deadline(),
-            self.signing.next_deadline(),
-            self.drafts.deadline(&self.zones),
-            resign,
-            Some(self.next_look),
-        ]
-        .into_iter()
-        .flatten()
-        .chain(wakes)
-        .min()
     }
 
     /// The configuration in force.
@@ -464,63 +435,6 @@ impl Engine {
             None => text,
         });
         self.next_look = now.mono;
-    }
-
-    fn expire_overrides(&mut self, now: Now, triggers: &mut Triggers, out: &mut Vec<Effect>) {
-        let ended: Vec<_> = self
-            .overrides
-            .iter()
-            .filter(|o| o.has_ended(now.wall))
-            .cloned()
-            .collect();
-        for value in ended {
-            self.overrides.remove(&value.key);
-            self.journal.set_override(value.key.clone(), None);
-            let text = format!("{} expired (set by {})", value.key, value.author);
-            let reason = Reason::Override {
-                change: format!("{} expired", value.key),
-                author: None,
-                why: None,
-            };
-            for route in self.routes_under(&value.key) {
-                if let Some(state) = self.routes.get_mut(&route) {
-                    state.hold_from = now.mono;
-                }
-                triggers.insert(route, Trigger::Operator(reason.clone()));
-            }
-            self.note(EntryKind::Override, None, text.clone(), now);
-            out.push(Effect::Log { warn: true, text });
-            self.next_look = now.mono;
-        }
-    }
-
-    fn warm_up(&mut self, triggers: &mut Triggers) {
-        if self.warm.len() == self.topology().routes.len() {
-            return;
-        }
-        let configuration = self.configuration.clone();
-        for (name, route) in &configuration.topology.routes {
-            let observed = |pool| {
-                self.health
-                    .pool(name, pool)
-                    .is_some_and(|pool| pool.observed)
-            };
-            if !self.warm.contains(name) && route.pool_names().all(observed) {
-                self.warm.insert(name.clone());
-                triggers.entry(name.clone()).or_insert(Trigger::Observation);
-            }
-        }
-    }
-
-    fn wake(&mut self, now: Now, triggers: &mut Triggers) {
-        for (route, held) in &mut self.held {
-            if held.wake.is_some_and(|at| at <= now.mono) {
-                held.wake = None;
-                triggers
-                    .entry(route.clone())
-                    .or_insert(Trigger::Observation);
-            }
-        }
     }
 
     /// A journal entry without a decision.

@@ -15,6 +15,7 @@ mod challenge;
 mod inbound;
 mod core;
 mod drafts;
+mod due;
 mod news;
 mod publish;
 mod rows;
