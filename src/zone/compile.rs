@@ -94,8 +94,7 @@ pub fn compile(inputs: &Inputs<'_>) -> Zones {
             Ok(version) => Some(version),
             Err(fault) => {
                 faults.push((apex.clone(), fault));
-                // It is not of this plan, so the next one is made anew.
-                before.map(|before| Arc::new(ZoneVersion::clone(before).without_its_serial()))
+                before.map(not_of_its_plan)
             }
         };
     }
@@ -118,6 +117,14 @@ pub fn compile(inputs: &Inputs<'_>) -> Zones {
         faults,
         unsignable: inputs.unsignable.clone(),
     }
+}
+
+/// A version that is served on although its layout or a decision may say something else by now: the next one is made anew.
+fn not_of_its_plan(version: &Arc<ZoneVersion>) -> Arc<ZoneVersion> {
+    if !version.keeps_serial() {
+        return version.clone();
+    }
+    Arc::new(ZoneVersion::clone(version).without_its_serial())
 }
 
 /// What a publication would outline; nothing is built.
@@ -181,7 +188,8 @@ impl<'a> Work<'a> {
             let same_plan = made_of
                 .is_some_and(|made_of| Arc::ptr_eq(made_of, plan) || made_of.says_the_same(plan));
             if inputs.unsignable.contains(&plan.apex) {
-                work.versions[at] = before.filter(|before| before.is_signed()).cloned();
+                let signed = before.filter(|before| before.is_signed());
+                work.versions[at] = signed.map(not_of_its_plan);
                 continue;
             }
             let keys = inputs.keys.get(&plan.apex);

@@ -4,10 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use repoint::engine::{AlarmKind, Command, KeyChange, KeyVerb};
+use repoint::decide::OverrideKey;
+use repoint::engine::{AlarmKind, Command, KeyChange, KeyVerb, Lifetime};
 use repoint::keys::{Advice, Stage};
 use repoint::zone::{KeyAlgorithm, SigningKey};
 
+use crate::setup::{self, Words};
 use crate::signed::{
     HOUR, ZONE, active, alarms, command, pass, point, roll, signed_world, stages, tags, version,
     view, zone,
@@ -119,6 +121,48 @@ fn a_zone_whose_key_is_lost_goes_unsigned_when_every_ds_is_gone_from_caches() {
     assert!(version(&world).is_signed());
     assert_eq!(alarms(&world), []);
     assert_ne!(tags(&world), [tag]);
+}
+
+/// After a clean stop a version keeps its serial, and nothing is known of how it was signed.
+#[test]
+fn what_changed_while_a_key_was_missing_is_served_when_the_zone_may_go_unsigned() {
+    for force in [false, true] {
+        let mut world = signed_world();
+        let tag = active(&mut world);
+        world.stop();
+        world.disk.ring.remove(&zone(), tag);
+        world.parents.pointed.clear();
+        world.start();
+        pass(&mut world, 2);
+        let words = Words::parse("dnssec=yes ttl=17s".split_whitespace()).unwrap();
+        let reload = Command::Reload {
+            configuration: setup::configuration(&words).unwrap(),
+            allow_removal: false,
+        };
+        world.request(reload, "ann", None, false, false);
+        pass(&mut world, 1);
+        let pin = Command::SetOverride {
+            key: OverrideKey::Pin {
+                route: "contoso".parse().unwrap(),
+            },
+            pool: Some("edgepool2".parse().unwrap()),
+            lifetime: Lifetime::Forever,
+            never: false,
+            force: true,
+        };
+        world.request(pin, "ann", None, false, false);
+        pass(&mut world, 1);
+        assert!(version(&world).is_signed());
+        if force {
+            command(&mut world, KeyChange::Retire { tag, force });
+        } else {
+            pass(&mut world, 48 * HOUR);
+        }
+        let text = version(&world).to_master_text();
+        let line = format!("{ZONE}.\t17\tIN\tA\t198.51.100.10");
+        assert!(text.contains(&line), "forced: {force}\n{text}");
+        assert!(force || !version(&world).is_signed());
+    }
 }
 
 #[test]
