@@ -79,6 +79,8 @@ pub(super) struct Stepping {
 pub(super) struct TakenStep {
     pub(super) row: ZoneRow,
     pub(super) key: Option<Arc<SigningKey>>,
+    /// How far the wall clock was ahead of the other, in milliseconds, when the row was made.
+    pub(super) clock: i64,
 }
 
 impl Signing {
@@ -215,7 +217,7 @@ impl Engine {
     }
 
     /// Works out again which keys are in force. True when it is not as it was.
-    fn refresh_keys(&mut self) -> bool {
+    pub(super) fn refresh_keys(&mut self) -> bool {
         let propagation = self.configuration.dnssec.propagation;
         self.signing
             .refresh(&self.layout, propagation, self.last.mono)
@@ -337,6 +339,7 @@ impl Engine {
         out: &mut Vec<Effect>,
     ) -> Option<(TakenStep, Option<String>)> {
         let facts = self.key_facts(apex, now);
+        let clock = self.signing.dating.offset();
         let row = self.signing.rows.get(apex)?;
         let moment = self.signing.moments.entry(apex.clone()).or_default();
         let (made, making) = (moment.made.take(), moment.making);
@@ -345,7 +348,7 @@ impl Engine {
                 Ok(row) => {
                     let what = format!("key {} is generated; the zone is signed", key.tag());
                     let key = Some(key);
-                    return Some((TakenStep { row, key }, Some(what)));
+                    return Some((TakenStep { row, key, clock }, Some(what)));
                 }
                 Err(_) => out.push(Effect::ForgetKey {
                     zone: apex.clone(),
@@ -356,7 +359,7 @@ impl Engine {
         match keys::next(row, &facts, now.wall) {
             Step::Take { row, what } => {
                 let (row, key) = (*row, None);
-                return Some((TakenStep { row, key }, what));
+                return Some((TakenStep { row, key, clock }, what));
             }
             Step::Generate if making => {}
             Step::Generate => {
@@ -467,32 +470,6 @@ impl Engine {
                 self.look_again();
             }
         }
-    }
-
-    /// Puts rows in force, each stored already.
-    pub(super) fn take_rows(&mut self, steps: Vec<TakenStep>, now: Now, out: &mut Vec<Effect>) {
-        for TakenStep { row, key } in steps {
-            let apex = row.apex.clone();
-            if let Some(key) = key {
-                self.signing.ring.insert(apex.clone(), key);
-            }
-            let before = self.signing.rows.insert(apex.clone(), row);
-            let row = &self.signing.rows[&apex];
-            let before = before.iter().flat_map(|before| &before.keys);
-            let gone = before
-                .map(|key| key.tag())
-                .filter(|tag| row.key(*tag).is_none());
-            for tag in gone.collect::<Vec<_>>() {
-                self.signing.ring.remove(&apex, tag);
-                out.push(Effect::ForgetKey {
-                    zone: apex.clone(),
-                    tag,
-                });
-            }
-            self.signing.look_at(&apex, now.mono);
-        }
-        self.refresh_keys();
-        self.look_again();
     }
 }
 

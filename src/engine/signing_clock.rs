@@ -43,6 +43,11 @@ impl Dating {
         now + self.behind
     }
 
+    /// How far the wall clock is ahead of the other, in milliseconds.
+    pub(super) fn offset(&self) -> i64 {
+        self.offset
+    }
+
     /// The clock does not fit what was kept.
     pub(super) fn is_doubtful(&self) -> bool {
         self.behind > Duration::ZERO

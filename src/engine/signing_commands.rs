@@ -77,7 +77,8 @@ impl Engine {
             }
         };
         let mut plan = self.empty_plan(request, EntryKind::Keys, None, text, now);
-        plan.keys.push(TakenStep { row, key });
+        let clock = self.signing.dating.offset();
+        plan.keys.push(TakenStep { row, key, clock });
         Ok(plan)
     }
 

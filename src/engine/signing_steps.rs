@@ -2,11 +2,14 @@
 //!
 //! In: rows that `keys` says are next. Out: a batch for the store, then new zones. Never here: when a step is due.
 
+use std::time::Duration;
+
 use super::core::{COMMAND_STORE_TIME, Engine, Triggers};
 use super::event::{BatchToken, Effect, StoreFault};
 use super::record::{Batch, Entry, EntryKind};
 use super::signing::{PAUSE, Stepping, TakenStep};
 use crate::clock::Now;
+use crate::keys::ZoneRow;
 
 impl Engine {
     /// Has steps stored; they count when they are.
@@ -79,6 +82,51 @@ impl Engine {
             self.signing.look_at(&apex, now.mono);
         }
         true
+    }
+
+    /// Puts rows in force, each stored already.
+    pub(super) fn take_rows(&mut self, steps: Vec<TakenStep>, now: Now, out: &mut Vec<Effect>) {
+        let propagation = self.configuration.dnssec.propagation;
+        for TakenStep { row, key, clock } in steps {
+            let (apex, stored) = (row.apex.clone(), row.clone());
+            let row = self.with_news(row, clock, propagation, now);
+            if row != stored {
+                // Also in place of the row before, should that have been stored for the same news behind this one.
+                self.journal.keys(row.clone());
+            }
+            if let Some(key) = key {
+                self.signing.ring.insert(apex.clone(), key);
+            }
+            let before = self.signing.rows.insert(apex.clone(), row);
+            let row = &self.signing.rows[&apex];
+            let before = before.iter().flat_map(|before| &before.keys);
+            let gone = before
+                .map(|key| key.tag())
+                .filter(|tag| row.key(*tag).is_none());
+            for tag in gone.collect::<Vec<_>>() {
+                self.signing.ring.remove(&apex, tag);
+                out.push(Effect::ForgetKey {
+                    zone: apex.clone(),
+                    tag,
+                });
+            }
+            self.signing.look_at(&apex, now.mono);
+        }
+        self.refresh_keys();
+        self.look_again();
+    }
+
+    /// A row that was stored, with what has come while it was.
+    fn with_news(&self, mut row: ZoneRow, clock: i64, propagation: Duration, now: Now) -> ZoneRow {
+        let set = self.signing.dating.offset() - clock;
+        if set != 0 {
+            row.clock_set(set);
+        }
+        if let Some(in_force) = self.signing.rows.get(&row.apex) {
+            row.carry_over(in_force);
+            row.forget_older(propagation, now.wall);
+        }
+        row
     }
 
     /// Publishes zones with the keys in force, or with fresh signatures.

@@ -198,8 +198,21 @@ impl ZoneRow {
         *self != before
     }
 
+    /// What became known while this row was on its way to the store stays known; `in_force` is the row that it takes the
+    /// place of.
+    pub fn carry_over(&mut self, in_force: &ZoneRow) {
+        let heard = |row: &ZoneRow| row.parent.as_ref().map(|parent| parent.at);
+        if heard(in_force) > heard(self) {
+            self.parent.clone_from(&in_force.parent);
+        }
+        if !self.keys.is_empty() {
+            self.ds_ttl = self.ds_ttl.max(in_force.ds_ttl);
+        }
+        (self.longest_ttl, self.older) = (in_force.longest_ttl, in_force.older);
+    }
+
     /// Forgets versions whose every copy is gone.
-    pub(super) fn forget_older(&mut self, propagation: Duration, now: Wall) {
+    pub fn forget_older(&mut self, propagation: Duration, now: Wall) {
         let gone = |(ttl, until): (u32, Wall)| until + propagation + seconds(ttl) <= now;
         self.older = self.older.filter(|older| !gone(*older));
     }

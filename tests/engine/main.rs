@@ -24,6 +24,7 @@ mod served;
 mod setup;
 mod signatures;
 mod signed;
+mod spread;
 mod simulation;
 mod truth;
 mod world;

@@ -337,6 +337,11 @@ impl World {
         id
     }
 
+    /// Tells the running process something from outside.
+    pub(crate) fn tell(&mut self, event: Event) {
+        self.put(Duration::ZERO, Pending::Event(Box::new(event)));
+    }
+
     /// Makes a key whose file is on the disk; not where that cannot be written.
     pub(crate) fn make_key(
         &mut self,

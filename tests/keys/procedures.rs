@@ -123,6 +123,20 @@ fn a_ds_is_asked_for_only_when_no_unsigned_copy_is_left() {
 }
 
 #[test]
+fn what_is_learned_while_a_row_is_stored_is_in_the_row_that_is_served() {
+    let first = key(KeyAlgorithm::Ed25519);
+    let mut zone = Zone::signed(&first);
+    let mut stored = zone.row.clone();
+    zone.now = zone.now + Duration::from_secs(60);
+    zone.row.serves(9000, zone.now);
+    let ds = first.dnskey().ds(&zone.row.name());
+    let servers = [Some((std::slice::from_ref(&ds), 7200))];
+    zone.row.heard(ParentDs::of(zone.now, servers));
+    stored.carry_over(&zone.row);
+    assert_eq!(stored, zone.row);
+}
+
+#[test]
 fn a_roll_waits_for_caches_the_parent_and_caches_again() {
     let (old, new) = (key(KeyAlgorithm::Ed25519), key(KeyAlgorithm::Ed25519));
     let mut zone = Zone::signed(&old);
