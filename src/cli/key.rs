@@ -291,11 +291,16 @@ pub(super) fn for_parent(zone: &ZoneKeysView, paint: Paint) -> String {
     if let Some(above) = &zone.ds_kept_in {
         return kept_here(zone, above, paint);
     }
-    let said = match zone.ds.advice {
+    let said = match &zone.ds.advice {
         Advice::Done => paint.tone(Tone::Good, "the parent is as it should be"),
         Advice::Now => "it is safe to make the parent so now".to_owned(),
         Advice::From(at) => {
             let text = format!("NOT YET: safe from {at} on; until then leave the parent as it is");
+            paint.tone(Tone::Doubtful, &text)
+        }
+        Advice::After(first) => {
+            let text =
+                format!("NOT YET: it waits for {first}; until then leave the parent as it is");
             paint.tone(Tone::Doubtful, &text)
         }
     };
@@ -330,13 +335,16 @@ fn kept_here(zone: &ZoneKeysView, above: &DomainName, paint: Paint) -> String {
         "; {apex}: nothing to enter: repoint serves {above} too, and keeps the DS there itself\n; nameservers of {above} have DS: {}\n",
         parent(zone)
     );
-    out.push_str(&match zone.ds.advice {
+    out.push_str(&match &zone.ds.advice {
         Advice::Done => paint.tone(Tone::Good, "; that is as it should be\n"),
         Advice::Now => format!(
             "; not all of them have what is served here yet: repoint zone secondaries {above}\n"
         ),
         Advice::From(at) => {
             format!("; the DS of the new key is put there at {at} at the earliest\n")
+        }
+        Advice::After(first) => {
+            format!("; the DS of the new key is put there later: it waits for {first}\n")
         }
     });
     let mut wanted = zone
@@ -347,7 +355,7 @@ fn kept_here(zone: &ZoneKeysView, above: &DomainName, paint: Paint) -> String {
     if wanted.peek().is_none() {
         out.push_str("; what is served here: no DS\n");
     }
-    if !matches!(zone.ds.advice, Advice::From(_)) {
+    if !matches!(zone.ds.advice, Advice::From(_) | Advice::After(_)) {
         for ds in wanted.filter_map(|key| key.ds.first()) {
             out.push_str(&format!("; what is served here: {ds}\n"));
         }

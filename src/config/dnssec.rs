@@ -17,7 +17,7 @@ pub struct Dnssec {
     pub zones: BTreeMap<DomainName, bool>,
     /// What new keys sign with.
     pub algorithm: KeyAlgorithm,
-    /// How long secondaries may take to serve a new version.
+    /// How long nameservers that have the zones from a secondary may take to serve a version, once each of those has it.
     pub propagation: Duration,
     /// Zones with more RRsets are signed beside everything else. [`Beside::MOST`]; no file says otherwise, tests do.
     pub most_at_once: usize,

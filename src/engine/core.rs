@@ -23,6 +23,7 @@ use super::publish::Held;
 use super::record::{Entry, EntryKind, Parting, Remembered};
 use super::rows::restore;
 use super::signing::Signing;
+use super::signing_spread::Sightings;
 use crate::clock::{Mono, Now};
 use crate::config::Configuration;
 use crate::decide::{Generation, Overrides, RouteState, Trigger};
@@ -79,6 +80,8 @@ pub struct Engine {
     pub(super) signing: Signing,
     /// Large zones on their way.
     pub(super) drafts: Drafts,
+    /// What secondaries have.
+    pub(super) sightings: Sightings,
     /// When the active pool of a route changed last, in this process.
     pub(super) moved: BTreeMap<RouteName, Mono>,
     serving: bool,
@@ -140,6 +143,7 @@ impl Engine {
             sighted: now.mono,
             signing: Signing::new(remembered.keys, remembered.ring, remembered.key_faults, now),
             drafts: Drafts::default(),
+            sightings: Sightings::default(),
             moved: BTreeMap::new(),
             serving: false,
             starved: Triggers::new(),
@@ -205,6 +209,7 @@ impl Engine {
             }
             Event::Kept(result) => self.kept(result, now),
             Event::Inbound(news) => self.hear_inbound(*news, now, &mut out),
+            Event::Sighted(sightings) => self.sighted(sightings, now),
             Event::Parent { zone, heard } => self.heard_of_parent(&zone, heard, now),
             Event::KeyMade { zone, made } => self.key_made(&zone, made, now),
             Event::Drafted { token, drafted } => self.drafted(token, drafted, now, &mut out),

@@ -12,6 +12,7 @@ use super::command::{Done, Refusal, Request, RequestId};
 use super::inbound::InboundNews;
 use super::keeping::Keep;
 use super::record::Batch;
+use super::signing_spread::Sighting;
 use crate::keys::ParentDs;
 use crate::probe::{CanaryObservation, Observation};
 use crate::topology::{Check, CheckId, DomainName};
@@ -61,6 +62,8 @@ pub enum Event {
         /// Its serial.
         serial: Serial,
     },
+    /// Secondaries said which serials they have: other ones than before.
+    Sighted(Vec<Sighting>),
     /// The parent of a zone was asked for its DS.
     Parent {
         /// The zone.

@@ -26,8 +26,10 @@ mod alarms;
 mod route_alarms;
 mod look;
 mod signing;
+mod signing_rows;
 mod signing_steps;
 mod signing_clock;
+mod signing_spread;
 mod signing_view;
 mod signing_alarms;
 mod signing_commands;
@@ -44,6 +46,7 @@ pub use inbound::{InboundAttempt, InboundCopy, InboundNews, InboundOutcome, Inbo
 pub use keeping::{Keep, KeptInbound};
 pub use record::{Batch, Entry, EntryKind, Parting, Remembered, Reservation, StoredRoute};
 pub use signing_commands::SAME_TAG;
+pub use signing_spread::Sighting;
 pub use signing_view::{KeyView, ParentView, SigningKeyView, SigningView, ZoneKeysView};
 pub use view::{
     CanaryView, CheckView, OwnerView, PoolView, RoutePoolView, RouteView, View, ZoneView,

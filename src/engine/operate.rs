@@ -326,6 +326,7 @@ impl Engine {
         out: &mut Vec<Effect>,
     ) -> Published {
         self.configuration = configuration.clone();
+        self.forget_secondaries();
         self.merge_inbound();
         self.rejected = None;
         self.users = users_of(&configuration.topology);

@@ -12,6 +12,7 @@ use super::core::Engine;
 use super::event::{BatchToken, Effect};
 use super::record::EntryKind;
 use super::signing_clock::Dating;
+use super::signing_spread::Spreading;
 use crate::clock::{Mono, Now, Wall};
 use crate::health::Verdict;
 use crate::keys::{self, Asking, Facts, KeyRing, Outlook, ParentDs, Step, Trouble, ZoneRow};
@@ -65,6 +66,8 @@ pub(super) struct Moment {
     pub(super) unknown_since: Option<Mono>,
     /// Why the parent could not be asked, or no key be made.
     pub(super) fault: Option<String>,
+    /// How far it has come among its secondaries.
+    pub(super) spreading: Spreading,
 }
 
 /// Steps on their way to the store.
@@ -199,23 +202,6 @@ impl Engine {
         }
     }
 
-    /// A zone that nothing is known of, but for its keys should their files be there: a zone that ever had a key has a row.
-    fn row_without_memory(&mut self, apex: &DomainName, out: &mut Vec<Effect>) -> ZoneRow {
-        let found = self.signing.ring.public(apex).cloned();
-        let row = ZoneRow::new(apex.clone()).adopting(found, self.last.wall);
-        if !row.keys.is_empty() {
-            let tags: Vec<String> = row.keys.iter().map(|key| key.tag().to_string()).collect();
-            let tags = tags.join(", ");
-            let text = format!(
-                "zone {apex}: nothing is known of its keys, and the files of {tags} are there: it is signed with them"
-            );
-            self.note(EntryKind::Keys, None, text.clone(), self.last);
-            out.push(Effect::Log { warn: true, text });
-            self.journal.keys(row.clone());
-        }
-        row
-    }
-
     /// Works out again which keys are in force. True when it is not as it was.
     pub(super) fn refresh_keys(&mut self) -> bool {
         let propagation = self.configuration.dnssec.propagation;
@@ -243,8 +229,14 @@ impl Engine {
             let steered = routes.filter_map(|route| self.configuration.topology.routes.get(route));
             let steered = steered.map(|route| route.ttl).max();
             let longest = version.longest_ttl().max(steered.unwrap_or(0));
+            let older = row.older;
             if row.serves(longest, now.wall) && !row.is_blank() {
                 self.journal.keys(row.clone());
+            }
+            if row.older != older
+                && let Some(moment) = self.signing.moments.get_mut(&apex)
+            {
+                moment.spreading.ttl_lowered();
             }
         }
     }
@@ -256,6 +248,7 @@ impl Engine {
             wanted: dnssec.signs(apex),
             algorithm: dnssec.algorithm,
             propagation: dnssec.propagation,
+            seen: self.seen(apex, now),
             held: self.keys_held(apex, now),
         }
     }
@@ -338,6 +331,7 @@ impl Engine {
         now: Now,
         out: &mut Vec<Effect>,
     ) -> Option<(TakenStep, Option<String>)> {
+        self.follow_spread(apex, now);
         let facts = self.key_facts(apex, now);
         let clock = self.signing.dating.offset();
         let row = self.signing.rows.get(apex)?;

@@ -105,6 +105,7 @@ impl Engine {
             }
             if let Some(moment) = self.signing.moments.get_mut(apex) {
                 moment.outlook = None;
+                moment.spreading.clock_set(by);
             }
         }
         // Signatures made by a clock that was ahead are not valid yet.

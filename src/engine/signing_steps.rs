@@ -124,7 +124,9 @@ impl Engine {
         }
         if let Some(in_force) = self.signing.rows.get(&row.apex) {
             row.carry_over(in_force);
-            row.forget_older(propagation, now.wall);
+            if self.lower_ttl_is_everywhere(&row.apex) {
+                row.forget_older(propagation, now.wall);
+            }
         }
         row
     }

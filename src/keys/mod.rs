@@ -7,8 +7,8 @@
 //!
 //! The order is that of RFC 6781 §4.1.2 for one combined signing key (double signature), and for a new algorithm
 //! that of §4.1.4 (signatures before the DNSKEY, and the DNSKEY gone before them). Two kinds of waiting keep it safe:
-//! first until every nameserver has the version (`propagation`), then until every cache has forgotten the one before
-//! (the longest TTL of the zone, or that of the parent's DS).
+//! first until every nameserver has the version (each configured secondary has been seen with it, and `propagation` after
+//! that), then until every cache has forgotten the one before (the longest TTL of the zone, or that of the parent's DS).
 
 mod adopt;
 mod facts;
@@ -21,7 +21,7 @@ mod ring;
 mod row;
 mod step;
 
-pub use facts::Facts;
+pub use facts::{Facts, Seen};
 pub use in_force::{MissingKey, child_records, in_force};
 pub use outlook::{Advice, Asking, DsAdvice, Outlook, Trouble};
 pub use parent::{Ds, ParentDs};

@@ -66,7 +66,7 @@ pub struct DsAdvice {
 }
 
 /// Whether the parent may be changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Advice {
     /// The parent is as it should be.
@@ -75,6 +75,8 @@ pub enum Advice {
     Now,
     /// It is not safe before this moment; until then the parent stays as it is.
     From(Wall),
+    /// It is not safe, and from when on is not known before this is done; until then the parent stays as it is.
+    After(String),
 }
 
 impl ZoneRow {
@@ -87,13 +89,16 @@ impl ZoneRow {
         };
         let to_come = self.keys.iter().find(|key| key.stage < Stage::Offered);
         if let Some(key) = to_come.filter(|_| self.withdrawal.is_none()) {
-            let mut from = self.copies_gone(key, facts.propagation);
-            if key.stage == Stage::Presigning {
-                from = from + facts.propagation + super::row::seconds(self.longest_ttl);
-            }
+            let advice = match self.copies_gone(key, facts) {
+                Ok(gone) if key.stage == Stage::Presigning => {
+                    Advice::From(gone + facts.propagation + super::row::seconds(self.longest_ttl))
+                }
+                Ok(gone) => Advice::From(gone),
+                Err(first) => Advice::After(first.to_owned()),
+            };
             return DsAdvice {
                 tags: vec![key.tag()],
-                advice: Advice::From(from),
+                advice,
             };
         }
         let as_wanted = self.parent.as_ref().is_some_and(|parent| {

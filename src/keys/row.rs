@@ -8,6 +8,7 @@ use std::time::Duration;
 use hickory_proto::rr::RecordType;
 use serde::{Deserialize, Serialize};
 
+use super::facts::{Facts, Seen};
 use super::octets;
 use super::parent::ParentDs;
 use crate::clock::Wall;
@@ -248,13 +249,29 @@ impl ZoneRow {
     }
 
     /// When every copy from before a key's stage is gone at the earliest, if its version spreads no faster than it may.
-    pub(super) fn copies_gone(&self, key: &KeyRow, propagation: Duration) -> Wall {
-        let spread = key.spread.unwrap_or(key.since + propagation);
-        let current = spread + seconds(self.longest_ttl);
+    /// Otherwise what has to be done before that can be said.
+    pub(super) fn copies_gone<'a>(&self, key: &KeyRow, facts: &'a Facts) -> Result<Wall, &'a str> {
+        let current = key.spread_by(facts)? + seconds(self.longest_ttl);
         let older = self
             .older
-            .map(|(ttl, until)| until + propagation + seconds(ttl));
-        current.max(older.unwrap_or(current))
+            .map(|(ttl, until)| until + facts.propagation + seconds(ttl));
+        Ok(current.max(older.unwrap_or(current)))
+    }
+
+    /// Since when a version has to reach every nameserver, for a key whose stage waits for that; none when none does.
+    pub fn spreads_since(&self) -> Option<Wall> {
+        let spreading = self.keys.iter().filter(|key| key.is_spreading());
+        spreading.map(|key| key.since).max()
+    }
+
+    /// Whether a key waits until copies of versions before its own are gone.
+    pub fn waits_for_copies(&self) -> bool {
+        self.keys.iter().any(|key| key.stage.waits_for_copies())
+    }
+
+    /// A nameserver has served a version with a longer TTL up to now.
+    pub fn older_served_until(&mut self, now: Wall) {
+        self.older = self.older.map(|(ttl, until)| (ttl, until.max(now)));
     }
 }
 
@@ -292,6 +309,21 @@ impl KeyRow {
     /// Its algorithm; none for one we do not sign with.
     pub fn algorithm(&self) -> Option<KeyAlgorithm> {
         KeyAlgorithm::from_number(self.dnskey().algorithm())
+    }
+
+    /// Whether its stage waits until every nameserver has the version that began it.
+    pub(super) fn is_spreading(&self) -> bool {
+        self.spread.is_none() && self.stage.waits_for_copies()
+    }
+
+    /// When every nameserver has the version that began the stage, or will have had the time for it; or what has to be
+    /// done before that can be said. `propagation` counts from when the secondaries have it: others may have it from them.
+    pub(super) fn spread_by<'a>(&self, facts: &'a Facts) -> Result<Wall, &'a str> {
+        match (self.spread, &facts.seen) {
+            (Some(at), _) => Ok(at),
+            (None, Seen::Everywhere(at)) => Ok(self.since.max(*at) + facts.propagation),
+            (None, Seen::Missing(what)) => Err(what),
+        }
     }
 
     pub(super) fn enter(&mut self, stage: Stage, now: Wall) {

@@ -228,26 +228,21 @@ fn trouble(row: &ZoneRow) -> Option<Trouble> {
 
 fn of_key(row: &ZoneRow, key: &KeyRow, facts: &Facts, now: Wall) -> Due {
     let tag = key.tag();
-    if key.stage.waits_for_copies() && key.spread.is_none() && now >= key.since + facts.propagation
-    {
+    let spread = key.spread_by(facts);
+    if key.is_spreading() && spread.is_ok_and(|at| now >= at) {
         let mut after = row.clone();
         for mine in after.keys.iter_mut().filter(|mine| mine.tag() == tag) {
             mine.spread = Some(now);
         }
         return Due::Now(Box::new(after), None);
     }
-    let gone = row.copies_gone(key, facts.propagation);
-    let spread = key
-        .spread
-        .is_none()
-        .then_some(key.since + facts.propagation);
-    let copies = (gone, spread.unwrap_or(gone));
+    let copies = row.copies_gone(key, facts);
     let ttl = row.longest_held();
     match key.stage {
         Stage::Presigning => {
             let what = format!("key {tag} is published: every answer is signed with its algorithm");
             let waits = format!("answers without its signatures to be gone (TTL up to {ttl} s)");
-            after_copies(key, copies, now, &what, &waits, || {
+            after_copies(key, (copies, spread), now, &what, &waits, || {
                 change(row, tag, Stage::Published, now, what.clone())
             })
         }
@@ -256,7 +251,7 @@ fn of_key(row: &ZoneRow, key: &KeyRow, facts: &Facts, now: Wall) -> Due {
                 "CDS and CDNSKEY ask the parent for the DS of key {tag}: it is safe to add now"
             );
             let waits = format!("answers from before the key to be gone (TTL up to {ttl} s)");
-            after_copies(key, copies, now, &what, &waits, || {
+            after_copies(key, (copies, spread), now, &what, &waits, || {
                 change(row, tag, Stage::Offered, now, what.clone())
             })
         }
@@ -266,7 +261,7 @@ fn of_key(row: &ZoneRow, key: &KeyRow, facts: &Facts, now: Wall) -> Due {
         Stage::Unpublished => {
             let what = format!("the signatures of key {tag} are removed, and the key");
             let waits = format!("copies of its DNSKEY to be gone (TTL up to {ttl} s)");
-            after_copies(key, copies, now, &what, &waits, || {
+            after_copies(key, (copies, spread), now, &what, &waits, || {
                 without(row, tag, what.clone())
             })
         }
@@ -275,18 +270,22 @@ fn of_key(row: &ZoneRow, key: &KeyRow, facts: &Facts, now: Wall) -> Due {
 
 fn after_copies(
     key: &KeyRow,
-    (copies_gone, look_at): (Wall, Wall),
+    (gone, spread): (Result<Wall, &str>, Result<Wall, &str>),
     now: Wall,
     what: &str,
     waits: &str,
     step: impl FnOnce() -> Due,
 ) -> Due {
-    if key.spread.is_some() && now >= copies_gone {
+    let gone = match gone {
+        Ok(gone) => gone,
+        Err(first) => return Due::Later(outlook(Some(what), first, None, Asking::Seldom)),
+    };
+    if key.spread.is_some() && now >= gone {
         return step();
     }
     Due::Later(Outlook {
-        look_at: Some(look_at),
-        ..outlook(Some(what), waits, Some(copies_gone), Asking::Seldom)
+        look_at: spread.ok().filter(|_| key.spread.is_none()).or(Some(gone)),
+        ..outlook(Some(what), waits, Some(gone), Asking::Seldom)
     })
 }
 

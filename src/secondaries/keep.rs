@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 
 use super::errands::{Done, carry_out};
 use super::ledger::{Errand, Ledger};
@@ -20,6 +21,9 @@ use crate::topology::DomainName;
 
 /// How often alarms are looked at: they are minutes away.
 const LOOK: Duration = Duration::from_secs(10);
+
+/// What secondaries say is told to the engine no more often than this: thousands of zones may come at once.
+const GATHER: Duration = Duration::from_millis(200);
 
 /// What is known of the secondaries, for whoever asks.
 #[derive(Clone, Debug, Default)]
@@ -46,11 +50,13 @@ pub async fn keep(board: Board, handle: Handle, clock: Clock) {
     let mut errands: JoinSet<(Errand, Done)> = JoinSet::new();
     let mut told: BTreeMap<(AlarmKind, String), Concern> = BTreeMap::new();
     let mut look = tokio::time::interval(LOOK);
+    let mut gather = tokio::time::interval(GATHER);
+    gather.set_missed_tick_behavior(MissedTickBehavior::Delay);
     board
         .ledger()
         .configure(&configuration.secondaries, clock.now());
     loop {
-        let next = {
+        let (next, sighted) = {
             let now = clock.now();
             let mut ledger = board.ledger();
             let current = handle.configuration();
@@ -69,7 +75,7 @@ pub async fn keep(board: Board, handle: Handle, clock: Clock) {
                     (errand, done)
                 });
             }
-            ledger.next_deadline()
+            (ledger.next_deadline(), ledger.has_sightings())
         };
         let rest = async {
             match next {
@@ -92,6 +98,11 @@ pub async fn keep(board: Board, handle: Handle, clock: Clock) {
                 }
             }
             () = rest => {}
+            _ = gather.tick(), if sighted => {
+                let sightings = board.ledger().take_sightings();
+                // The engine may have stopped: then nobody needs to know.
+                let _ = handle.notify(Event::Sighted(sightings)).await;
+            }
             _ = look.tick() => tell(&board, &handle, &mut told, clock.now()).await,
         }
     }

@@ -1,6 +1,7 @@
 //! When whom to tell and ask, and what is known of each: pure.
 //!
-//! In: the configured secondaries, publications, replies, the time. Out: [`Errand`]s, never too many at once; [`Ahead`].
+//! In: the configured secondaries, publications, replies, the time. Out: [`Errand`]s, never too many at once; [`Ahead`]; which
+//! serials are there that were not before.
 //! Never here: clocks, sockets.
 //!
 //! Every secondary has its own share of what is under way, and one that does not answer has next to none: thousands of zones
@@ -14,6 +15,7 @@ use std::time::Duration;
 use super::step::{ROUND, Step};
 use crate::clock::{Mono, Now, Wall};
 use crate::config::Secondary;
+use crate::engine::Sighting;
 use crate::zone::{Name, Serial, ZoneVersion, Zones};
 
 /// Errands of one secondary under way at one time.
@@ -86,6 +88,8 @@ pub(super) struct Account {
 pub struct Ledger {
     pub(super) accounts: Vec<Account>,
     pub(super) zones: BTreeMap<Name, Published>,
+    /// What was said that was not known, and is not told yet.
+    sightings: Vec<Sighting>,
 }
 
 impl Ledger {
@@ -227,10 +231,16 @@ impl Ledger {
         };
         account.heard(silence, now);
         let spread = spread(&account.secondary, &apex);
-        let mut ahead = None;
+        let (mut ahead, mut sighting) = (None, None);
         if let Some(step) = account.steps.get_mut(&apex) {
             match reply {
                 Reply::Serial(has) => {
+                    let news = step.has != Some(has);
+                    sighting = news.then(|| Sighting {
+                        secondary: errand.secondary.address,
+                        apex: apex.clone(),
+                        serial: has,
+                    });
                     step.said(has, newest, now, spread);
                     ahead = has.is_after(newest).then(|| Ahead {
                         secondary: errand.secondary.clone(),
@@ -244,7 +254,18 @@ impl Ledger {
         }
         account.under_way.remove(&(What::Ask, apex.clone()));
         account.plan(&apex);
+        self.sightings.extend(sighting);
         ahead
+    }
+
+    /// Whether something was said that is not told yet.
+    pub fn has_sightings(&self) -> bool {
+        !self.sightings.is_empty()
+    }
+
+    /// What was said since this was asked last.
+    pub fn take_sightings(&mut self) -> Vec<Sighting> {
+        std::mem::take(&mut self.sightings)
     }
 
     fn newest(&self, apex: &Name) -> Option<Serial> {

@@ -1,7 +1,7 @@
 //! Secondaries: each is told of every change (RFC 1996), and asked which serials it has.
 //!
 //! In: publications, the configured secondaries, their replies. Out: NOTIFYs and SOA queries, bounded in number; a view of
-//! each secondary; alarms when one stays behind or silent; word to the engine when one is ahead of us.
+//! each secondary; alarms when one stays behind or silent; word to the engine of what each has, and when one is ahead of us.
 //! Never here: transfers; they are `serve`'s. A decision about a serial that is ahead; that is the engine's.
 //!
 //! `ledger` is pure: when whom to tell and ask, and what is known. `errands` and `keep` are the sockets and the task around it.

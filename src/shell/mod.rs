@@ -435,6 +435,7 @@ fn name(event: &Event) -> &'static str {
         Event::Parent { .. } => "word from a parent zone",
         Event::KeyMade { .. } => "a new key",
         Event::Drafted { .. } => "a signed zone",
+        Event::Sighted(_) => "what secondaries have",
         Event::Tick => "a tick",
     }
 }

@@ -86,6 +86,7 @@ impl Core for Puppet {
             | Event::SerialAhead { .. }
             | Event::Kept(_)
             | Event::Inbound(_)
+            | Event::Sighted(_)
             | Event::Parent { .. }
             | Event::KeyMade { .. }
             | Event::Drafted { .. } => {}

@@ -222,6 +222,13 @@ pub(crate) fn text(words: &Words) -> String {
         )
         .unwrap();
     }
+    if let Some(address) = words.0.get("secondary") {
+        writeln!(
+            out,
+            "[[secondary]]\nname = \"ns2\"\naddress = {address:?}\ntsig = \"none\""
+        )
+        .unwrap();
+    }
     if sip {
         // Microsoft's strict match: SIP targets lie directly in the domain, which the names above do.
         assert_eq!(words.number("routes", 1), 1);

@@ -3,12 +3,155 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use repoint::engine::{Command, Event, KeyChange, KeyVerb};
-use repoint::keys::ParentDs;
-use repoint::zone::{KeyAlgorithm, Rdata, SigningKey};
+use repoint::engine::{Command, Event, KeyChange, KeyVerb, Sighting};
+use repoint::keys::{Advice, ParentDs, Stage};
+use repoint::zone::{KeyAlgorithm, Name, Rdata, Serial, SigningKey};
 
-use crate::signed::{active, pass, signed_world, tags, zone};
-use crate::world::StoreMood;
+use crate::setup::{self, Words};
+use crate::signed::{
+    HOUR, active, pass, point, roll, signed_world, stages, tags, version, view, zone,
+};
+use crate::world::{StoreMood, World};
+
+const SECONDARY: &str = "192.0.2.53:53";
+const WITH_SECONDARY: &str = "dnssec=yes secondary=192.0.2.53:53";
+
+fn words(text: &str) -> Words {
+    Words::parse(text.split_whitespace()).unwrap()
+}
+
+fn world(text: &str) -> World {
+    let mut world = World::new(setup::configuration(&words(text)).unwrap(), 1);
+    world.start();
+    pass(&mut world, 2);
+    world
+}
+
+fn reload(world: &mut World, text: &str) {
+    let reload = Command::Reload {
+        configuration: setup::configuration(&words(text)).unwrap(),
+        allow_removal: true,
+    };
+    world.request(reload, "ann", None, false, false);
+    pass(world, 1);
+}
+
+/// The secondary says that it has this serial.
+fn says(world: &mut World, serial: Serial) {
+    world.tell(Event::Sighted(vec![Sighting {
+        secondary: SECONDARY.parse().unwrap(),
+        apex: Name::from(&zone()),
+        serial,
+    }]));
+    pass(world, 1);
+}
+
+fn follows(world: &mut World) {
+    let serial = version(world).serial();
+    says(world, serial);
+}
+
+#[test]
+fn no_ds_is_asked_for_before_the_secondary_has_the_key() {
+    let mut world = world(WITH_SECONDARY);
+    let carrier = version(&world).serial();
+    for before in [
+        None,
+        Some(Serial(carrier.0 - 1)),
+        Some(Serial(carrier.0 + 9)),
+    ] {
+        if let Some(before) = before {
+            says(&mut world, before);
+        }
+        pass(&mut world, 10 * HOUR);
+        assert_eq!(stages(&world), [Stage::Published], "{before:?}");
+        let has = match before {
+            Some(before) => format!("it has {before}"),
+            None => "it has not said yet what it has".to_owned(),
+        };
+        let waits = format!("secondary ns2 to have serial {carrier} ({has})");
+        assert_eq!(view(&world).ds.advice, Advice::After(waits.clone()));
+        assert_eq!(view(&world).outlook.unwrap().waits_for, Some(waits));
+    }
+    // A later version that carries the key as well is not waited for.
+    reload(&mut world, &format!("{WITH_SECONDARY} ttl=17s"));
+    assert!(version(&world).serial().is_after(carrier));
+    says(&mut world, carrier);
+    pass(&mut world, HOUR);
+    assert_eq!(
+        stages(&world),
+        [Stage::Published],
+        "others may have it later"
+    );
+    pass(&mut world, HOUR + 60);
+    assert_eq!(stages(&world), [Stage::Offered]);
+}
+
+#[test]
+fn what_a_secondary_had_before_a_restart_or_before_it_was_removed_does_not_count() {
+    let mut world = world(WITH_SECONDARY);
+    follows(&mut world);
+    world.kill();
+    world.start();
+    pass(&mut world, 10 * HOUR);
+    assert_eq!(stages(&world), [Stage::Published]);
+    follows(&mut world);
+    reload(&mut world, "dnssec=yes");
+    reload(&mut world, WITH_SECONDARY);
+    world.kill();
+    world.start();
+    follows(&mut world);
+    reload(&mut world, "dnssec=yes");
+    let key = version(&world).serial();
+    pass(&mut world, 3 * HOUR);
+    // Without it there is nobody to wait for.
+    assert_eq!(stages(&world), [Stage::Offered]);
+    let tag = tags(&world)[0];
+    point(&mut world, &[tag]);
+    pass(&mut world, 60);
+    reload(&mut world, WITH_SECONDARY);
+    roll(&mut world);
+    says(&mut world, key);
+    pass(&mut world, 10 * HOUR);
+    assert_eq!(stages(&world), [Stage::Active, Stage::Published]);
+    follows(&mut world);
+    pass(&mut world, 3 * HOUR);
+    assert_eq!(stages(&world), [Stage::Leaving, Stage::Offered]);
+}
+
+#[test]
+fn a_ttl_that_a_secondary_served_long_after_it_was_lowered_is_waited_for() {
+    let long = format!("{WITH_SECONDARY} ttl=3h");
+    let mut world = world(&long);
+    follows(&mut world);
+    pass(&mut world, 5 * HOUR);
+    assert_eq!(stages(&world), [Stage::Offered]);
+    let tag = tags(&world)[0];
+    point(&mut world, &[tag]);
+    pass(&mut world, 60);
+    reload(&mut world, WITH_SECONDARY);
+    pass(&mut world, 24 * HOUR);
+    roll(&mut world);
+    pass(&mut world, 24 * HOUR);
+    follows(&mut world);
+    pass(&mut world, 3 * HOUR + 1800);
+    assert_eq!(stages(&world), [Stage::Active, Stage::Published]);
+    pass(&mut world, HOUR);
+    assert_eq!(stages(&world), [Stage::Leaving, Stage::Offered]);
+}
+
+#[test]
+fn a_ttl_that_is_raised_within_a_roll_makes_it_longer() {
+    let mut world = signed_world();
+    active(&mut world);
+    roll(&mut world);
+    pass(&mut world, HOUR);
+    reload(&mut world, "dnssec=yes ttl=5h");
+    pass(&mut world, 4 * HOUR);
+    assert_eq!(stages(&world), [Stage::Active, Stage::Published]);
+    pass(&mut world, 2 * HOUR + 60);
+    assert_eq!(stages(&world), [Stage::Leaving, Stage::Offered]);
+}
 
 #[test]
 fn what_comes_while_a_row_is_stored_is_in_force_and_stored_with_it() {

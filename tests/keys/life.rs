@@ -10,7 +10,9 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use repoint::clock::Wall;
-use repoint::keys::{Advice, Facts, ParentDs, Stage, Step, ZoneRow, begin, in_force, next, retire};
+use repoint::keys::{
+    Advice, Facts, ParentDs, Seen, Stage, Step, ZoneRow, begin, in_force, next, retire,
+};
 use repoint::zone::{KeyAlgorithm, Rdata, SigningKey};
 
 use super::chain::{DsSet, Version};
@@ -27,11 +29,20 @@ fn keys() -> &'static [Arc<SigningKey>] {
     })
 }
 
+/// The first two have the zone from the server, which asks them what they have; the third has it from the second.
 struct Secondary {
     has: Rc<Version>,
-    /// It has the primary's version by then, if the primary stays up.
-    by: u64,
+    number: u64,
+    /// It has what its primary has by then, if that stays up.
+    by: Option<u64>,
+    /// It takes nothing over, for however long.
+    frozen: bool,
+    /// What the running process has heard that it has.
+    heard: Option<u64>,
 }
+
+/// How many of them are asked.
+const ASKED: usize = 2;
 
 struct Life {
     random: StdRng,
@@ -45,6 +56,12 @@ struct Life {
     stored: ZoneRow,
     facts: Facts,
     served: Rc<Version>,
+    /// Of the version served.
+    number: u64,
+    /// Since when a version is waited for, its number, and when every secondary was seen with it.
+    carrier: Option<(Wall, u64, Option<Wall>)>,
+    /// The version that lowered a TTL, until every secondary was seen with it.
+    lowered: Option<u64>,
     secondaries: Vec<Secondary>,
     ds_ttl: u32,
     wanted_ds: Vec<Arc<SigningKey>>,
@@ -75,7 +92,10 @@ impl Life {
         row.serves(ttl, Wall::from_millis(0));
         let secondary = || Secondary {
             has: served.clone(),
-            by: 0,
+            number: 0,
+            by: None,
+            frozen: false,
+            heard: None,
         };
         Life {
             time: 1_000_000,
@@ -88,10 +108,14 @@ impl Life {
                 wanted: true,
                 algorithm: KeyAlgorithm::Ed25519,
                 propagation: Duration::from_secs(propagation),
+                seen: Seen::Missing(String::new()),
                 held: None,
             },
-            secondaries: vec![secondary(), secondary()],
+            secondaries: vec![secondary(), secondary(), secondary()],
             served,
+            number: 0,
+            carrier: None,
+            lowered: None,
             ds_ttl: random.random_range(5..120),
             wanted_ds: Vec::new(),
             parents: vec![(Vec::new(), 0); 3],
@@ -156,6 +180,7 @@ impl Life {
             self.known_offset = self.offset;
             self.row.clock_set(by);
             self.stored = self.row.clone();
+            self.carrier = None;
         }
         if !self.quiet && self.chance(0.01) {
             self.facts.held = match self.facts.held {
@@ -169,8 +194,12 @@ impl Life {
         }
         self.operator();
         for _ in 0..4 {
+            self.see();
             match next(&self.row, &self.facts, self.wall()) {
-                Step::Take { row, what } => {
+                Step::Take { mut row, what } => {
+                    if self.lowered.is_some() {
+                        row.older = self.row.older;
+                    }
                     if let Some(what) = what {
                         self.note(what);
                     }
@@ -228,12 +257,41 @@ impl Life {
         if *self.served == version {
             return;
         }
-        let before = std::mem::replace(&mut self.served, Rc::new(version));
-        let by = self.time + self.facts.propagation.as_secs() - 1;
-        for secondary in &mut self.secondaries {
-            // One that lags already does not get more time for each version that it misses.
-            if Rc::ptr_eq(&secondary.has, &before) {
-                secondary.by = by;
+        self.served = Rc::new(version);
+        self.number += 1;
+    }
+
+    /// Asks the secondaries what they have.
+    fn see(&mut self) {
+        let now = self.wall();
+        for secondary in &mut self.secondaries[..ASKED] {
+            if self.random.random_bool(0.5) {
+                secondary.heard = Some(secondary.number);
+            }
+        }
+        let heard = self.secondaries[..ASKED].iter().map(|one| one.heard);
+        let everywhere = heard.min().flatten();
+        let since = self.row.spreads_since();
+        let known = self.carrier.filter(|(known, _, _)| Some(*known) == since);
+        self.carrier = known.or(since.map(|since| (since, self.number, None)));
+        let mut arrived = false;
+        if let Some((_, number, seen @ None)) = &mut self.carrier
+            && everywhere >= Some(*number)
+        {
+            *seen = Some(now);
+            arrived = true;
+        }
+        self.facts.seen = match self.carrier {
+            Some((_, number, None)) => Seen::Missing(format!("version {number}")),
+            Some((_, _, Some(at))) => Seen::Everywhere(at),
+            None => Seen::Everywhere(now),
+        };
+        if let Some(number) = self.lowered
+            && (arrived || !self.row.waits_for_copies())
+        {
+            self.row.older_served_until(now);
+            if everywhere >= Some(number) {
+                self.lowered = None;
             }
         }
     }
@@ -257,9 +315,10 @@ impl Life {
         self.row = self.stored.clone();
         self.row.begun_again(self.wall());
         self.publish();
-        let by = self.time + self.facts.propagation.as_secs() - 1;
-        for secondary in &mut self.secondaries {
-            secondary.by = by;
+        self.carrier = None;
+        self.lowered = Some(self.number);
+        for secondary in &mut self.secondaries[..ASKED] {
+            (secondary.by, secondary.heard) = (None, None);
         }
     }
 
@@ -314,7 +373,9 @@ impl Life {
             let ttl = self.random.random_range(1..90);
             let mut row = self.row.clone();
             row.serves(ttl, self.wall());
-            self.take(row);
+            if self.take(row) {
+                self.lowered = Some(self.number);
+            }
         }
     }
 
@@ -382,12 +443,27 @@ impl Life {
     }
 
     fn secondaries_follow(&mut self) {
-        if !self.up {
-            return;
-        }
-        for secondary in &mut self.secondaries {
-            if secondary.by <= self.time || self.random.random_bool(0.1) {
-                secondary.has = self.served.clone();
+        for at in 0..self.secondaries.len() {
+            let asked = at < ASKED;
+            let (has, number) = if asked {
+                (self.served.clone(), self.number)
+            } else {
+                (self.secondaries[1].has.clone(), self.secondaries[1].number)
+            };
+            let thaws = self.quiet || self.chance(0.02);
+            let freezes = asked && !self.quiet && self.chance(0.002);
+            let early = self.chance(0.1);
+            let by = self.time + self.facts.propagation.as_secs() - 1;
+            let secondary = &mut self.secondaries[at];
+            secondary.frozen = (secondary.frozen && !thaws) || freezes;
+            if secondary.number == number {
+                secondary.by = None;
+            } else if !secondary.frozen && (self.up || !asked) {
+                // One that lags already does not get more time for each version that it misses.
+                let by = *secondary.by.get_or_insert(by);
+                if by <= self.time || early {
+                    (secondary.has, secondary.number, secondary.by) = (has, number, None);
+                }
             }
         }
     }

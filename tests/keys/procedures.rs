@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use repoint::clock::Wall;
 use repoint::keys::{
-    Advice, Facts, ParentDs, RequestFault, Stage, Step, Trouble, ZoneRow, begin, in_force, next,
-    retire,
+    Advice, Facts, ParentDs, RequestFault, Seen, Stage, Step, Trouble, ZoneRow, begin, in_force,
+    next, retire,
 };
 use repoint::zone::{ChildRecords, KeyAlgorithm, Rdata, Role, SigningKey};
 
@@ -26,6 +26,7 @@ impl Zone {
                 wanted: true,
                 algorithm: KeyAlgorithm::Ed25519,
                 propagation: Duration::from_secs(60),
+                seen: Seen::Everywhere(Wall::default()),
                 held: None,
             },
             now: Wall::from_millis(1_000_000_000),
@@ -120,6 +121,28 @@ fn a_ds_is_asked_for_only_when_no_unsigned_copy_is_left() {
     zone.parent_has(&[&first]);
     assert_eq!(zone.row.ds_advice(&zone.facts).advice, Advice::Done);
     assert_eq!(zone.stages(), [Stage::Active]);
+}
+
+#[test]
+fn a_step_waits_until_every_secondary_has_the_version_and_others_may_have_it_from_them() {
+    let first = key(KeyAlgorithm::Ed25519);
+    let mut zone = Zone::new();
+    zone.parent_has(&[]).begin(&first).unwrap();
+    let lacking = "secondary ns2 to have serial 7 (it has 6)";
+    zone.facts.seen = Seen::Missing(lacking.into());
+    assert_eq!(zone.pass(5000).stages(), [Stage::Published]);
+    let said = zone.row.ds_advice(&zone.facts).advice;
+    assert_eq!(said, Advice::After(lacking.into()));
+    let Step::Wait(outlook) = next(&zone.row, &zone.facts, zone.now) else {
+        panic!("a step is taken");
+    };
+    assert_eq!(outlook.waits_for.as_deref(), Some(lacking));
+    assert_eq!(outlook.at, None);
+    zone.facts.seen = Seen::Everywhere(zone.now);
+    let safe = zone.now + Duration::from_secs(360);
+    assert_eq!(zone.row.ds_advice(&zone.facts).advice, Advice::From(safe));
+    assert_eq!(zone.pass(5).stages(), [Stage::Published]);
+    assert_eq!(zone.pass(1).stages(), [Stage::Offered]);
 }
 
 #[test]

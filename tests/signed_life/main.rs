@@ -25,6 +25,7 @@ use site::Site;
 
 use crate::world::client::dig;
 use crate::world::daemon::Daemon;
+use crate::world::nameserver::{Nameserver, Setup, Software, Source, Zone};
 use crate::world::pools::POOLS;
 use crate::world::private_network::enter;
 use crate::world::wait::wait_for;
@@ -40,6 +41,7 @@ const ZONE: &str = "fed.contoso.com";
 /// Serves the root, which is not signed, and `com`, which is.
 const PARENT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 1);
+const SECONDARY: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 2);
 
 /// Everything that runs.
 struct World {
@@ -128,6 +130,49 @@ fn signing_begins_a_key_is_rolled_and_a_pool_fails_over() {
                 (said.trim() == POOLS[1].publish).then_some(())
             });
             world.asker.until_each(true);
+            world.asker.end();
+        },
+    );
+}
+
+#[test]
+fn a_roll_waits_for_a_secondary_that_is_behind() {
+    enter(
+        "a_roll_waits_for_a_secondary_that_is_behind",
+        LIMIT,
+        |dir| {
+            let mut world = World::begin(dir);
+            world.until_secure();
+            let setup = Setup {
+                listen: vec![(SECONDARY, 53).into()],
+                zones: vec![Zone::new(ZONE, Source::Primary((SERVER, 53).into()))],
+                ..Setup::default()
+            };
+            world.site.has_secondary(SECONDARY);
+            let secondary = Nameserver::start(Software::Knot, "ns2", dir, setup);
+            wait_for("the secondary has the zone", PATIENCE, || {
+                (!dig(SECONDARY, ZONE, "SOA").is_empty()).then_some(())
+            });
+            secondary.hang();
+            world.site.repoint.command(&["key", "roll", ZONE]);
+            for _ in 0..3 {
+                let said = world.site.repoint.command(&["key", "ds", ZONE]);
+                let waits = "NOT YET: it waits for secondary ns2 to have serial ";
+                assert!(said.contains(waits), "{said}");
+                world.asker.ask_for(SLOW_OWNER);
+            }
+            secondary.resume();
+            let entered = world.follow_advice();
+            assert_eq!([world.until_settled()], *entered);
+            let keys = |server| {
+                let said = dig(server, ZONE, "DNSKEY");
+                let mut keys: Vec<String> = said.lines().map(str::to_owned).collect();
+                keys.sort();
+                keys
+            };
+            wait_for("the secondary has the new key alone", PATIENCE, || {
+                (keys(SECONDARY) == keys(SERVER)).then_some(())
+            });
             world.asker.end();
         },
     );

@@ -1,6 +1,6 @@
 //! repoint with one zone that is to be signed and two pools that accept connections.
 
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 
 use domain::base::iana::{Rcode, Rtype};
@@ -80,6 +80,14 @@ impl Site {
     pub(crate) fn fail_first_pool(&mut self) {
         self.repoint.until_up(POOLS[0].name);
         self.pools.remove(0);
+    }
+
+    /// Has a secondary at this address.
+    pub(crate) fn has_secondary(&self, address: Ipv4Addr) {
+        let secondary =
+            format!("[[secondary]]\nname = \"ns2\"\naddress = \"{address}:53\"\ntsig = \"none\"\n");
+        self.repoint
+            .configure(&format!("{}{secondary}", configuration(true)));
     }
 
     /// What `key list` says of all zones.

@@ -161,6 +161,16 @@ impl Nameserver {
         self.daemon.kill();
     }
 
+    /// Has it answer nobody and do nothing.
+    pub(crate) fn hang(&self) {
+        self.daemon.hang();
+    }
+
+    /// Undoes [`Nameserver::hang`].
+    pub(crate) fn resume(&self) {
+        self.daemon.resume();
+    }
+
     /// What it has logged.
     pub(crate) fn log(&self) -> String {
         self.daemon.said()
