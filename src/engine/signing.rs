@@ -86,6 +86,13 @@ pub(super) struct TakenStep {
     pub(super) clock: i64,
 }
 
+impl Moment {
+    /// What was found out so far counts for nothing.
+    pub(super) fn begin_again(&mut self) {
+        (self.asked, self.bare_since, self.outlook) = (None, None, None);
+    }
+}
+
 impl Signing {
     pub(super) fn new(rows: Vec<ZoneRow>, ring: KeyRing, faults: Vec<String>, now: Now) -> Signing {
         let begun = rows.into_iter().map(|mut row| {
@@ -189,10 +196,16 @@ impl Engine {
         {
             return;
         }
-        for apex in layout.apexes().filter_map(Name::to_domain_name) {
+        for name in layout.apexes() {
+            let Some(apex) = name.to_domain_name() else {
+                continue;
+            };
+            let was_there = |known: &Arc<Layout>| known.soa_ttl(name).is_some();
             if !self.signing.rows.contains_key(&apex) {
                 let row = self.row_without_memory(&apex, out);
                 self.signing.rows.insert(apex.clone(), row);
+            } else if known.as_ref().is_some_and(|known| !was_there(known)) {
+                self.zone_returned(&apex);
             }
             self.signing.look_at(&apex, self.last.mono);
         }

@@ -9,6 +9,19 @@ use crate::keys::ZoneRow;
 use crate::topology::DomainName;
 
 impl Engine {
+    /// A zone comes back that an earlier configuration of this process had.
+    pub(super) fn zone_returned(&mut self, apex: &DomainName) {
+        if let Some(moment) = self.signing.moments.get_mut(apex) {
+            moment.begin_again();
+        }
+        if let Some(row) = self.signing.rows.get_mut(apex) {
+            row.returned(self.last.wall);
+            if !row.is_blank() {
+                self.journal.keys(row.clone());
+            }
+        }
+    }
+
     /// A zone that nothing is known of, but for its keys should their files be there: a zone that ever had a key has a row.
     pub(super) fn row_without_memory(
         &mut self,

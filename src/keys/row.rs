@@ -191,12 +191,30 @@ impl ZoneRow {
         }
         // A secondary may have them still.
         self.older = self.older.map(|(ttl, _)| (ttl, now));
-        // What was heard before counts as old: it is asked for again.
-        self.parent = self.parent.take().map(|parent| ParentDs {
-            at: parent.at.min(now),
-            ..parent
-        });
+        // What was heard before counts as old: it is asked for again. Before a first key is made it counts for nothing.
+        let signed = !self.keys.is_empty();
+        self.parent = self.parent.take().filter(|_| signed);
+        if let Some(parent) = &mut self.parent {
+            parent.at = parent.at.min(now);
+        }
         *self != before
+    }
+
+    /// The zone comes back into the configuration. Somebody else may have served it meanwhile, so what was waited for before
+    /// is waited for again, and what the parent said before is worth nothing.
+    pub fn returned(&mut self, now: Wall) {
+        self.parent = None;
+        for key in &mut self.keys {
+            if key.stage.carries() {
+                key.enter(Stage::Published, now);
+            } else if key.stage.waits_for_copies() {
+                key.enter(key.stage, now);
+            }
+        }
+        if let Some(withdrawal) = &mut self.withdrawal {
+            (withdrawal.since, withdrawal.ds_gone) = (now, None);
+        }
+        self.begun_again(now);
     }
 
     /// What became known while this row was on its way to the store stays known; `in_force` is the row that it takes the

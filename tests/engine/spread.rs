@@ -154,6 +154,30 @@ fn a_ttl_that_is_raised_within_a_roll_makes_it_longer() {
 }
 
 #[test]
+fn a_zone_that_was_not_served_for_a_while_waits_as_if_it_were_new() {
+    for done in [false, true] {
+        let mut world = signed_world();
+        if done {
+            active(&mut world);
+        } else {
+            pass(&mut world, HOUR + 1800);
+        }
+        world.parents.pointed.clear();
+        reload(&mut world, "dnssec=yes address=no");
+        assert!(world.zones.zone(&zone()).is_none());
+        pass(&mut world, 24 * HOUR);
+        reload(&mut world, "dnssec=yes");
+        pass(&mut world, 60);
+        assert_eq!(stages(&world), [Stage::Published], "{done}");
+        assert!(matches!(view(&world).ds.advice, Advice::From(_)));
+        pass(&mut world, HOUR + 1800);
+        assert_eq!(stages(&world), [Stage::Published], "{done}");
+        pass(&mut world, HOUR);
+        assert_eq!(stages(&world), [Stage::Offered], "{done}");
+    }
+}
+
+#[test]
 fn what_comes_while_a_row_is_stored_is_in_force_and_stored_with_it() {
     let mut world = signed_world();
     let old = active(&mut world);

@@ -146,6 +146,25 @@ fn a_step_waits_until_every_secondary_has_the_version_and_others_may_have_it_fro
 }
 
 #[test]
+fn a_zone_that_comes_back_waits_again_though_its_keys_had_waited() {
+    let first = key(KeyAlgorithm::Ed25519);
+    let mut zone = Zone::new();
+    zone.parent_has(&[]).begin(&first).unwrap();
+    for _ in 0..2 {
+        zone.pass(3);
+        zone.row.returned(zone.now);
+        assert_eq!(zone.row.parent, None);
+        assert_eq!(zone.pass(5).stages(), [Stage::Published]);
+    }
+    assert_eq!(zone.pass(1).stages(), [Stage::Offered]);
+    zone.row.returned(zone.now);
+    assert_eq!(zone.pass(5).stages(), [Stage::Published]);
+    // A DS that is there after all is none that has to be entered again.
+    zone.parent_has(&[&first]);
+    assert_eq!(zone.pass(1).stages(), [Stage::Active]);
+}
+
+#[test]
 fn what_is_learned_while_a_row_is_stored_is_in_the_row_that_is_served() {
     let first = key(KeyAlgorithm::Ed25519);
     let mut zone = Zone::signed(&first);
