@@ -207,6 +207,9 @@ impl Engine {
             } else if known.as_ref().is_some_and(|known| !was_there(known)) {
                 self.zone_returned(&apex);
             }
+            if known.is_none() {
+                self.recall_ttl(&apex);
+            }
             self.signing.look_at(&apex, self.last.mono);
         }
         self.refresh_keys();

@@ -22,6 +22,17 @@ impl Engine {
         }
     }
 
+    /// The row of a zone without keys is not stored for its TTLs: they are those of the version kept.
+    pub(super) fn recall_ttl(&mut self, apex: &DomainName) {
+        let row = self.signing.rows.get_mut(apex);
+        if let Some(row) = row.filter(|row| row.keys.is_empty())
+            && let Some(kept) = self.zones.zone(apex)
+        {
+            let (longest, followed) = (kept.longest_ttl(), kept.longest_ttl_followed());
+            row.served_before(longest, followed, self.last.wall);
+        }
+    }
+
     /// A zone that nothing is known of, but for its keys should their files be there: a zone that ever had a key has a row.
     pub(super) fn row_without_memory(
         &mut self,

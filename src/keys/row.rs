@@ -217,6 +217,15 @@ impl ZoneRow {
         self.begun_again(now);
     }
 
+    /// A version of a zone without keys was served up to now, by the process before: its longest TTL, and the longest TTL of
+    /// what it has followed.
+    pub fn served_before(&mut self, longest_ttl: u32, longest_followed: u32, now: Wall) {
+        self.longest_ttl = longest_ttl;
+        if longest_followed > longest_ttl {
+            self.older = Some((longest_followed, now));
+        }
+    }
+
     /// What became known while this row was on its way to the store stays known; `in_force` is the row that it takes the
     /// place of.
     pub fn carry_over(&mut self, in_force: &ZoneRow) {

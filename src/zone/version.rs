@@ -170,6 +170,13 @@ impl ZoneVersion {
         self.tally.longest_ttl
     }
 
+    /// The longest TTL of any record that the versions before it had and it has not, as far as its history goes, in
+    /// seconds; zero when there is none.
+    pub fn longest_ttl_followed(&self) -> u32 {
+        let removed = self.history.iter().flat_map(|change| &change.removed);
+        removed.map(|record| record.ttl).max().unwrap_or(0)
+    }
+
     /// When the first of its signatures expires; none in an unsigned zone.
     pub fn expiration(&self) -> Option<Wall> {
         Some(self.signed()?.expiration)

@@ -141,6 +141,35 @@ fn a_ttl_that_a_secondary_served_long_after_it_was_lowered_is_waited_for() {
 }
 
 #[test]
+fn a_ttl_that_was_longer_before_a_restart_is_waited_for_also_where_nothing_was_signed() {
+    // Lowered with signing, or while nothing was signed.
+    for before in [None, Some("ttl=30s")] {
+        let mut world = world("ttl=3h");
+        if let Some(lowered) = before {
+            reload(&mut world, lowered);
+        }
+        world.stop();
+        world.configuration = setup::configuration(&words("dnssec=yes ttl=30s")).unwrap();
+        world.start();
+        pass(&mut world, 60);
+        assert_eq!(stages(&world), [Stage::Published]);
+        assert!(world.disk.keys.len() == world.zones.len());
+        pass(&mut world, 3 * HOUR + 1800);
+        assert_eq!(stages(&world), [Stage::Published], "{before:?}");
+        pass(&mut world, HOUR);
+        assert_eq!(stages(&world), [Stage::Offered], "{before:?}");
+    }
+}
+
+#[test]
+fn zones_without_keys_write_no_rows_for_their_ttls() {
+    let mut world = world("domains=40 ttl=3h");
+    reload(&mut world, "domains=40 ttl=30s");
+    pass(&mut world, 60);
+    assert!(world.disk.keys.is_empty());
+}
+
+#[test]
 fn a_ttl_that_is_raised_within_a_roll_makes_it_longer() {
     let mut world = signed_world();
     active(&mut world);
