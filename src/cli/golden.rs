@@ -7,12 +7,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::paint::{Paint, WIDTH};
-use super::{change, explain, history, pool, route, status, target, zone};
+use super::{change, explain, history, key, pool, route, status, target, zone};
 use crate::control::fixture::{NOW, ago, decision, pool_name, route_name, view};
 use crate::control::{Explanation, target_views};
 use crate::decide::{Generation, Override, OverrideKey, Reason};
 use crate::engine::{
-    Done, Entry, EntryKind, KeyView, RouteChange, SigningKeyView, SigningView, View, ZoneKeysView,
+    Done, Entry, EntryKind, KeyView, ParentView, RouteChange, SigningKeyView, SigningView, View,
+    ZoneKeysView,
 };
 use crate::health::Verdict;
 use crate::keys::{Advice, Asking, DsAdvice, Outlook, Stage};
@@ -280,6 +281,31 @@ fn status_says_which_keys_wait_for_the_parent() {
         view.zone_keys[0].ds.advice = advice;
         assert!(!status::screen(&view, PLAIN).contains("KEYS"));
     }
+}
+
+#[test]
+fn a_zone_without_a_key_is_not_told_to_empty_its_parent_unseen() {
+    let mut view = rolling().zone_keys.remove(0);
+    view.keys.clear();
+    view.ds.tags.clear();
+    let said = |view: &ZoneKeysView| key::for_parent(view, PLAIN);
+    let unknown = said(&view);
+    assert!(unknown.contains("leave it as it is"), "{unknown}");
+    let mut parent = ParentView {
+        at: ago(60),
+        complete: false,
+        has_ds: false,
+        tags: "none".into(),
+    };
+    view.parent = Some(parent.clone());
+    assert_eq!(said(&view), unknown);
+    parent.complete = true;
+    view.parent = Some(parent.clone());
+    assert!(said(&view).contains("the parent has no DS, as it should be"));
+    parent.has_ds = true;
+    parent.tags = "12345".into();
+    view.parent = Some(parent);
+    golden("key-ds-keyless", &said(&view));
 }
 
 fn moved() -> Done {

@@ -286,10 +286,38 @@ pub(super) fn whole(zone: &ZoneKeysView) -> String {
     out
 }
 
+/// What the parent zone should have of a zone that has no key here.
+fn keyless(zone: &ZoneKeysView, paint: Paint) -> String {
+    let name = &zone.zone;
+    let bad = |text: &str| paint.tone(Tone::Bad, text);
+    let unknown = format!(
+        "; {name}: there is no key, and what the parent has is not known: leave it as it is\n"
+    );
+    match &zone.parent {
+        Some(parent) if parent.complete && !parent.has_ds => format!(
+            "; {name}: there is no key, and the parent has no DS, {}\n",
+            paint.tone(Tone::Good, "as it should be")
+        ),
+        Some(parent) if !parent.has_ds => unknown,
+        None => unknown,
+        Some(_) => format!(
+            "; {name}: {}, and the parent has DS: {}\n\
+             ; validators refuse every answer that comes from here. When the key is at hand:\n\
+             ;   repoint key import {name} FILE\n\
+             ; If it is lost, or the zone is not to be signed: have every DS removed at the parent.\n",
+            bad("there is no key here"),
+            self::parent(zone)
+        ),
+    }
+}
+
 /// What the parent zone should have; comments are those of a master file, so it can be pasted whole.
 pub(super) fn for_parent(zone: &ZoneKeysView, paint: Paint) -> String {
     if let Some(above) = &zone.ds_kept_in {
         return kept_here(zone, above, paint);
+    }
+    if zone.keys.is_empty() {
+        return keyless(zone, paint);
     }
     let said = match &zone.ds.advice {
         Advice::Done => paint.tone(Tone::Good, "the parent is as it should be"),

@@ -53,6 +53,7 @@ fn rolling() -> ZoneKeysView {
         parent: Some(ParentView {
             at: ago(30),
             complete: true,
+            has_ds: true,
             tags: "12345".into(),
         }),
         fault: None,

@@ -163,7 +163,7 @@ impl Engine {
             );
         }
         if let Some(problems) = &self.rejected {
-            let first = problems.lines().next().unwrap_or("unreadable");
+            let first = first_error(problems);
             raise(
                 AlarmKind::ConfigRejected,
                 Severity::Warning,
@@ -348,4 +348,25 @@ fn certificate_fault(facts: &CertificateFacts, now: Now) -> Option<(Severity, St
         _ => return None,
     };
     Some((severity, format!("it ends at {}", facts.not_after)))
+}
+
+/// Of a configuration's problems, warnings among them, the first that it was refused for.
+pub(super) fn first_error(problems: &str) -> &str {
+    let mut lines = problems.lines();
+    let first = lines.clone().next();
+    let error = lines.find(|line| line.starts_with("error"));
+    error.or(first).unwrap_or("unreadable")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_by_its_error_and_not_by_a_warning_before_it() {
+        let problems =
+            "warning[no-canaries]: no canaries\n --> a.toml:1\n\nerror[zone-file]: no SOA\n";
+        assert_eq!(first_error(problems), "error[zone-file]: no SOA");
+        assert_eq!(first_error("cannot read a.toml"), "cannot read a.toml");
+    }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::alarm::{AlarmKind, Concern};
-use super::alarms::Alarms;
+use super::alarms::{Alarms, first_error};
 use super::challenge::InForce;
 use super::command::Request;
 use super::drafts::Drafts;
@@ -186,7 +186,7 @@ impl Engine {
                 self.stored(token, result, now, &mut triggers, &mut out);
             }
             Event::ConfigurationRejected { problems } => {
-                let first = problems.lines().next().unwrap_or("unreadable").to_owned();
+                let first = first_error(&problems).to_owned();
                 let text = format!("configuration refused: {first}; the one in force stays");
                 self.note(EntryKind::Configuration, None, text.clone(), now);
                 out.push(Effect::Log { warn: true, text });

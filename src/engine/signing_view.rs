@@ -41,6 +41,8 @@ pub struct ParentView {
     pub at: Wall,
     /// Every one of its servers has answered.
     pub complete: bool,
+    /// Some server has a DS.
+    pub has_ds: bool,
     /// The tags of all DS seen, as text.
     pub tags: String,
 }
@@ -151,6 +153,7 @@ impl Engine {
             parent: row.parent.as_ref().map(|parent| ParentView {
                 at: parent.at,
                 complete: parent.complete,
+                has_ds: !parent.anywhere.is_empty(),
                 tags: parent.tags(),
             }),
             fault: moment.and_then(|moment| moment.fault.clone()),
