@@ -116,6 +116,11 @@ fn ds_says_first_whether_it_is_safe_and_can_be_pasted_whole() {
     golden("key-ds-now", &for_parent(&zone, PLAIN));
     zone.ds.advice = Advice::From(NOW);
     golden("key-ds-not-yet", &for_parent(&zone, PLAIN));
+    zone.ds.advice = Advice::After("secondary ns2 to have serial 7 (it has 6)".into());
+    let behind = for_parent(&zone, PLAIN);
+    assert!(behind.starts_with(
+        "; fed.contoso.com: NOT YET: it waits for secondary ns2 to have serial 7 (it has 6); until then leave the parent as it is\n"
+    ));
     zone.ds.advice = Advice::Done;
     let done = for_parent(&zone, PLAIN);
     assert!(done.starts_with("; fed.contoso.com: the parent is as it should be\n"));
