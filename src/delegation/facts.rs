@@ -2,6 +2,7 @@
 //!
 //! In: nothing. Out: values that `gather` fills and `judge` reads. Never here: what any of it means.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use hickory_proto::op::ResponseCode;
@@ -34,6 +35,26 @@ pub struct ZoneFacts {
     pub parent: Result<ParentFacts, String>,
     /// Each address of each nameserver that the zone above or the zone itself names.
     pub servers: Vec<ServerFacts>,
+    /// What of them was not looked at.
+    pub left_out: LeftOut,
+}
+
+/// What of a zone's nameservers was not looked at: others say how many there are, and how long they take.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Nameservers beyond the most that are looked at.
+    pub names: BTreeSet<Name>,
+    /// Nameservers with more addresses than are asked, and how many were not.
+    pub addresses: BTreeMap<Name, usize>,
+    /// Nameservers that were not done with in time.
+    pub late: BTreeSet<Name>,
+}
+
+impl LeftOut {
+    /// Whether everything was looked at.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty() && self.addresses.is_empty() && self.late.is_empty()
+    }
 }
 
 /// The zone above.

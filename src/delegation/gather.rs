@@ -1,11 +1,11 @@
-//! Asking the zones above and every nameserver.
+//! Asking the zones above, and what partners see; `nameservers` asks the zones' own servers.
 //!
 //! In: what is served, and how to ask. Out: [`Facts`]. Never here: what they mean.
 //!
 //! Resolvers only tell where servers are and what partners see; what a delegation holds is asked of each server
 //! directly. Zones are asked about side by side, bounded; what many zones share is asked once.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,27 +14,29 @@ use hickory_proto::rr::RecordType;
 use tokio::net::TcpStream;
 use tokio::sync::{Mutex, OnceCell, Semaphore};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::facts::{
-    CertificateSeen, Delegated, DomainFacts, Facts, ParentFacts, ParentView, ServerFacts,
-    ServiceSeen, TargetFacts, ZoneFacts,
+    CertificateSeen, DomainFacts, Facts, ParentFacts, ParentView, ServiceSeen, TargetFacts,
+    ZoneFacts,
 };
-use super::said::{alias_of, brief, delegated, missing, srv_records, zone_answer};
+use super::nameservers::{BOUNDS, nameservers};
+use super::said::{alias_of, brief, delegated, missing, srv_records};
 use super::served::{Served, ServedDomain, ServedZone};
 use crate::ask::{self, DsSaid, How, Parent, Query, Resolvers, Transport, ask, parent_of};
 use crate::topology::DomainName;
 use crate::zone::Name;
 
-const PORT: u16 = 53;
+/// Where every nameserver is asked.
+pub(super) const PORT: u16 = 53;
 /// The port at the domain itself that partners fall back to (RFC 6120 §3.2.2).
 const FALLBACK_PORT: u16 = 5269;
 /// How long a connection to it is waited for.
 const FALLBACK_TIME: Duration = Duration::from_secs(3);
 /// Zones and domains asked about at the same time.
 const SIDE_BY_SIDE: usize = 16;
-/// A nameserver that is behind is asked again after this: NOTIFY may be on its way.
-const CATCH_UP: Duration = Duration::from_secs(2);
+/// How long the zone above and its servers are searched for.
+const SEARCH_TIME: Duration = Duration::from_secs(60);
 
 /// Looks at everything that is served, from here.
 pub async fn gather(served: Served, certificates: Vec<CertificateSeen>) -> Facts {
@@ -133,24 +135,29 @@ impl Gatherer {
     pub(super) async fn above(&self, apex: &Name) -> Result<Parent, String> {
         let above = apex.parent().unwrap_or_else(Name::root);
         let find = || async {
-            let found = parent_of(apex, &self.resolvers).await;
-            found.map_err(|error| error.to_string())
+            match timeout(SEARCH_TIME, parent_of(apex, &self.resolvers)).await {
+                Ok(found) => found.map_err(|error| error.to_string()),
+                Err(_) => Err(format!(
+                    "the zone above and the addresses of its servers were not found within {SEARCH_TIME:?}"
+                )),
+            }
         };
         once(&self.parents, above, find).await
     }
 
-    async fn zone(&self, zone: &ServedZone) -> ZoneFacts {
+    async fn zone(self: &Arc<Self>, zone: &ServedZone) -> ZoneFacts {
         let _turn = self.turns.acquire().await;
         let apex = Name::from(&zone.apex);
         let parent = match self.above(&apex).await {
             Ok(parent) => Ok(self.parent(&apex, &parent).await),
             Err(error) => Err(error),
         };
-        let servers = self.servers(zone, &apex, &parent).await;
+        let (servers, left_out) = nameservers(self, zone, &parent, BOUNDS).await;
         ZoneFacts {
             apex: zone.apex.clone(),
             parent,
             servers,
+            left_out,
         }
     }
 
@@ -192,101 +199,7 @@ impl Gatherer {
         }
     }
 
-    /// Every nameserver that anybody names, and what it says. Those that the zone alone names are learnt from those that
-    /// the zone above names.
-    async fn servers(
-        &self,
-        zone: &ServedZone,
-        apex: &Name,
-        parent: &Result<ParentFacts, String>,
-    ) -> Vec<ServerFacts> {
-        let views = parent.iter().flat_map(|parent| &parent.views);
-        let mut glue: BTreeMap<Name, BTreeSet<IpAddr>> = BTreeMap::new();
-        let mut by_parent: BTreeSet<Name> = BTreeSet::new();
-        for view in views {
-            if let Ok(Delegated::To { ns, glue: g, .. }) = &view.delegation {
-                by_parent.extend(ns.iter().cloned());
-                for (name, address) in g {
-                    glue.entry(name.clone()).or_default().insert(*address);
-                }
-            }
-        }
-        let own = zone.nameservers.iter().map(|host| Name::from(&host.name));
-        let mut by_zone: BTreeSet<Name> = own.collect();
-        for host in &zone.nameservers {
-            let name = Name::from(&host.name);
-            if name.is_at_or_below(apex) {
-                glue.entry(name).or_default().extend(&host.addresses);
-            }
-        }
-        let empty: Vec<Name> = zone.empty_names.iter().map(Name::from).collect();
-        let mut asked: BTreeSet<Name> = BTreeSet::new();
-        let mut servers: Vec<ServerFacts> = Vec::new();
-        // Twice: a server may name another one.
-        for _ in 0..2 {
-            let new: Vec<Name> = by_parent.union(&by_zone).cloned().collect();
-            for name in new {
-                if !asked.insert(name.clone()) {
-                    continue;
-                }
-                let known = glue.get(&name).into_iter().flatten().copied().collect();
-                servers.extend(self.server(&name, known, apex, &empty).await);
-            }
-            for server in &servers {
-                if let Ok(answer) = &server.udp
-                    && answer.authoritative
-                {
-                    by_zone.extend(answer.ns.iter().cloned());
-                }
-            }
-        }
-        for server in &mut servers {
-            server.by_parent = by_parent.contains(&server.server);
-            server.by_zone = by_zone.contains(&server.server);
-        }
-        self.catch_up(apex, &empty, &mut servers).await;
-        servers
-    }
-
-    async fn server(
-        &self,
-        name: &Name,
-        glue: Vec<IpAddr>,
-        apex: &Name,
-        empty: &[Name],
-    ) -> Vec<ServerFacts> {
-        let facts = |address, udp, tcp| ServerFacts {
-            server: name.clone(),
-            address,
-            by_parent: false,
-            by_zone: false,
-            udp,
-            tcp,
-        };
-        // In the zone itself its addresses are glue; a resolver would only find them by way of this very delegation.
-        let addresses = match name.is_at_or_below(apex) && !glue.is_empty() {
-            true => Ok(glue),
-            false => self.addresses(name).await,
-        };
-        let addresses = match addresses {
-            Ok(addresses) if !addresses.is_empty() => addresses,
-            Ok(_) => return vec![facts(None, Err("its name has no address".to_owned()), None)],
-            Err(why) => return vec![facts(None, Err(why), None)],
-        };
-        let mut all = Vec::new();
-        for address in addresses {
-            let address = SocketAddr::new(address, PORT);
-            let udp = zone_answer(address, apex, empty, &self.resolvers.how).await;
-            let tcp = match &udp {
-                Ok(_) => Some(self.tcp(address, apex).await),
-                Err(_) => None,
-            };
-            all.push(facts(Some(address), udp, tcp));
-        }
-        all
-    }
-
-    async fn addresses(&self, name: &Name) -> Result<Vec<IpAddr>, String> {
+    pub(super) async fn addresses(&self, name: &Name) -> Result<Vec<IpAddr>, String> {
         let find = || async {
             let found = self.resolvers.addresses(name).await;
             found.map_err(|error| error.to_string())
@@ -295,7 +208,7 @@ impl Gatherer {
     }
 
     /// Whether an address answers over TCP: asked for one zone, as it is not a matter of zones.
-    async fn tcp(&self, address: SocketAddr, apex: &Name) -> Result<(), String> {
+    pub(super) async fn tcp(&self, address: SocketAddr, apex: &Name) -> Result<(), String> {
         let find = || async {
             let how = How {
                 transport: Transport::Tcp,
@@ -306,23 +219,6 @@ impl Gatherer {
             reply.map(|_| ()).map_err(|error| brief(&error))
         };
         once(&self.tcp, address, find).await
-    }
-
-    /// Servers with different serials are asked once more.
-    async fn catch_up(&self, apex: &Name, empty: &[Name], servers: &mut [ServerFacts]) {
-        let serials: BTreeSet<u32> = servers
-            .iter()
-            .filter_map(|server| server.udp.as_ref().ok()?.serial)
-            .collect();
-        if serials.len() < 2 {
-            return;
-        }
-        sleep(CATCH_UP).await;
-        for server in servers {
-            if let (Some(address), Ok(_)) = (server.address, &server.udp) {
-                server.udp = zone_answer(address, apex, empty, &self.resolvers.how).await;
-            }
-        }
     }
 
     async fn domain(&self, domain: &ServedDomain) -> DomainFacts {

@@ -1,7 +1,7 @@
 //! Delegation: what the zones above must have, whether they have it, and the way out.
 //!
 //! In: what is served, and what the zones above and every nameserver say when asked. Out: records to enter, findings
-//! with their remedies, the next step of leaving. `gather` asks; everything else is pure. Never here: changing anything,
+//! with their remedies, the next step of leaving. `gather`, `nameservers`, `said` and `sight` ask; everything else is pure. Never here: changing anything,
 //! here or there.
 
 mod facts;
@@ -9,6 +9,7 @@ mod finding;
 mod gather;
 mod judge;
 mod leave;
+mod nameservers;
 mod records;
 mod said;
 mod served;

@@ -10,6 +10,7 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
 use super::facts::{Delegated, SrvSeen, ZoneAnswer, code};
+use super::nameservers::BOUNDS;
 use crate::ask::{self, AskError, How, Query, Reply, Transport, ask};
 use crate::zone::{Name, Rdata};
 
@@ -117,10 +118,9 @@ pub(super) async fn zone_answer(
         }
         answer.ns.sort();
     }
-    for name in answer.ns.clone() {
-        if !name.is_at_or_below(apex) {
-            continue;
-        }
+    let inside = answer.ns.clone().into_iter();
+    let inside = inside.filter(|name| name.is_at_or_below(apex));
+    for name in inside.take(BOUNDS.names) {
         for rtype in [RecordType::A, RecordType::AAAA] {
             if let Ok(reply) = asked(&name, rtype).await {
                 let records = reply.answers_of(&name, rtype);

@@ -80,6 +80,19 @@ impl Findings {
     }
 }
 
+/// Names that are named where there may be any number of them.
+const NAMED: usize = 8;
+
+/// The first of them as a list in a sentence, and how many more there are.
+fn some<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+    let mut items = items.into_iter();
+    let first = list(items.by_ref().take(NAMED));
+    match items.count() {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
+
 /// Items as a list in a sentence.
 fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
     let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();

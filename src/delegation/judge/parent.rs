@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::super::facts::{Delegated, ParentFacts, ParentView, ZoneFacts};
 use super::super::finding::Code;
 use super::super::served::ServedZone;
-use super::{Findings, list};
+use super::{Findings, list, some};
 use crate::zone::{Dnskey, Name, Rdata};
 
 /// Above this a way back takes too long while everything is new.
@@ -185,8 +185,8 @@ fn name_servers(
             &zone.apex,
             format!(
                 "NS records only above: {}; only in the zone: {}",
-                list(only_above),
-                list(only_below)
+                some(only_above),
+                some(only_below)
             ),
             "make both the same: in the zone above, or [dns] nameservers (the zone's file, where it has one)",
         );

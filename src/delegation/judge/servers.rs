@@ -8,7 +8,7 @@ use hickory_proto::op::ResponseCode;
 use super::super::facts::{ServerFacts, ZoneFacts, code};
 use super::super::finding::Code;
 use super::super::served::{Served, ServedZone};
-use super::{Findings, list};
+use super::{Findings, list, some};
 use crate::zone::Serial;
 
 /// Resolvers that are asked once too early remember it for so long.
@@ -20,7 +20,11 @@ pub(super) fn judge(zone: &ZoneFacts, served: &ServedZone, all: &Served, out: &m
         manners(zone, server, out);
     }
     serials(zone, served, all.live, out);
-    places(zone, all, out);
+    left_out(zone, out);
+    // Where all stand is not known while some were not looked at.
+    if zone.left_out.is_empty() {
+        places(zone, all, out);
+    }
     if served.negative_ttl > LONGEST_NEGATIVE_TTL {
         out.warning(
             Code::NegativeTtl,
@@ -83,6 +87,36 @@ fn lame(zone: &ZoneFacts, server: &ServerFacts, out: &mut Findings) {
         format!("{}, {}: {fault}", place(server), named_by(server)),
         "configure the zone there (as a secondary of repoint), or take the server out of the NS records above and in the zone",
     );
+}
+
+/// What nobody knows of, because there was too much of it.
+fn left_out(zone: &ZoneFacts, out: &mut Findings) {
+    let left_out = &zone.left_out;
+    let mut add = |seen, remedy| out.warning(Code::NameserversLeftOut, &zone.apex, seen, remedy);
+    if !left_out.names.is_empty() {
+        add(
+            format!(
+                "too many nameservers are named; not looked at: {}",
+                some(&left_out.names)
+            ),
+            "take those that are not meant to serve the zone out of the NS records above and in the zone, and check again",
+        );
+    }
+    for (server, unasked) in &left_out.addresses {
+        add(
+            format!("{server} has too many addresses: {unasked} of them were not asked"),
+            "take out the addresses that nobody needs: resolvers try only a few of them",
+        );
+    }
+    if !left_out.late.is_empty() {
+        add(
+            format!(
+                "not done with in the time for one zone: {}",
+                some(&left_out.late)
+            ),
+            "check again; if it stays, the [dns] resolvers, or the servers named here, are slow or silent",
+        );
+    }
 }
 
 fn manners(zone: &ZoneFacts, server: &ServerFacts, out: &mut Findings) {

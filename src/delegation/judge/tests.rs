@@ -5,7 +5,7 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
 use super::super::facts::{
-    CertificateSeen, Delegated, DomainFacts, Facts, ParentFacts, ParentView, ServerFacts,
+    CertificateSeen, Delegated, DomainFacts, Facts, LeftOut, ParentFacts, ParentView, ServerFacts,
     ServiceSeen, SrvSeen, TargetFacts, ZoneAnswer, ZoneFacts,
 };
 use super::super::finding::{Code, Severity};
@@ -133,6 +133,7 @@ fn clean() -> Facts {
                 server("ns1.fed.contoso.com.", "10.0.3.1"),
                 server("ns2.example.net.", "10.0.4.1"),
             ],
+            left_out: LeftOut::default(),
         }],
         domains: vec![DomainFacts {
             domain: domain("contoso.com"),
@@ -357,6 +358,43 @@ fn a_nameserver_that_does_not_answer_for_the_zone_is_lame() {
     assert_eq!(refuses, lame);
     assert_eq!(found(|facts| answer(facts, 1).authoritative = false), lame);
     assert_eq!(found(|facts| answer(facts, 1).serial = None), lame);
+}
+
+#[test]
+fn what_was_not_looked_at_is_said() {
+    let left_out = |change: &dyn Fn(&mut LeftOut)| {
+        let mut facts = clean();
+        change(&mut facts.zones[0].left_out);
+        // Where the others stand is not known.
+        facts.zones[0].servers.pop();
+        let findings = judge(&facts);
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        let found = findings.into_iter().next().unwrap();
+        assert_eq!(
+            (found.severity, found.code),
+            (WARNING, Code::NameserversLeftOut)
+        );
+        assert!(!found.remedy.is_empty());
+        found.seen
+    };
+    let many = |count: u32| (1000..1000 + count).map(|n| name(&format!("a{n}.example.")));
+    assert_eq!(
+        left_out(&|left_out| left_out.names.extend(many(1468))),
+        "too many nameservers are named; not looked at: a1000.example., a1001.example., a1002.example., a1003.example., \
+         a1004.example., a1005.example., a1006.example., a1007.example. and 1460 more"
+    );
+    let one = name("ns9.example.net.");
+    let addresses = left_out(&|left_out| {
+        left_out.addresses.insert(one.clone(), 12);
+    });
+    assert_eq!(
+        addresses,
+        "ns9.example.net. has too many addresses: 12 of them were not asked"
+    );
+    assert_eq!(
+        left_out(&|left_out| left_out.late.extend(many(2))),
+        "not done with in the time for one zone: a1000.example., a1001.example."
+    );
 }
 
 #[test]
