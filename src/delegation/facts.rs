@@ -66,6 +66,8 @@ pub struct ParentFacts {
     pub views: Vec<ParentView>,
     /// Its servers whose addresses could not be found out, and why: what they say is not known.
     pub unknown: Vec<(Name, String)>,
+    /// Its servers whose names have no address at all: nobody hears them, resolvers neither.
+    pub without_address: Vec<Name>,
 }
 
 /// What one address of a server of the zone above says.

@@ -189,7 +189,12 @@ impl Gatherer {
                 }
             }
         });
+        let without_address = parent.servers.iter().filter(|server| {
+            let addresses = server.addresses.as_ref();
+            addresses.is_ok_and(|addresses| addresses.is_empty())
+        });
         ParentFacts {
+            without_address: without_address.map(|server| server.name.clone()).collect(),
             apex: parent.apex.clone(),
             views: views.await,
             unknown: parent
@@ -288,4 +293,39 @@ fn between(apex: &Name, above: &Name) -> Vec<Name> {
         names.push(next);
     }
     names
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ask::{LookupError, ParentServer};
+
+    #[tokio::test]
+    async fn no_server_of_the_zone_above_is_passed_over() {
+        let name = |text: &str| Name::from_text(text.as_bytes(), None).unwrap();
+        let server = |text: &str, addresses| ParentServer {
+            name: name(text),
+            addresses,
+        };
+        let parent = Parent {
+            apex: name("contoso.com."),
+            servers: vec![
+                server("p1.example.net.", Ok(vec![])),
+                server("p2.example.net.", Err(LookupError::NoResolver)),
+            ],
+        };
+        let gatherer = Gatherer::new(&Served {
+            live: true,
+            resolvers: vec!["127.0.0.1:1".parse().unwrap()],
+            state: "/var/lib/repoint".into(),
+            zones: vec![],
+            domains: vec![],
+            targets: vec![],
+        });
+        let facts = gatherer.parent(&name("fed.contoso.com."), &parent).await;
+        assert_eq!(facts.without_address, [name("p1.example.net.")]);
+        assert_eq!(facts.unknown.len(), 1);
+        assert_eq!(facts.unknown[0].0, name("p2.example.net."));
+    }
 }

@@ -303,6 +303,7 @@ mod tests {
                 missing: vec![],
             }],
             unknown: vec![],
+            without_address: vec![],
         })
     }
 

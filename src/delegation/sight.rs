@@ -254,6 +254,7 @@ mod tests {
                 apex: name("contoso.com."),
                 views: vec![view.clone()],
                 unknown,
+                without_address: vec![name("p3.example.net.")],
             })
         };
         assert_eq!(by_server(&facts(vec![]), |_| Ok(None)), State::Gone);

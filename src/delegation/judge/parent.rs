@@ -44,9 +44,6 @@ pub(super) fn judge(zone: &ZoneFacts, served: &ServedZone, out: &mut Findings) {
     missing(zone, parent, out);
 }
 
-const REMEDY_SILENT: &str =
-    "what it delegates is not known; see to it with whoever runs the zone above";
-
 /// Servers of the zone above none of whose addresses says anything.
 fn silent(zone: &ZoneFacts, parent: &ParentFacts, out: &mut Findings) {
     let spoke: BTreeSet<&Name> = parent
@@ -68,7 +65,7 @@ fn silent(zone: &ZoneFacts, parent: &ParentFacts, out: &mut Findings) {
                     "{} ({}), which serves {} above: {why}",
                     view.server, view.address, parent.apex
                 ),
-                REMEDY_SILENT,
+                "what it delegates is not known; see to it with whoever runs the zone above",
             );
         }
     }
@@ -77,10 +74,21 @@ fn silent(zone: &ZoneFacts, parent: &ParentFacts, out: &mut Findings) {
             Code::ParentServerSilent,
             &zone.apex,
             format!(
-                "{server}, which serves {} above, has no known address: {why}",
+                "{server}, which serves {} above: its addresses are not known: {why}",
                 parent.apex
             ),
-            REMEDY_SILENT,
+            "check [dns] resolvers; if they are well, its name is broken: see to it with whoever runs the zone above",
+        );
+    }
+    for server in &parent.without_address {
+        out.warning(
+            Code::ParentServerSilent,
+            &zone.apex,
+            format!(
+                "{server}, which serves {} above: its name has no address, neither A nor AAAA",
+                parent.apex
+            ),
+            "have whoever runs the zone above give the name an address, or take it out of that zone's NS records",
         );
     }
 }

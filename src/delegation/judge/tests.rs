@@ -123,6 +123,7 @@ fn clean() -> Facts {
             apex: domain(APEX),
             parent: Ok(ParentFacts {
                 unknown: Vec::new(),
+                without_address: Vec::new(),
                 apex: name("contoso.com."),
                 views: vec![
                     view("p1.example.net.", "10.0.1.1"),
@@ -208,12 +209,6 @@ fn the_zone_above_may_be_unknown_silent_or_not_of_one_mind() {
         views(facts)[0].ds = Err("silence".into());
     });
     assert_eq!(silent, [(WARNING, Code::ParentServerSilent)]);
-    let hidden = found(|facts| {
-        let parent = facts.zones[0].parent.as_mut().unwrap();
-        let hidden = (name("p3.example.net."), "no resolver".into());
-        parent.unknown.push(hidden);
-    });
-    assert_eq!(hidden, [(WARNING, Code::ParentServerSilent)]);
     let all = found(|facts| {
         for view in views(facts) {
             view.delegation = Err("silence".into());
@@ -238,6 +233,45 @@ fn the_zone_above_may_be_unknown_silent_or_not_of_one_mind() {
         (WARNING, Code::NsMismatch),
     ];
     assert_eq!(differ, expected);
+}
+
+#[test]
+fn a_server_of_the_zone_above_that_nobody_can_ask_is_named_with_the_reason() {
+    let of = |change: &dyn Fn(&mut ParentFacts)| {
+        let mut facts = clean();
+        change(facts.zones[0].parent.as_mut().unwrap());
+        let findings = judge(&facts);
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        let found = &findings[0];
+        assert_eq!(
+            (found.severity, found.code, found.subject.as_str()),
+            (WARNING, Code::ParentServerSilent, APEX)
+        );
+        (found.seen.clone(), found.remedy.clone())
+    };
+    let p3 = || name("p3.example.net.");
+    let (seen, remedy) = of(&|parent| {
+        let why = "no resolver says anything about p3.example.net.: SERVFAIL";
+        parent.unknown.push((p3(), why.into()));
+    });
+    assert_eq!(
+        seen,
+        "p3.example.net., which serves contoso.com. above: its addresses are not known: no resolver says anything \
+         about p3.example.net.: SERVFAIL"
+    );
+    assert_eq!(
+        remedy,
+        "check [dns] resolvers; if they are well, its name is broken: see to it with whoever runs the zone above"
+    );
+    let (seen, remedy) = of(&|parent| parent.without_address.push(p3()));
+    assert_eq!(
+        seen,
+        "p3.example.net., which serves contoso.com. above: its name has no address, neither A nor AAAA"
+    );
+    assert_eq!(
+        remedy,
+        "have whoever runs the zone above give the name an address, or take it out of that zone's NS records"
+    );
 }
 
 #[test]
