@@ -85,14 +85,20 @@ pub(super) fn done(session: &Session, reply: &Reply) -> Result<ExitCode, Failure
 }
 
 pub(super) fn screen(done: &Done, paint: Paint) -> String {
-    let mut out = match (done.dry_run, done.changes.is_empty()) {
-        (true, true) => "dry run: no answer would change; nothing was done\n".to_owned(),
-        (true, false) => "dry run: these answers would change; nothing was done\n".to_owned(),
-        (false, true) => format!(
-            "done; no answer changed, generation {} stays served\n",
-            done.generation
-        ),
-        (false, false) => format!("done; generation {} is served\n", done.generation),
+    let zones = match done.zones {
+        1 => "1 zone".to_owned(),
+        zones => format!("{zones} zones"),
+    };
+    let generation = done.generation;
+    let mut out = match (done.dry_run, done.changes.is_empty(), done.zones) {
+        (true, true, 0) => "dry run: no answer would change; nothing was done\n".to_owned(),
+        (true, true, _) => format!("dry run: {zones} would change; nothing was done\n"),
+        (true, false, _) => "dry run: these answers would change; nothing was done\n".to_owned(),
+        (false, true, 0) => {
+            format!("done; no answer changed, generation {generation} stays served\n")
+        }
+        (false, true, _) => format!("done; generation {generation} is served, {zones} changed\n"),
+        (false, false, _) => format!("done; generation {generation} is served\n"),
     };
     let width = done.changes.iter().map(|c| c.route.as_str().len()).max();
     for change in &done.changes {

@@ -318,6 +318,7 @@ fn moved() -> Done {
             before: Some(before),
             after: Some(after),
         }],
+        zones: 1,
         zone_diff: String::new(),
         warnings: vec!["edgepool1 is degraded".into()],
         dry_run: false,
@@ -335,6 +336,10 @@ fn a_change_says_what_is_served_now() {
     golden("change-dry", &change::screen(&dry, PLAIN));
     let mut nothing = moved();
     nothing.changes.clear();
+    // A key rolled, a challenge set: no route moves.
+    nothing.zones = 2;
+    golden("change-zones", &change::screen(&nothing, PLAIN));
+    nothing.zones = 0;
     nothing.volatile = true;
     golden("change-none", &change::screen(&nothing, PLAIN));
 }

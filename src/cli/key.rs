@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::change::{ChangeOptions, done};
-use super::client::segment;
+use super::change::{ChangeOptions, screen};
+use super::client::{Reply, segment};
 use super::failure::{Failure, Fault};
 use super::paint::{Paint, Tone};
 use super::session::Session;
 use super::table::Table;
 use crate::control::{KeyBody, RetireBody};
-use crate::engine::{KeyVerb, ZoneKeysView};
+use crate::engine::{Done, KeyVerb, ZoneKeysView};
 use crate::keys::Advice;
 use crate::topology::DomainName;
 
@@ -133,7 +133,7 @@ impl Key {
                 }
                 let path = options.on(&format!("/v1/keys/{}/{tag}/retire", segment(zone)));
                 let body = RetireBody { force: *force };
-                done(session, &session.client.send("POST", &path, &body)?)
+                changed(session, zone, &session.client.send("POST", &path, &body)?)
             }
         }
     }
@@ -153,7 +153,21 @@ fn begin(
         parent_has_no_ds: new.parent_has_no_ds,
     };
     let path = new.options.on(&format!("/v1/keys/{}", segment(zone)));
-    done(session, &session.client.send("POST", &path, &body)?)
+    changed(session, zone, &session.client.send("POST", &path, &body)?)
+}
+
+/// Prints what was done, and what the zone's keys wait for now.
+fn changed(session: &Session, zone: &str, reply: &Reply) -> Result<ExitCode, Failure> {
+    session.answer::<Done>(reply, |done, paint| {
+        let mut out = screen(done, paint);
+        if !done.dry_run
+            && let Ok(zones) = zones(session, Some(zone))
+        {
+            out.push('\n');
+            out.push_str(&list(&zones, paint));
+        }
+        out
+    })
 }
 
 fn zones(session: &Session, zone: Option<&str>) -> Result<Vec<ZoneKeysView>, Failure> {

@@ -138,6 +138,7 @@ fn done(dry_run: bool) -> Done {
                 Reason::Configuration,
             )),
         }],
+        zones: 1,
         zone_diff: String::new(),
         warnings: vec![],
         dry_run,

@@ -159,6 +159,8 @@ pub struct Done {
     pub generation: Generation,
     /// Routes whose answers changed.
     pub changes: Vec<RouteChange>,
+    /// How many zones have a version with other records.
+    pub zones: usize,
     /// The zones' differences in master-file text, for a dry run; empty otherwise.
     pub zone_diff: String,
     /// What the operator should know, in sentences.

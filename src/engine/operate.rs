@@ -20,7 +20,7 @@ use super::record::{Batch, Entry, EntryKind};
 use crate::clock::Now;
 use crate::decide::{OverrideKey, Trigger, latch};
 use crate::topology::RouteName;
-use crate::zone::{Draft, Name};
+use crate::zone::{Draft, Name, ZoneVersion, Zones};
 
 /// Requests that may wait behind the one under way.
 const MOST_WAITING: usize = 256;
@@ -112,6 +112,7 @@ impl Engine {
             let done = Done {
                 generation: twin.numbers.generation(),
                 zone_diff: zone_diff(&self.zones, &twin.zones),
+                zones: changed(&self.zones, &twin.zones),
                 changes: published.changes,
                 warnings: plan.warnings,
                 dry_run: true,
@@ -189,9 +190,11 @@ impl Engine {
         // A zone that changed since is made here and now after a reload: another configuration's decisions do not fit into
         // what the zone was.
         self.drafts.lend(drafts, plan.configuration.is_some());
+        let before = self.zones.clone();
         let published = self.apply(&plan, now, out);
         self.drafts.return_lent();
         let mut warnings = std::mem::take(&mut plan.warnings);
+        warnings.extend(self.held_zones(&published));
         if published.out_of_numbers {
             let why = "no numbers are reserved for a new version";
             if plan.keys.is_empty() {
@@ -215,6 +218,7 @@ impl Engine {
         }
         let done = Done {
             generation: self.numbers.generation(),
+            zones: changed(&before, &self.zones),
             changes: published.changes,
             zone_diff: String::new(),
             warnings,
@@ -226,6 +230,20 @@ impl Engine {
             result: Ok(Box::new(done)),
         });
         true
+    }
+
+    /// Why answers of routes that were moved do not follow.
+    fn held_zones(&self, published: &Published) -> Vec<String> {
+        let held = self.signing.unsignable.iter().filter(|apex| {
+            let mut moved = published.changes.iter().map(|change| &change.route);
+            moved.any(|route| self.layout.routes_of(apex).any(|of| of == route))
+        });
+        held.map(|apex| {
+            let apex = apex.to_string();
+            let apex = apex.trim_end_matches('.');
+            format!("zone {apex} stays as it was: a private key of it is missing (repoint status)")
+        })
+        .collect()
     }
 
     /// Has the journal store what is in force of everything a command's batch names. The store works in order, so
@@ -466,6 +484,15 @@ impl Plan {
             state_accepted: self.accepts_state,
         }
     }
+}
+
+/// How many zones have other records than before.
+fn changed(before: &Zones, after: &Zones) -> usize {
+    let is_new = |version: &&Arc<ZoneVersion>| {
+        let old = before.version_at(version.apex());
+        old.is_none_or(|old| old.serial() != version.serial())
+    };
+    after.iter().filter(is_new).count()
 }
 
 /// The same trigger for several routes.
