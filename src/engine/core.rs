@@ -68,6 +68,8 @@ pub struct Engine {
     pub(super) doubt: Option<String>,
     /// The latest serial that somebody else has given out for a zone of ours.
     pub(super) ahead: Option<zone::Serial>,
+    /// The serial ahead of ours that an operator accepted last.
+    pub(super) taken_over: Option<zone::Serial>,
     pub(super) store_fault: Option<String>,
     pub(super) rejected: Option<String>,
     /// Conditions found outside, by kind and subject.
@@ -135,6 +137,7 @@ impl Engine {
             alarms: Alarms::default(),
             doubt: remembered.doubt,
             ahead: None,
+            taken_over: None,
             store_fault: remembered.unavailable,
             rejected: None,
             concerns: BTreeMap::new(),
@@ -153,6 +156,10 @@ impl Engine {
         };
         engine.restore_inbound(remembered.inbound, now);
         let mut out = Vec::new();
+        out.extend(engine.signing.faults.iter().map(|fault| Effect::Log {
+            warn: true,
+            text: format!("files of keys: {fault}"),
+        }));
         if engine.store_fault.is_some() {
             let next = engine.next_serial(now);
             engine.numbers.without_store(next, now.wall);
@@ -417,6 +424,12 @@ impl Engine {
         let Some(ours) = ours.filter(|ours| serial.is_after(*ours)) else {
             return;
         };
+        // A zone that cannot be signed keeps its serial: what was accepted is not to be accepted again with each poll.
+        let accepted = self.taken_over;
+        let accepted = accepted.is_some_and(|accepted| !serial.is_after(accepted));
+        if accepted && self.keeps_serial(apex) {
+            return;
+        }
         if self.ahead.is_some_and(|ahead| !serial.is_after(ahead)) {
             return;
         }

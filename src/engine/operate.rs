@@ -306,7 +306,7 @@ impl Engine {
             self.challenges.put(name, values.clone());
         }
         if let Some(serial) = plan.takes_over {
-            self.ahead = None;
+            (self.ahead, self.taken_over) = (None, Some(serial));
             let reservation = self.numbers.take_over(serial);
             // Behind one that may be under way, which knows nothing of it.
             self.journal.reserve(reservation);

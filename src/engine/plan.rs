@@ -298,6 +298,7 @@ impl Engine {
         plan.warnings = removed;
         plan.warnings
             .extend(changes.at_restart.iter().map(ToString::to_string));
+        plan.warnings.extend(self.signed_zones_left(configuration));
         plan.configuration = Some(configuration.clone());
         Ok(plan)
     }

@@ -17,7 +17,7 @@ use crate::clock::{Mono, Now, Wall};
 use crate::health::Verdict;
 use crate::keys::{self, Asking, Facts, KeyRing, Outlook, ParentDs, Step, Trouble, ZoneRow};
 use crate::topology::DomainName;
-use crate::zone::{ChildRecords, Layout, Name, SigningKey, ZoneKeys};
+use crate::zone::{ChildRecords, Dnskey, Layout, Name, SigningKey, ZoneKeys};
 
 /// While a step waits for the parent it is asked this often: as often as its DS may change for a cache, within bounds.
 const ASK_OFTEN: std::ops::RangeInclusive<u64> = 2..=60;
@@ -365,6 +365,14 @@ impl Engine {
                     tag: key.tag(),
                 }),
             }
+        }
+        let ring = &self.signing.ring;
+        let at_hand = |key: &Dnskey| ring.private(apex, key).is_some();
+        // Whatever holds keys up: the zone is bogus without it.
+        if let Some(row) = keys::mend(row, at_hand, ring.public(apex), now.wall) {
+            let what = "the parent's DS points at none of its keys, but at one whose file is there: it is signed with that";
+            let (key, what) = (None, Some(what.to_owned()));
+            return Some((TakenStep { row, key, clock }, what));
         }
         match keys::next(row, &facts, now.wall) {
             Step::Take { row, what } => {

@@ -78,8 +78,9 @@ impl Engine {
             AlarmKind::DnssecKeyMissing,
             zone.as_str(),
             format!("key {tag} of zone {zone} cannot be used ({why}); {served}"),
-            "put the file back into the keys directory of the state and restart; or docs/dnssec.md, lost keys"
-                .to_owned(),
+            format!(
+                "repoint key import {zone} FILE, or put the file back into the keys directory of the state and restart; or docs/dnssec.md, lost keys"
+            ),
         )
     }
 

@@ -11,7 +11,7 @@ use super::signing::TakenStep;
 use crate::clock::Now;
 use crate::keys::{self, RequestFault};
 use crate::topology::DomainName;
-use crate::zone::Name;
+use crate::zone::{Dnskey, Name};
 
 /// The code of a refusal because a key of the zone has the tag already: another key will do.
 pub const SAME_TAG: &str = "same-tag";
@@ -44,22 +44,36 @@ impl Engine {
                 key,
                 parent_has_no_ds,
             } => {
-                let tag = key.tag();
+                let (tag, public) = (key.tag(), key.dnskey());
+                let at_hand = |key: &Dnskey| self.signing.ring.private(zone, key).is_some();
                 let first = row.keys.is_empty();
-                let asked = match verb {
-                    KeyVerb::Generate if !first => Err(RequestFault::HasKey),
-                    KeyVerb::Roll if first => Err(RequestFault::NoKey),
-                    _ => {
-                        let public = key.dnskey().clone();
-                        keys::begin(row, public, *parent_has_no_ds, &facts, now.wall)
-                    }
-                };
-                let row = asked.map_err(|fault| self.key_refused(request, zone, &fault))?;
-                let text = match verb {
+                let mut text = match verb {
                     KeyVerb::Generate => format!("zone {zone}: key {tag} generated"),
                     KeyVerb::Import => format!("zone {zone}: key {tag} imported"),
                     KeyVerb::Roll => format!("zone {zone}: roll to key {tag} begun"),
                 };
+                let known = row.key(tag).filter(|known| known.dnskey() == public);
+                let asked = match verb {
+                    // Its private half is back: nothing that holds keys up gets worse by it.
+                    KeyVerb::Import if known.is_some() && !at_hand(public) => {
+                        text = format!("zone {zone}: the private half of key {tag} imported");
+                        Ok(row.clone())
+                    }
+                    KeyVerb::Generate if !first => Err(RequestFault::HasKey),
+                    KeyVerb::Roll if first => Err(RequestFault::NoKey),
+                    _ => {
+                        let mended = (*verb == KeyVerb::Import && !first)
+                            .then(|| keys::mend(row, at_hand, [public], now.wall));
+                        mended.flatten().map_or_else(
+                            || {
+                                let public = public.clone();
+                                keys::begin(row, public, *parent_has_no_ds, &facts, now.wall)
+                            },
+                            Ok,
+                        )
+                    }
+                };
+                let row = asked.map_err(|fault| self.key_refused(request, zone, &fault))?;
                 (row, Some(key.clone()), text)
             }
             KeyChange::Retire { tag, force } => {

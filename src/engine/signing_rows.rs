@@ -5,8 +5,10 @@
 use super::core::Engine;
 use super::event::Effect;
 use super::record::EntryKind;
-use crate::keys::ZoneRow;
+use crate::config::Configuration;
+use crate::keys::{ParentDs, ZoneRow};
 use crate::topology::DomainName;
+use crate::zone::Name;
 
 impl Engine {
     /// A zone comes back that an earlier configuration of this process had.
@@ -20,6 +22,37 @@ impl Engine {
                 self.journal.keys(row.clone());
             }
         }
+    }
+
+    /// What is to be said of signed zones that a configuration no longer has.
+    pub(super) fn signed_zones_left(&self, configuration: &Configuration) -> Vec<String> {
+        let rows = self.signing.rows.values().filter(|row| {
+            let name = row.name();
+            let left = self.layout.soa_ttl(&name).is_some()
+                && configuration.layout.soa_ttl(&name).is_none()
+                && configuration.topology.primary(&row.apex).is_none();
+            // A zone above that is served here drops its DS with it.
+            left && !row.keys.is_empty() && self.layout.vouches_for(&name).is_none()
+        });
+        let parents = rows.map(|row| (&row.apex, row.parent.as_ref()));
+        let pointed = parents.filter(|(_, parent)| !parent.is_some_and(ParentDs::is_empty));
+        let said = pointed.map(|(apex, parent)| {
+            let has = match parent.filter(|parent| !parent.anywhere.is_empty()) {
+                Some(parent) => format!("has a DS ({})", parent.tags()),
+                None => "may have a DS".to_owned(),
+            };
+            format!(
+                "zone {apex} is signed and would no longer be served, and its parent {has}: whoever serves it next needs the same keys, or \
+                 the DS has to be removed first, with dnssec = false"
+            )
+        });
+        said.collect()
+    }
+
+    /// Whether a zone cannot get another version as things are.
+    pub(super) fn keeps_serial(&self, apex: &Name) -> bool {
+        let mut faults = self.zones.faults().iter();
+        self.signing.unsignable.contains(apex) || faults.any(|(zone, _)| zone == apex)
     }
 
     /// The row of a zone without keys is not stored for its TTLs: they are those of the version kept.

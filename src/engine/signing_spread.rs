@@ -170,9 +170,12 @@ impl Engine {
         if carrier.is_none() && since.is_some() && !self.carries_keys(&name) {
             return Seen::Missing("the zone to be signed with it".to_owned());
         }
-        let served = self.zones.version_at(&name).map(|served| served.serial());
-        let serial = carrier.map(|carrier| carrier.serial).or(served);
-        match serial.and_then(|serial| self.lacking(&name, serial)) {
+        // Nobody has a zone that has never come from its primary, whatever keys it has.
+        let Some(served) = self.zones.version_at(&name) else {
+            return Seen::Missing("the zone to be served".to_owned());
+        };
+        let serial = carrier.map_or(served.serial(), |carrier| carrier.serial);
+        match self.lacking(&name, serial) {
             Some(what) => Seen::Missing(what),
             None => Seen::Everywhere(now.wall),
         }

@@ -21,6 +21,7 @@ mod ring;
 mod row;
 mod step;
 
+pub use adopt::mend;
 pub use facts::{Facts, Seen};
 pub use in_force::{MissingKey, child_records, in_force};
 pub use outlook::{Advice, Asking, DsAdvice, Outlook, Trouble};

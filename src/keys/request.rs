@@ -48,7 +48,7 @@ pub enum RequestFault {
     #[error("the zone has no key {0}")]
     Unknown(u16),
     /// Nothing would be left to follow.
-    #[error("it is the only key that the parent's DS can point at")]
+    #[error("no other key of the zone is ready to take its place")]
     Only,
     /// It is on its way out.
     #[error("key {0} is being retired already")]

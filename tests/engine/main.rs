@@ -19,6 +19,7 @@ mod primaries;
 mod promises;
 mod purity;
 mod recording;
+mod restored;
 mod scenario;
 mod served;
 mod setup;
