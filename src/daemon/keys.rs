@@ -52,7 +52,7 @@ async fn begin_with_one(handle: &Handle, files: &KeyFiles, new: &NewKey) -> Resu
         .unwrap_or(handle.configuration().dnssec.algorithm);
     let (verb, file) = (new.verb, new.file.clone());
     let made = in_files(files, zone, move |files, zone| match (verb, file) {
-        (KeyVerb::Import, Some(file)) => read(&file),
+        (KeyVerb::Import, Some(file)) => read(&file, zone),
         (KeyVerb::Import, None) => Err("no file is named".to_owned()),
         _ => files
             .draw(zone, algorithm)
@@ -112,7 +112,7 @@ async fn in_files<T: Send + 'static>(
 }
 
 /// Reads PEM, or BIND's `.private` with the `.key` beside it.
-fn read(file: &Path) -> Result<SigningKey, String> {
+fn read(file: &Path, zone: &DomainName) -> Result<SigningKey, String> {
     let told = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
     let meta = std::fs::metadata(file)
         .map_err(|error| format!("{}; the server itself reads it", told(&error)))?;
@@ -128,6 +128,11 @@ fn read(file: &Path) -> Result<SigningKey, String> {
     let beside = file.with_extension("key");
     if let Ok(public) = std::fs::read_to_string(&beside) {
         let data = key.dnskey().to_text();
+        if let Some(other) =
+            owner(&public).filter(|owner| !owner.eq_ignore_ascii_case(zone.as_str()))
+        {
+            return Err(format!("{}: it is a key of {other}", beside.display()));
+        }
         let squeezed = |text: &str| -> String {
             let octets = text.chars();
             octets
@@ -148,6 +153,16 @@ fn read(file: &Path) -> Result<SigningKey, String> {
         }
     }
     Ok(key)
+}
+
+/// The zone that BIND's `.key` names, without its last dot; none where it names none.
+fn owner(public: &str) -> Option<&str> {
+    let lines = public.lines();
+    let mut first = lines.filter_map(|line| {
+        let named = !line.starts_with(char::is_whitespace) && line.contains("DNSKEY");
+        line.split_whitespace().next().filter(|_| named)
+    });
+    first.find(|name| !name.starts_with(';'))?.strip_suffix('.')
 }
 
 #[cfg(test)]
@@ -171,7 +186,7 @@ mod tests {
         if let Some(public) = public {
             fs::write(private.with_extension("key"), public).unwrap();
         }
-        read(&private)
+        read(&private, &"example.com".parse().unwrap())
     }
 
     #[test]
@@ -188,15 +203,21 @@ mod tests {
             let why = beside(Some(bad)).unwrap_err();
             assert!(why.contains(".key: it is not the public half"), "{why}");
         }
+        let stranger = PUBLIC.replace("example.com", "example.net");
+        let why = beside(Some(&stranger)).unwrap_err();
+        assert!(why.ends_with(".key: it is a key of example.net"), "{why}");
+        let shouted = PUBLIC.replace("example.com", "EXAMPLE.Com");
+        assert_eq!(beside(Some(&shouted)).unwrap().tag(), 3613);
     }
 
     #[test]
     fn a_file_that_is_no_key_is_refused_by_name() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("key");
+        let zone: DomainName = "example.com".parse().unwrap();
         let why = |octets: &[u8]| {
             fs::write(&file, octets).unwrap();
-            read(&file).map(|key| key.tag()).unwrap_err()
+            read(&file, &zone).map(|key| key.tag()).unwrap_err()
         };
         let cases: [&[u8]; 5] = [
             b"",
@@ -210,8 +231,8 @@ mod tests {
             assert!(why.starts_with(&file.display().to_string()), "{why}");
         }
         fs::remove_file(&file).unwrap();
-        let why = read(&file).map(|key| key.tag()).unwrap_err();
+        let why = read(&file, &zone).map(|key| key.tag()).unwrap_err();
         assert!(why.contains("the server itself reads it"), "{why}");
-        assert!(read(directory.path()).is_err(), "a directory");
+        assert!(read(directory.path(), &zone).is_err(), "a directory");
     }
 }

@@ -74,7 +74,10 @@ impl Store {
         let opened = open::open(&directory, at);
         let accepted = opened.accepted.or_else(|| directory.read_accepted()).into();
         let mut remembered = opened.remembered;
-        remembered.read_keys(&KeyFiles::of(dir));
+        let keys = KeyFiles::of(dir);
+        let swept = keys.sweep();
+        remembered.read_keys(&keys);
+        remembered.key_faults.extend(swept);
         let writer =
             Writer::start(directory, opened.database, remembered.clone()).map_err(|error| {
                 StoreError::NoThread {
