@@ -278,6 +278,8 @@ pub(super) fn whole(zone: &ZoneKeysView) -> String {
         zone.zone,
         if zone.signed { "signed" } else { "not signed" }
     );
+    // Who copies a DS from here must not put it into the parent before its time, or after it.
+    let now = matches!(zone.ds.advice, Advice::Done | Advice::Now);
     for key in &zone.keys {
         let private = if key.private {
             ""
@@ -288,8 +290,14 @@ pub(super) fn whole(zone: &ZoneKeysView) -> String {
             "\nkey {} ({}), {} since {}{private}\n{}\n",
             key.tag, key.algorithm_name, key.stage, key.since, key.dnskey
         ));
+        let wanted = zone.ds.tags.contains(&key.tag);
+        let mark = match (wanted && now, wanted) {
+            (true, _) => "",
+            (false, true) => "; NOT YET: ",
+            (false, false) => "; not for the parent: ",
+        };
         for ds in &key.ds {
-            out.push_str(&format!("{ds}\n"));
+            out.push_str(&format!("{mark}{ds}\n"));
         }
     }
     out.push_str(&format!(

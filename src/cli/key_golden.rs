@@ -108,6 +108,11 @@ fn show_prints_public_halves_and_says_when_the_private_one_is_missing() {
     let mut zone = rolling();
     zone.keys[0].private = false;
     golden("key-show", &whole(&zone));
+    zone.ds.advice = Advice::From(NOW);
+    let early = whole(&zone);
+    let pasted = |line: &str| line.starts_with("fed") && line.contains("\tDS\t");
+    assert!(early.contains("; NOT YET: fed.contoso.com."), "{early}");
+    assert!(!early.lines().any(pasted), "{early}");
 }
 
 #[test]
