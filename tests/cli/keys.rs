@@ -27,9 +27,9 @@ fn run(program: &str, arguments: &[&str]) -> String {
 }
 
 /// The `.private` file of a key that BIND makes, and the RDATA of its DNSKEY.
-fn of_bind(directory: &Path, algorithm: &str, flags: &[&str]) -> (PathBuf, String) {
+fn of_bind(directory: &Path, zone: &str, algorithm: &str, flags: &[&str]) -> (PathBuf, String) {
     let at = directory.to_string_lossy();
-    let arguments = [&["-q", "-a", algorithm, "-K", &at], flags, &[ZONE]].concat();
+    let arguments = [&["-q", "-a", algorithm, "-K", &at], flags, &[zone]].concat();
     let name = run("dnssec-keygen", &arguments);
     let private = directory.join(format!("{}.private", name.trim()));
     let public = fs::read_to_string(private.with_extension("key")).unwrap();
@@ -58,7 +58,7 @@ fn keys_that_bind_has_made_are_served_as_they_were() {
     let site = to_be_signed();
     let algorithms = [("ECDSAP256SHA256", ZONE), ("ED25519", OTHER)];
     for (algorithm, zone) in algorithms {
-        let (private, public) = of_bind(&site.path(""), algorithm, &["-f", "KSK"]);
+        let (private, public) = of_bind(&site.path(""), zone, algorithm, &["-f", "KSK"]);
         let dry = [&import(zone, &private)[..], &["--dry-run"]].concat();
         assert!(site.say(&dry).starts_with("dry run"));
         assert!(site.ask(zone, "DNSKEY").is_empty());
@@ -73,6 +73,28 @@ fn keys_that_bind_has_made_are_served_as_they_were() {
     }
     let history = site.say(&["history"]);
     assert!(history.contains("imported"), "{history}");
+}
+
+#[test]
+fn an_import_takes_the_place_of_a_file_that_is_of_no_use() {
+    let mut site = to_be_signed();
+    let (private, public) = of_bind(&site.path(""), ZONE, "ED25519", &["-f", "KSK"]);
+    site.say(&import(ZONE, &private));
+    let tag = site.json(&["key", "show", ZONE])["keys"][0]["tag"].to_string();
+    let file = site.path(&format!("state/keys/{ZONE}.{tag}.pem"));
+    site.kill();
+    fs::write(&file, "scribble").unwrap();
+    site.serve();
+    let missing = "NOT at hand";
+    assert!(site.say(&["key", "show", ZONE]).contains(missing));
+    site.say(&import(ZONE, &private));
+    assert!(!site.say(&["key", "show", ZONE]).contains(missing));
+    assert_eq!(served(&site, ZONE), public);
+    let kept = fs::read_to_string(file.with_extension("unusable"));
+    assert_eq!(kept.unwrap(), "scribble");
+    site.kill();
+    site.serve();
+    assert_eq!(served(&site, ZONE), public, "it is on the disk");
 }
 
 #[test]
@@ -112,7 +134,7 @@ fn keys_that_openssl_has_made_are_read_in_each_of_its_forms() {
 #[test]
 fn an_import_that_cannot_be_meant_is_refused_and_leaves_no_file() {
     let site = to_be_signed();
-    let (zone_key, _) = of_bind(&site.path(""), "ED25519", &[]);
+    let (zone_key, _) = of_bind(&site.path(""), ZONE, "ED25519", &[]);
     let why = site.fails(1, &import(ZONE, &zone_key));
     assert!(
         why.contains("not the public half of a key with flags 257"),
@@ -122,11 +144,15 @@ fn an_import_that_cannot_be_meant_is_refused_and_leaves_no_file() {
     assert!(why.contains("repoint.toml: "), "{why}");
     let why = site.fails(1, &import(ZONE, &site.path("none.pem")));
     assert!(why.contains("the server itself reads it"), "{why}");
-    let (private, _) = of_bind(&site.path(""), "ED25519", &["-f", "KSK"]);
+    let (private, _) = of_bind(&site.path(""), ZONE, "ED25519", &["-f", "KSK"]);
     let unsure = ["key", "import", ZONE, private.to_str().unwrap()];
     let why = site.fails(1, &unsure);
     assert!(why.contains("--parent-has-no-ds"), "{why}");
-    let why = site.fails(1, &import("elsewhere.example", &private));
+    let why = site.fails(1, &import(OTHER, &private));
+    assert!(why.contains(&format!("it is a key of {ZONE}")), "{why}");
+    let elsewhere = "elsewhere.example";
+    let (private, _) = of_bind(&site.path(""), elsewhere, "ED25519", &["-f", "KSK"]);
+    let why = site.fails(1, &import(elsewhere, &private));
     assert!(why.contains("is not served here"), "{why}");
     let kept = fs::read_dir(site.path("state/keys"));
     assert_eq!(kept.map_or(0, |kept| kept.count()), 0);
