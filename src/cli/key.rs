@@ -354,6 +354,11 @@ pub(super) fn for_parent(zone: &ZoneKeysView, paint: Paint) -> String {
             paint.tone(Tone::Doubtful, &text)
         }
     };
+    // Who pastes all of it must not put a DS into the parent before its time.
+    let early = match zone.ds.advice {
+        Advice::Done | Advice::Now => "",
+        Advice::From(_) | Advice::After(_) => "; NOT YET: ",
+    };
     let mut out = format!(
         "; {}: {said}\n; the parent has DS: {}\n",
         zone.zone,
@@ -368,7 +373,7 @@ pub(super) fn for_parent(zone: &ZoneKeysView, paint: Paint) -> String {
         .filter(|key| zone.ds.tags.contains(&key.tag))
     {
         for ds in &key.ds {
-            out.push_str(&format!("{ds}\n"));
+            out.push_str(&format!("{early}{ds}\n"));
         }
         out.push_str(&format!(
             "; for registrars that ask for the key:\n; {}\n",

@@ -247,9 +247,7 @@ fn of_key(row: &ZoneRow, key: &KeyRow, facts: &Facts, now: Wall) -> Due {
             })
         }
         Stage::Published => {
-            let what = format!(
-                "CDS and CDNSKEY ask the parent for the DS of key {tag}: it is safe to add now"
-            );
+            let what = format!("CDS and CDNSKEY ask the parent for the DS of key {tag}");
             let waits = format!("answers from before the key to be gone (TTL up to {ttl} s)");
             after_copies(key, (copies, spread), now, &what, &waits, || {
                 change(row, tag, Stage::Offered, now, what.clone())
