@@ -239,13 +239,23 @@ fn an_expanded_signature_keeps_the_labels_of_its_wildcard() {
 #[test]
 fn ds_is_answered_by_the_zone_above_and_signed_by_it() {
     // RFC 4035 §3.1.4.1
-    let parent = format!("{HEAD}{FILE}child NS ns1.example.net.\n");
+    let parent = format!("{HEAD}{FILE}child NS ns1.example.net.\nmoved NS ns9.example.org.\n");
     let child = format!("{HEAD}www A 192.0.2.9\n");
-    let zones = signed(&[("example", &parent), ("child.example", &child)]);
+    let zones = signed(&[
+        ("example", &parent),
+        ("child.example", &child),
+        ("moved.example", &child),
+    ]);
+    // A zone of ours inside a zone of ours has its DS there.
     let response = with_dnssec("child.example.", "DS").ask(&zones);
+    assert_eq!(outline(&response, 1), "child DS, child DS'");
+    let signer = &response.records[1].rdata;
+    assert!(signer.contains(" example. "), "{signer}");
+    // One that is delegated to somebody else has none.
+    let response = with_dnssec("moved.example.", "DS").ask(&zones);
     assert_eq!(
         outline(&response, 2),
-        "@ SOA, @ SOA', child NSEC, child NSEC'"
+        "@ SOA, @ SOA', moved NSEC, moved NSEC'"
     );
     let signer = &response.records[1].rdata;
     assert!(signer.contains(" example. "), "{signer}");

@@ -10,7 +10,7 @@ use crate::clock::{Mono, Now};
 use crate::decide::{Reason, Trigger};
 
 impl Engine {
-    /// When the engine wants to be called with [`Event::Tick`] at the latest.
+    /// When the engine wants to be called with [`Event::Tick`](super::event::Event::Tick) at the latest.
     pub fn next_deadline(&self) -> Option<Mono> {
         let override_end = self
             .overrides
