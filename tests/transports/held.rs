@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use data_encoding::BASE64URL_NOPAD;
+use quinn::{ReadError, ReadToEndError, VarInt};
 use serde_json::Value;
 
 use crate::client::{Offer, connect, framed};
@@ -16,6 +17,11 @@ use crate::server::{PATIENCE, Pools, Server};
 const EXCHANGES: usize = 32;
 /// An answer has 33 KB: so many are the most that a connection holds.
 const HELD: u64 = 4;
+
+/// How long the server waits for an answer to be taken (docs/transports.md).
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(5);
+/// RFC 9250 §4.3
+const EXCESSIVE_LOAD: VarInt = VarInt::from_u32(4);
 
 /// How many requests have been answered over a transport.
 fn answered(server: &Server, counter: &str) -> u64 {
@@ -105,6 +111,7 @@ async fn a_quic_client_that_takes_nothing_has_few_answers_made() {
     let server = place.start();
     let connection = quic::connect(over(&server, "quic"), b"doq").await.unwrap();
     let mut taken = Vec::new();
+    let began = Instant::now();
     for _ in 0..EXCHANGES {
         let (mut send, receive) = connection.open_bi().await.unwrap();
         let octets = framed("big.other.example", "TXT", 0);
@@ -115,7 +122,13 @@ async fn a_quic_client_that_takes_nothing_has_few_answers_made() {
     let held = held(&server, "quic_queries");
     assert!(held <= HELD, "{held} answers are held");
     for mut receive in taken {
-        let answer = receive.read_to_end(1 << 17).await.unwrap();
-        assert!(answer.len() > 30_000);
+        match receive.read_to_end(1 << 17).await {
+            Ok(answer) => assert!(answer.len() > 30_000),
+            // On a machine that was busy for so long, they are not taken in time.
+            Err(ReadToEndError::Read(ReadError::Reset(EXCESSIVE_LOAD))) => {
+                assert!(began.elapsed() >= GIVEN_UP_AFTER);
+            }
+            Err(error) => panic!("{error}"),
+        }
     }
 }
