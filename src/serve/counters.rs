@@ -101,6 +101,8 @@ counters! {
     tcp_over_share,
     /// Connections closed, and requests over QUIC given up, because the client was too slow.
     tcp_too_slow,
+    /// Long requests and answers given up because all connections together held too many octets.
+    over_budget,
     /// QUIC connections whose handshake ended well.
     quic_connections,
     /// Handshakes of TLS and QUIC that failed.

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::authority::Authority;
+use super::budget::SharedBudget;
 use super::counters::Counters;
 use super::peer::{Outcome, Peer};
 use super::respond::{Responses, respond, respond_or_transfer};
@@ -63,6 +64,8 @@ pub(super) struct Hall {
     /// Taken when a connection begins and ends, never for a query.
     shares: Mutex<HashMap<IpAddr, usize>>,
     pub(super) authority: Authority,
+    /// The octets that all connections hold.
+    pub(super) budget: SharedBudget,
     pub(super) counters: Arc<Counters>,
 }
 
@@ -74,6 +77,7 @@ impl Hall {
             waiting: AtomicUsize::new(0),
             shares: Mutex::new(HashMap::new()),
             authority,
+            budget: SharedBudget::new(),
             counters,
         }
     }
@@ -124,9 +128,18 @@ impl Hall {
         }
     }
 
-    /// Whether more than half of the places are taken.
+    /// How long a client may take to accept an answer.
+    pub(super) fn write_patience(&self) -> Duration {
+        if self.is_short() {
+            self.limits.write.min(self.limits.idle_when_short)
+        } else {
+            self.limits.write
+        }
+    }
+
+    /// Whether more than half of the places, or of the octets that connections may hold, are taken.
     pub(super) fn is_short(&self) -> bool {
-        self.seats.available_permits() * 2 < self.limits.connections
+        self.seats.available_permits() * 2 < self.limits.connections || self.budget.is_short()
     }
 
     /// Whether more than half of an address's share is used up.

@@ -5,6 +5,7 @@
 
 mod answer;
 mod authority;
+mod budget;
 mod chaos;
 mod cookie;
 mod counters;
@@ -26,7 +27,6 @@ mod rate;
 mod refused;
 mod replay;
 mod respond;
-mod room;
 mod server;
 mod stream;
 mod tcp;

@@ -8,20 +8,21 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::{fmt, io};
 
+use hyper::body::Bytes;
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{
-    Connection, Endpoint, EndpointConfig, Incoming, ReadToEndError, RecvStream, SendStream,
-    ServerConfig, TokioRuntime, TransportConfig, VarInt,
+    Connection, Endpoint, EndpointConfig, Incoming, RecvStream, SendStream, ServerConfig,
+    TokioRuntime, TransportConfig, VarInt,
 };
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use super::budget::{ConnectionBudget, Exhausted, LONGEST_MESSAGE, RequestCharge};
 use super::hall::{Hall, TcpLimits};
 use super::identity::Identity;
 use super::peer::{Outcome, Peer, Transport};
 use super::question::read;
-use super::room::Room;
 use super::tls;
 
 /// RFC 9250 §4.3.
@@ -33,9 +34,13 @@ const EXCESSIVE_LOAD: VarInt = VarInt::from_u32(4);
 /// Requests under way on one connection.
 const STREAMS: u32 = 32;
 /// The longest request with its length.
-const LONGEST: usize = 2 + 65535;
-/// What all streams of a connection may have on their way to us, and to the client, in octets.
-const WINDOW: u32 = 128 << 10;
+const LONGEST: usize = 2 + LONGEST_MESSAGE;
+/// What one stream, and all streams of a connection, may have on their way to us, in octets.
+/// Requests are read as they arrive.
+const STREAM_WINDOW: u32 = 16 << 10;
+const CONNECTION_WINDOW: u32 = 64 << 10;
+/// What all streams of a connection may have on their way to the client, in octets.
+const SEND_WINDOW: u64 = 128 << 10;
 /// Handshakes that have not begun, and what may wait for them, in octets.
 const INCOMING: usize = 256;
 const INCOMING_BUFFER: u64 = 16 << 10;
@@ -53,9 +58,9 @@ pub(super) fn endpoint(
     transport
         .max_concurrent_bidi_streams(VarInt::from_u32(STREAMS))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
-        .stream_receive_window(VarInt::from_u32(WINDOW))
-        .receive_window(VarInt::from_u32(WINDOW))
-        .send_window(u64::from(WINDOW))
+        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
+        .receive_window(VarInt::from_u32(CONNECTION_WINDOW))
+        .send_window(SEND_WINDOW)
         .datagram_receive_buffer_size(None)
         .max_idle_timeout(Some(limits.idle.try_into().map_err(io::Error::other)?));
     let mut server = ServerConfig::with_crypto(Arc::new(crypto));
@@ -152,7 +157,7 @@ async fn converse(
     mut stop: watch::Receiver<bool>,
 ) {
     let mut streams: JoinSet<Result<(), Broken>> = JoinSet::new();
-    let room = Arc::new(Room::new());
+    let budget = hall.budget.connection();
     let stopped = stop.clone();
     let code = loop {
         let idle = streams.is_empty();
@@ -169,9 +174,9 @@ async fn converse(
             },
             accepted = timeout(hall.patience(false), connection.accept_bi()) => match accepted {
                 Ok(Ok((send, receive))) => {
-                    let (hall, room, stop) = (hall.clone(), room.clone(), stopped.clone());
+                    let (hall, budget, stop) = (hall.clone(), budget.clone(), stopped.clone());
                     streams.spawn(async move {
-                        answer(send, receive, peer, (&hall, &room), stop).await
+                        answer(send, receive, peer, (&hall, &budget), stop).await
                     });
                 }
                 Ok(Err(_)) => return,
@@ -207,69 +212,110 @@ impl fmt::Display for Broken {
     }
 }
 
+/// Why a stream gets no answer, and its connection goes on.
+enum Unanswered {
+    /// The request did not arrive whole, or the client gave it up.
+    Cancelled,
+    /// The client was too slow.
+    TooSlow,
+    /// All connections together hold too many octets.
+    OverBudget,
+}
+
+impl From<Exhausted> for Unanswered {
+    fn from(_: Exhausted) -> Unanswered {
+        Unanswered::OverBudget
+    }
+}
+
 /// Answers one stream. What is not answered is reset: an empty answer would look like one.
 async fn answer(
     mut send: SendStream,
     mut receive: RecvStream,
     peer: Peer,
-    (hall, room): (&Hall, &Room),
+    (hall, budget): (&Hall, &ConnectionBudget),
     stop: watch::Receiver<bool>,
 ) -> Result<(), Broken> {
-    let code = match arrived(&mut receive, hall, stop).await {
-        Ok(Some(octets)) => match taken(&mut send, &octets, peer, (hall, room)).await {
-            Ok(true) => return Ok(()),
-            Ok(false) => {
-                hall.counters.tcp_too_slow();
-                Ok(EXCESSIVE_LOAD)
-            }
-            Err(broken) => Err(broken),
-        },
-        Ok(None) => Ok(REQUEST_CANCELLED),
+    let mut charge = budget.request();
+    let ended = match arrived(&mut receive, &mut charge, hall, stop).await {
+        Ok(Ok(octets)) => taken(&mut send, &octets, peer, (hall, budget)).await,
+        Ok(Err(unanswered)) => Ok(Err(unanswered)),
         Err(broken) => Err(broken),
+    };
+    let code = match &ended {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(Unanswered::Cancelled)) => REQUEST_CANCELLED,
+        Ok(Err(Unanswered::TooSlow)) => {
+            hall.counters.tcp_too_slow();
+            EXCESSIVE_LOAD
+        }
+        Ok(Err(Unanswered::OverBudget)) => {
+            hall.counters.over_budget();
+            EXCESSIVE_LOAD
+        }
+        Err(_) => PROTOCOL_ERROR,
     };
     // The stream may be closed already.
     let _ = receive.stop(NO_ERROR);
-    let _ = send.reset(*code.as_ref().unwrap_or(&PROTOCOL_ERROR));
-    code.map(|_| ())
+    let _ = send.reset(code);
+    ended.map(|_| ())
 }
 
-/// Answers what a stream carried; says whether the client has taken the answer, and those before it, in time.
+/// Answers what a stream carried, and waits until the client has taken the answer.
 async fn taken(
     send: &mut SendStream,
     octets: &[u8],
     peer: Peer,
-    (hall, room): (&Hall, &Room),
-) -> Result<bool, Broken> {
-    let Some(place) = room.place(hall.limits.write).await else {
-        return Ok(false);
+    (hall, budget): (&Hall, &ConnectionBudget),
+) -> Result<Result<(), Unanswered>, Broken> {
+    let Some(permit) = budget.reserve(hall.write_patience()).await else {
+        return Ok(Err(Unanswered::TooSlow));
     };
-    let framed = place.hold(response(octets, peer, hall)?);
-    let written = write(send, framed.as_ref());
-    Ok(timeout(hall.limits.write, written).await.is_ok())
+    let held = match permit.hold(response(octets, peer, hall)?) {
+        Ok(held) => Bytes::from_owner(held),
+        Err(exhausted) => return Ok(Err(exhausted.into())),
+    };
+    let written = timeout(hall.write_patience(), write(send, held)).await;
+    Ok(written.map(|_| ()).map_err(|_| Unanswered::TooSlow))
 }
 
-/// The octets of a whole stream; none when they do not arrive.
+/// The octets of a whole stream.
 async fn arrived(
     receive: &mut RecvStream,
+    charge: &mut RequestCharge,
     hall: &Hall,
     mut stop: watch::Receiver<bool>,
-) -> Result<Option<Vec<u8>>, Broken> {
+) -> Result<Result<Vec<u8>, Unanswered>, Broken> {
     let stopping = async {
         // An error means that nobody can stop it any more: the end as well.
         let _ = stop.wait_for(|stop| *stop).await;
         sleep(hall.limits.drain).await;
     };
-    let read = tokio::select! {
-        read = timeout(hall.limits.read, receive.read_to_end(LONGEST)) => read,
-        () = stopping => return Ok(None),
-    };
-    match read {
-        Ok(Ok(octets)) => Ok(Some(octets)),
-        Ok(Err(ReadToEndError::TooLong)) => Err(Broken::Length),
-        Ok(Err(ReadToEndError::Read(_))) => Ok(None),
-        Err(_) => {
-            hall.counters.tcp_too_slow();
-            Ok(None)
+    tokio::select! {
+        read = timeout(hall.patience(true), collect(receive, charge)) => {
+            read.unwrap_or(Ok(Err(Unanswered::TooSlow)))
+        }
+        () = stopping => Ok(Err(Unanswered::Cancelled)),
+    }
+}
+
+async fn collect(
+    receive: &mut RecvStream,
+    charge: &mut RequestCharge,
+) -> Result<Result<Vec<u8>, Unanswered>, Broken> {
+    let mut octets = Vec::new();
+    loop {
+        match receive.read_chunk(LONGEST + 1 - octets.len(), true).await {
+            Ok(Some(chunk)) if octets.len() + chunk.bytes.len() > LONGEST => {
+                return Err(Broken::Length);
+            }
+            // Copied: a chunk of a few octets keeps the whole datagram that it arrived in.
+            Ok(Some(chunk)) => match charge.append(&mut octets, &chunk.bytes) {
+                Ok(()) => {}
+                Err(exhausted) => return Ok(Err(exhausted.into())),
+            },
+            Ok(None) => return Ok(Ok(octets)),
+            Err(_) => return Ok(Err(Unanswered::Cancelled)),
         }
     }
 }
@@ -301,8 +347,8 @@ fn response(octets: &[u8], peer: Peer, hall: &Hall) -> Result<Vec<u8>, Broken> {
     Ok(framed)
 }
 
-async fn write(send: &mut SendStream, framed: &[u8]) -> Option<()> {
-    send.write_all(framed).await.ok()?;
+async fn write(send: &mut SendStream, framed: Bytes) -> Option<()> {
+    send.write_chunk(framed).await.ok()?;
     send.finish().ok()?;
     // Until it has arrived: closing the connection would take it back.
     send.stopped().await.ok()?;

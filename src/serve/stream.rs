@@ -4,10 +4,13 @@
 //! an answer may be one message or many. A client that does not take them is waited for, within limits, and no more
 //! than a little is gathered meanwhile. Never here: accepting, TLS, what is answered.
 
+use std::time::Duration;
+
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::budget::{ConnectionBudget, RequestCharge, SMALL_REQUEST};
 use super::hall::Hall;
 use super::peer::{Outcome, Peer};
 use super::respond::Responses;
@@ -15,6 +18,8 @@ use super::transfer::Transfer;
 
 /// Messages are gathered up to this many octets before they are written.
 const GATHER: usize = 1 << 16;
+/// Space for what may arrive next, in octets.
+const SPACE: usize = 4096;
 
 /// Why a conversation ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,6 +28,8 @@ pub(super) enum End {
     Over,
     /// The client took too long in the middle of something.
     TooSlow,
+    /// All connections together hold too many octets.
+    OverBudget,
     /// The connection broke, or what came is no DNS.
     Broken,
 }
@@ -36,8 +43,10 @@ where
         stream,
         peer,
         hall,
+        budget: hall.budget.connection(),
         response: Vec::new(),
         gathered: Vec::new(),
+        transferring: false,
     };
     match conversation.answer_all(&mut stop).await {
         End::Over => {
@@ -45,6 +54,7 @@ where
             let _ = timeout(hall.limits.write, conversation.stream.shutdown()).await;
         }
         End::TooSlow => hall.counters.tcp_too_slow(),
+        End::OverBudget => hall.counters.over_budget(),
         End::Broken => {}
     }
 }
@@ -53,16 +63,20 @@ struct Conversation<'a, S> {
     stream: S,
     peer: Peer,
     hall: &'a Hall,
+    budget: ConnectionBudget,
     /// The message being written, kept for its room.
     response: Vec<u8>,
     /// Messages with their lengths, not yet written to the stream.
     gathered: Vec<u8>,
+    /// Whether they are those of a transfer.
+    transferring: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
     async fn answer_all(&mut self, stop: &mut watch::Receiver<bool>) -> End {
         let hall = self.hall;
-        let mut inbox: Vec<u8> = Vec::with_capacity(512);
+        let mut inbox: Vec<u8> = Vec::with_capacity(SPACE);
+        let mut charge: Option<RequestCharge> = None;
         let mut deadline = None;
         loop {
             let mut used = 0;
@@ -75,10 +89,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
             if used > 0 {
                 inbox.drain(..used);
                 deadline = None;
+                // What is idle keeps little.
+                inbox.shrink_to(SPACE);
+                charge = None;
             }
             if let Err(end) = self.flush().await {
                 return end;
             }
+            self.response.shrink_to(SPACE);
+            self.gathered.shrink_to(SPACE);
             // A few clients that never cease to ask must not keep all others out: who has got answers makes room
             // (RFC 7766 §6.2.3).
             if used > 0 && hall.is_waited_for() {
@@ -96,8 +115,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
             } else {
                 until
             };
-            inbox.reserve(512);
             let was_empty = inbox.is_empty();
+            if inbox.capacity() - inbox.len() < SPACE {
+                // In steps: the allocator's own growth may double what is counted.
+                inbox.reserve_exact(SPACE);
+            }
+            if inbox.len() > SMALL_REQUEST {
+                let counted = charge.get_or_insert_with(|| self.budget.request());
+                if counted.grow_to(inbox.len()).is_err() {
+                    return End::OverBudget;
+                }
+            }
             let read = tokio::select! {
                 read = timeout_at(until, self.stream.read_buf(&mut inbox)) => read,
                 _ = stop.wait_for(|stop| *stop), if !stopping => continue,
@@ -147,7 +175,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
     /// that others wait for.
     async fn transfer(&mut self, mut transfer: Transfer) -> Result<(), End> {
         let (counters, read_now) = (&self.hall.counters, &self.hall.authority.read_now);
+        self.transferring = true;
         let sent = timeout(self.hall.limits.transfer, self.send_all(&mut transfer)).await;
+        self.transferring = false;
         let sent = sent.unwrap_or(Err(End::TooSlow));
         if sent.is_err() {
             counters.transfers_broken();
@@ -185,11 +215,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
         if self.gathered.is_empty() {
             return Ok(());
         }
+        let kept = self.gathered.len() + self.response.len();
         let write = async {
             self.stream.write_all(&self.gathered).await?;
             self.stream.flush().await
         };
-        let written = timeout(self.hall.limits.write, write).await;
+        let mut write = std::pin::pin!(write);
+        // Most clients have taken everything with the first try. Only what remains counts.
+        let written = match timeout(Duration::ZERO, &mut write).await {
+            Ok(written) => Ok(written),
+            // Transfers have a limit of their own: only secondaries get them, a few at once.
+            Err(_) if self.transferring => timeout(self.hall.limits.write, write).await,
+            Err(_) => {
+                let _permit = self.budget.untaken(kept).map_err(|_| End::OverBudget)?;
+                timeout(self.hall.write_patience(), write).await
+            }
+        };
         self.gathered.clear();
         match written {
             Ok(Ok(())) => Ok(()),

@@ -23,6 +23,9 @@ pub(super) const DOH: &[&[u8]] = &[b"h2", b"http/1.1"];
 /// DNS over QUIC (RFC 9250 §4.1.1).
 pub(super) const DOQ: &[&[u8]] = &[b"doq"];
 
+/// Octets that are encrypted ahead of their sending.
+const SEND_BUFFER: usize = 16 << 10;
+
 /// Settings of TLS for one transport. A client that names other protocols only is turned away (RFC 7301 §3.2).
 pub(super) fn settings(
     identity: Arc<Identity>,
@@ -48,7 +51,10 @@ pub(super) async fn handshake(
     hall: &Hall,
 ) -> Option<TlsStream<TcpStream>> {
     match timeout(hall.patience(true), acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => Some(stream),
+        Ok(Ok(mut stream)) => {
+            stream.get_mut().1.set_buffer_limit(Some(SEND_BUFFER));
+            Some(stream)
+        }
         Ok(Err(error)) => {
             hall.counters.handshake_failures();
             tracing::debug!(%error, "a tls handshake failed");

@@ -36,7 +36,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 const SOON: Duration = Duration::from_millis(700);
 
 /// Limits that nothing meets.
-fn patient() -> TcpLimits {
+pub(crate) fn patient() -> TcpLimits {
     TcpLimits {
         connections: 100,
         per_address: 100,
@@ -49,16 +49,16 @@ fn patient() -> TcpLimits {
     }
 }
 
-struct Server {
-    runtime: Runtime,
+pub(crate) struct Server {
+    pub(crate) runtime: Runtime,
     serving: Serving,
-    plain: SocketAddr,
+    pub(crate) plain: SocketAddr,
     tls: SocketAddr,
-    https: SocketAddr,
-    quic: SocketAddr,
+    pub(crate) https: SocketAddr,
+    pub(crate) quic: SocketAddr,
 }
 
-fn serve(limits: TcpLimits) -> Server {
+pub(crate) fn serve(limits: TcpLimits) -> Server {
     let mut zone = format!("{HEAD}host A 192.0.2.1\n");
     for n in 0..150 {
         zone.push_str(&format!("big TXT \"{n} {}\"\n", "x".repeat(200)));
@@ -104,12 +104,12 @@ fn serve(limits: TcpLimits) -> Server {
 }
 
 impl Server {
-    fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> Counts {
         self.serving.counts()
     }
 
     /// Waits until the server has counted what it is asked about.
-    fn until(&self, what: &str, mut holds: impl FnMut(&Counts) -> bool) {
+    pub(crate) fn until(&self, what: &str, mut holds: impl FnMut(&Counts) -> bool) {
         let began = Instant::now();
         while !holds(&self.counts()) {
             assert!(began.elapsed() < PATIENCE, "{what}: {:?}", self.counts());
@@ -118,7 +118,7 @@ impl Server {
     }
 
     /// Whether one question on a connection of its own is answered.
-    fn answers(&self, stream: &mut TcpStream) -> bool {
+    pub(crate) fn answers(&self, stream: &mut TcpStream) -> bool {
         let asked = stream.write_all(&framed("host.other.example", "A", 3));
         asked.is_ok() && read_frame(stream).is_ok_and(|response| response.id == 3)
     }

@@ -13,6 +13,7 @@ mod server;
 mod bounds;
 mod certificate;
 mod client;
+mod flood;
 mod held;
 mod hostile;
 mod https;

@@ -64,14 +64,19 @@ pub(crate) async fn connect(
     tokio::time::timeout(PATIENCE, connecting).await.unwrap()
 }
 
-/// Begins a connection; whoever never waits for it has sent the beginning only.
-pub(crate) fn begin(to: SocketAddr, protocol: &[u8]) -> (Endpoint, Connecting) {
-    let mut tls = rustls::ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+/// TLS of a client that takes any certificate.
+pub(crate) fn anyone() -> rustls::ClientConfig {
+    rustls::ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Anyone))
-        .with_no_client_auth();
+        .with_no_client_auth()
+}
+
+/// Begins a connection; whoever never waits for it has sent the beginning only.
+pub(crate) fn begin(to: SocketAddr, protocol: &[u8]) -> (Endpoint, Connecting) {
+    let mut tls = anyone();
     tls.alpn_protocols = vec![protocol.to_vec()];
     let mut config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
     // No client takes more of an answer than this before it is read.
