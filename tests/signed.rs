@@ -62,6 +62,7 @@ fn manners() -> Manners {
         tsig: [key("sec.key."), key("upd.key.")].into_iter().collect(),
         updates: Updates::new(vec![name("upd.key.")], Arc::new(make), Arc::default()),
         transfers: Transfers {
+            source: None,
             secondaries: vec![
                 secondary("signed", "192.0.2.53", Some("sec.key.")),
                 secondary("plain", "192.0.2.54", None),

@@ -66,7 +66,7 @@ async fn over_udp(server: SocketAddr, query: &Query, how: &How) -> Result<Reply,
 async fn one_datagram(server: SocketAddr, query: &Query, how: &How) -> Result<Reply, AskError> {
     let failed = |error: &std::io::Error| AskError::unreachable(server, error);
     let socket = UdpSocket::bind(from(server, how)).await;
-    let socket = socket.map_err(|e| failed(&e))?;
+    let socket = socket.map_err(|e| AskError::unbound(server, how, &e))?;
     socket.connect(server).await.map_err(|e| failed(&e))?;
     let id = rand::random();
     let request = query.write(id);

@@ -65,6 +65,18 @@ pub enum AskError {
         /// The same in words.
         reason: String,
     },
+    /// The address to ask from cannot be used.
+    #[error(
+        "cannot ask {server} from {from}: {reason}; nothing was sent; give this machine the address, or correct \"source\""
+    )]
+    Source {
+        /// Who was to be asked.
+        server: SocketAddr,
+        /// The address.
+        from: IpAddr,
+        /// What the system said.
+        reason: String,
+    },
     /// Octets came that are not a reply.
     #[error("{server} sent what is not a reply: {fault}")]
     Malformed {
@@ -93,6 +105,24 @@ pub enum AskError {
 }
 
 impl AskError {
+    /// No socket could be bound.
+    pub(super) fn unbound(server: SocketAddr, how: &How, error: &std::io::Error) -> AskError {
+        let Some(from) = how.source else {
+            return AskError::unreachable(server, error);
+        };
+        let reason = match error.kind() {
+            std::io::ErrorKind::AddrNotAvailable => {
+                "the address is not one of this machine's".to_owned()
+            }
+            _ => error.to_string(),
+        };
+        AskError::Source {
+            server,
+            from,
+            reason,
+        }
+    }
+
     pub(super) fn unreachable(server: SocketAddr, error: &std::io::Error) -> AskError {
         let reason = match error.kind() {
             std::io::ErrorKind::UnexpectedEof => "the connection was closed".to_owned(),

@@ -11,6 +11,7 @@ mod query;
 mod reply;
 mod resolver;
 mod signed;
+mod source;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -25,4 +26,5 @@ pub use query::{Operation, Query};
 pub use reply::{Malformed, Record, Reply, ReplyEdns};
 pub use resolver::{LookupError, Resolvers};
 pub use signed::{SignedError, ask_signed, ask_signed_tcp};
+pub use source::SourceAddresses;
 pub use stream::Stream;

@@ -46,7 +46,7 @@ pub async fn ask_signed(
 ) -> Result<Reply, SignedError> {
     let failed = |error: &std::io::Error| AskError::unreachable(server, error);
     let socket = UdpSocket::bind(from(server, how)).await;
-    let socket = socket.map_err(|e| failed(&e))?;
+    let socket = socket.map_err(|e| AskError::unbound(server, how, &e))?;
     socket.connect(server).await.map_err(|e| failed(&e))?;
     let id = rand::random();
     let mut request = query.write(id);

@@ -95,7 +95,8 @@ async fn connect(server: SocketAddr, how: &How) -> Result<TcpStream, AskError> {
     };
     let socket = socket.map_err(|e| failed(&e))?;
     if how.source.is_some() {
-        socket.bind(from(server, how)).map_err(|e| failed(&e))?;
+        let bound = socket.bind(from(server, how));
+        bound.map_err(|e| AskError::unbound(server, how, &e))?;
     }
     match timeout(how.timeout, socket.connect(server)).await {
         Ok(connected) => {

@@ -161,6 +161,7 @@ pub(super) struct ZoneDraft {
     pub(super) tsig: Option<Option<At<Name>>>,
     /// Where `tsig` stands.
     pub(super) tsig_place: Option<Place>,
+    pub(super) source: Option<At<IpAddr>>,
     pub(super) dnssec: Option<bool>,
 }
 
@@ -199,6 +200,7 @@ pub(super) struct SecondaryDraft {
     /// The inner absence is `tsig = "none"`.
     pub(super) tsig: Option<Option<At<Name>>>,
     pub(super) zones: Option<List<DomainName>>,
+    pub(super) source: Option<At<IpAddr>>,
 }
 
 /// How requests are answered, of `[dns]`.

@@ -37,6 +37,8 @@ pub struct SecondarySummary {
     pub tsig: Option<String>,
     /// Its zones; all when absent.
     pub zones: Option<Vec<DomainName>>,
+    /// The address that it is notified and asked from.
+    pub source: Option<IpAddr>,
 }
 
 /// A zone with its primaries.
@@ -48,6 +50,8 @@ pub struct PrimarySummary {
     pub addresses: Vec<SocketAddr>,
     /// The TSIG key both sides sign with.
     pub tsig: Option<DomainName>,
+    /// The address that they are asked from.
+    pub source: Option<IpAddr>,
 }
 
 impl Exchange {
@@ -69,6 +73,7 @@ fn secondary(secondary: &Secondary) -> SecondarySummary {
         allow: secondary.allow.iter().copied().collect(),
         tsig: secondary.tsig.as_ref().map(plain),
         zones: zones.map(|zones| zones.iter().cloned().collect()),
+        source: secondary.source,
     }
 }
 
@@ -77,6 +82,7 @@ fn primary(zone: &DomainName, primary: &Primary) -> PrimarySummary {
         zone: zone.clone(),
         addresses: primary.addresses.clone(),
         tsig: primary.tsig.clone(),
+        source: primary.source,
     }
 }
 
@@ -100,6 +106,9 @@ impl fmt::Display for SecondarySummary {
             let allow: Vec<String> = self.allow.iter().map(ToString::to_string).collect();
             write!(f, ", transfers from {}", allow.join(", "))?;
         }
+        if let Some(source) = &self.source {
+            write!(f, ", notified from {source}")?;
+        }
         match &self.tsig {
             Some(key) => write!(f, ", signed with {key}")?,
             None => write!(f, ", not signed: the address is enough")?,
@@ -119,7 +128,11 @@ impl fmt::Display for PrimarySummary {
             None => "not signed: who forges the address writes the zone".to_owned(),
         };
         let (zone, from) = (&self.zone, addresses.join(", then "));
-        writeln!(f, "zone {zone} comes from {from}, {signed}")
+        write!(f, "zone {zone} comes from {from}")?;
+        if let Some(source) = &self.source {
+            write!(f, ", asked from {source}")?;
+        }
+        writeln!(f, ", {signed}")
     }
 }
 

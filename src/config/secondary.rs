@@ -32,6 +32,8 @@ pub struct Secondary {
 }
 
 impl Secondary {
+    /// The address that it is notified and asked from; a listening address when absent.
+    pub source: Option<IpAddr>,
     /// Whether it has this zone from us.
     pub fn has(&self, apex: &Name) -> bool {
         match &self.zones {
@@ -96,6 +98,9 @@ fn made(
     let allow = secondary.allow.as_ref().map_or_else(
         || BTreeSet::from([address.ip().to_canonical()]),
         |allow| {
+    if let Some(source) = &secondary.source {
+        source_reaches(source, &[address], problems);
+    }
             let allowed = allow.items.iter();
             allowed.map(|at| at.value.to_canonical()).collect()
         },
@@ -113,9 +118,32 @@ fn made(
     })
 }
 
+        source: secondary.source.as_ref().map(|source| source.value),
 /// Who may change challenges.
 pub(super) fn acme(draft: &Draft, problems: &mut ConfigProblems) -> AcmeSettings {
     let AcmeDraft { tsig, lifetime } = &draft.acme;
+/// Reports an address to ask from that none of these servers can be reached from.
+pub(super) fn source_reaches(
+    source: &At<IpAddr>,
+    servers: &[SocketAddr],
+    problems: &mut ConfigProblems,
+) {
+    let same_family = |server: &SocketAddr| server.is_ipv4() == source.value.is_ipv4();
+    if source.value.is_unspecified() || source.value.is_multicast() {
+        let message = format!("{} is not the address of one machine", source.value);
+        problems
+            .error(Rule::BadValue, &source.place, message)
+            .help("write an address of this machine, or leave source out");
+    } else if !servers.iter().any(same_family) {
+        let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
+        let (from, servers) = (source.value, servers.join(", "));
+        let message = format!("{servers} cannot be asked from {from}: it is of the other family");
+        problems
+            .error(Rule::NoEffect, &source.place, message)
+            .help("write an address of this machine that has the family of the server, or leave source out");
+    }
+}
+
     for key in tsig {
         known_key(key, draft, problems);
     }

@@ -15,6 +15,8 @@ mod node;
 mod start;
 
 use std::num::NonZero;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +28,7 @@ pub use manager::{Signals, supervise};
 pub use node::ServedNode;
 pub use start::{Chosen, Paths, StartError, choose};
 
+use crate::ask::SourceAddresses;
 use crate::config::ServerSettings;
 use crate::engine::{Batch, Engine, Event};
 use crate::inbound::Inbound;
@@ -107,7 +110,9 @@ impl Daemon {
             .with(&addresses(&configuration.server))
             .map_err(DaemonError::Listen)?;
         let authority = Authority::new(handle.zones(), Arc::new(move || clock.now()));
-        let inbound = Inbound::start(handle.clone(), clock, &chosen.remembered.inbound);
+        let sources = source_addresses(&configuration.server, &listeners);
+        let kept = &chosen.remembered.inbound;
+        let inbound = Inbound::start(handle.clone(), clock, kept, sources.clone());
         let desk = Desk::new(&authority, &configuration, inbound.clone(), handle.clone());
         let certificate = listeners
             .is_encrypted()
@@ -144,7 +149,7 @@ impl Daemon {
             handle.clone(),
             clock,
         ));
-        let watching = tokio::spawn(secondaries::watch(handle.clone(), clock));
+        let watching = tokio::spawn(secondaries::watch(handle.clone(), clock, sources));
         let control = Control::start(&configuration.server, Arc::clone(&node)).await;
         Ok(Daemon {
             handle,
@@ -155,6 +160,7 @@ impl Daemon {
             secondaries: keeping_secondaries,
             watching,
             keeping,
+            sources.clone(),
             chosen,
         })
     }
@@ -234,6 +240,17 @@ fn answer(
         (Transport::Udp, "answering on"),
         (Transport::Tls, "answering over tls on"),
         (Transport::Https, "answering over https on"),
+/// The addresses that other servers are asked from: those that are listened on.
+fn source_addresses(settings: &ServerSettings, listeners: &Listeners) -> SourceAddresses {
+    let bound: BTreeSet<IpAddr> = listeners
+        .udp_addresses()
+        .iter()
+        .map(SocketAddr::ip)
+        .collect();
+    let configured = settings.listen.iter().copied();
+    SourceAddresses::listening(configured.filter(|address| bound.contains(&address.ip())))
+}
+
         (Transport::Quic, "answering over quic on"),
     ];
     let said = said.map(|(transport, words)| (words, listeners.addresses(transport)));

@@ -180,6 +180,6 @@ pub(super) fn brief(error: &AskError) -> String {
         AskError::Malformed { fault, .. } => format!("it sent what is not a reply: {fault}"),
         AskError::Mismatched { .. } => "it sent a reply to another question".to_owned(),
         AskError::Rcode { rcode, .. } => format!("it answered {}", code(*rcode)),
-        AskError::TooLong => error.to_string(),
+        AskError::TooLong | AskError::Source { .. } => error.to_string(),
     }
 }

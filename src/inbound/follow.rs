@@ -5,23 +5,32 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 
 use super::pull::{Asking, Patience, PullFault};
+use super::share::Shares;
 use super::timer::Timer;
+use crate::ask::SourceAddresses;
 use crate::engine::{Event, InboundNews, InboundOutcome};
 use crate::shell::{Clock, Handle};
 use crate::topology::{DomainName, Primary};
 use crate::tsig::Key;
 use crate::zone::StaticZone;
 
+/// How long a primary is waited for that sends as many other zones as one may, when the zone has a
+/// further primary.
+const SLOT_PATIENCE: Duration = Duration::from_secs(10);
+
 /// What all followers share.
 pub(super) struct Shared {
     pub(super) engine: Handle,
     pub(super) clock: Clock,
-    /// Transfers that may be under way at one time.
-    pub(super) permits: Semaphore,
+    /// The addresses that primaries are asked from.
+    pub(super) sources: SourceAddresses,
+    /// What transfers share.
+    pub(super) shares: Shares,
 }
 
 /// One zone as it is followed. What was received outlives a change of its primaries.
@@ -56,8 +65,6 @@ impl Follower {
                     continue;
                 }
             }
-            // The semaphore is never closed.
-            let permit = shared.permits.acquire().await;
             timer.begin();
             let asked = {
                 let ask = self.ask_all(&shared);
@@ -69,7 +76,6 @@ impl Follower {
                     }
                 }
             };
-            drop(permit);
             let said = self.take(&asked, &mut failing);
             match (&asked.result, self.copy()) {
                 (Ok(_), Some(copy)) => timer.succeeded(copy.timers(), now()),
@@ -87,13 +93,26 @@ impl Follower {
     async fn ask_all(&self, shared: &Arc<Shared>) -> Asked {
         let ours = self.copy();
         let mut faults: Vec<(SocketAddr, PullFault)> = Vec::new();
-        for server in &self.primary.addresses {
+        for (n, server) in self.primary.addresses.iter().enumerate() {
             let clock = shared.clock;
+            let is_last = n + 1 == self.primary.addresses.len();
+            let slot = shared.shares.slot(server.ip());
+            // Another primary may have time.
+            let slot = match is_last {
+                true => Ok(slot.await),
+                false => tokio::time::timeout(SLOT_PATIENCE, slot).await,
+            };
+            let Ok(slot) = slot else {
+                faults.push((*server, PullFault::Busy));
+                continue;
+            };
             let asking = Asking {
                 apex: self.apex.clone(),
                 server: *server,
                 patience: Patience::default(),
                 key: self.key.clone(),
+                source: shared.sources.toward(server.ip(), self.primary.source),
+                memory: slot.memory.clone(),
                 read_wall: Arc::new(move || clock.now().wall),
             };
             match asking.pull(ours.as_ref()).await {

@@ -4,10 +4,12 @@
 //! merges what was sent with what is steered. Never here: a change of what is served; a transfer that is not whole,
 //! not signed as agreed, or no zone changes nothing.
 //!
-//! `timer` and `transfer` are pure; `pull` asks one primary, `follow` keeps after one zone.
+//! `timer` and `transfer` are pure; `pull` asks one primary, `follow` keeps after one zone, `share` keeps primaries from
+//! starving each other.
 
 mod follow;
 mod pull;
+mod share;
 mod timer;
 mod transfer;
 
@@ -15,22 +17,23 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 pub use pull::{Asking, Patience, PullFault};
+pub use share::TransferMemory;
 pub use timer::Timer;
 pub use transfer::{Bounds, Reader, Transfer, TransferFault};
 
+use crate::ask::SourceAddresses;
 use crate::config::Configuration;
 use crate::engine::KeptInbound;
 use crate::shell::{Clock, Handle};
 use crate::topology::DomainName;
 use crate::zone::{Name, StaticZone};
 use follow::{Follower, Shared};
+use share::Shares;
 
-/// Transfers that may be under way at one time.
-const TRANSFERS: usize = 16;
 /// Whoever asks for a refresh waits this long for what comes of it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -69,12 +72,18 @@ pub enum RefreshError {
 impl Inbound {
     /// Begins to follow the zones of the configuration in force, and those of every one after it. `kept` is what was
     /// received before the start. Must be called inside the runtime.
-    pub fn start(engine: Handle, clock: Clock, kept: &[KeptInbound]) -> Inbound {
+    pub fn start(
+        engine: Handle,
+        clock: Clock,
+        kept: &[KeptInbound],
+        sources: SourceAddresses,
+    ) -> Inbound {
         let inbound = Inbound {
             shared: Arc::new(Shared {
                 engine,
                 clock,
-                permits: Semaphore::new(TRANSFERS),
+                sources,
+                shares: Shares::default(),
             }),
             followed: Arc::default(),
         };

@@ -3,19 +3,20 @@
 //! In: the version we have, a primary, the TSIG key. Out: a newer version, or that there is none; or why neither.
 //! Everything is over TCP and bounded in time, records and octets. Never here: when, and what is done about a failure.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
+use super::share::{HeldMemory, TransferMemory};
 use super::transfer::{Bounds, Reader, Transfer, TransferFault};
 use crate::ask::{AskError, How, Malformed, Query, Record, Reply, Stream, Transport};
 use crate::clock::Wall;
 use crate::topology::DomainName;
 use crate::tsig::{self, Key, VerifyFault};
-use crate::zone::{Name, OwnedRecord, ReceivedFault, Serial, StaticZone};
+use crate::zone::{Cancellation, Name, OwnedRecord, ReceivedFault, Serial, StaticZone};
 
 /// Why nothing came of asking a primary.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -52,6 +53,12 @@ pub enum PullFault {
     /// It took too long.
     #[error("the transfer did not end within {0:?}")]
     Long(Duration),
+    /// It sends as many other zones as one primary may.
+    #[error("it sends other zones, as many at one time as one primary may")]
+    Busy,
+    /// Other transfers hold all the memory there is for them.
+    #[error("other transfers hold all memory that there is for them")]
+    Memory,
     /// The process is ending.
     #[error("the transfer was given up")]
     GivenUp,
@@ -62,7 +69,13 @@ impl PullFault {
     pub fn is_content(&self) -> bool {
         !matches!(
             self,
-            PullFault::Ask(_) | PullFault::Code(_) | PullFault::Long(_) | PullFault::GivenUp
+            PullFault::Ask(_)
+                | PullFault::Code(_)
+                | PullFault::Long(_)
+                | PullFault::Busy
+                | PullFault::Memory
+                | PullFault::Zone(ReceivedFault::Cancelled)
+                | PullFault::GivenUp
         )
     }
 }
@@ -96,8 +109,18 @@ pub struct Asking {
     pub patience: Patience,
     /// What both sides sign with.
     pub key: Option<Arc<Key>>,
+    /// The address it is asked from; the system chooses when absent.
+    pub source: Option<IpAddr>,
+    /// The memory that all transfers share.
+    pub memory: TransferMemory,
     /// The wall clock.
     pub read_wall: Arc<dyn Fn() -> Wall + Send + Sync>,
+}
+
+/// What was transferred, with its part of the memory.
+struct Held {
+    transfer: Transfer,
+    _memory: HeldMemory,
 }
 
 impl Asking {
@@ -135,14 +158,11 @@ impl Asking {
                 ),
             }
         }
-        match self
-            .transfer(Query::axfr(Name::from(&self.apex)), None)
-            .await?
-        {
+        let whole = Query::axfr(Name::from(&self.apex));
+        let Held { transfer, _memory } = self.transfer(whole, None).await?;
+        match transfer {
             Transfer::Whole(records) => {
-                let (apex, source) = (self.apex.clone(), self.source());
-                let zone =
-                    off_thread(move || StaticZone::received(&apex, &source, records)).await?;
+                let zone = self.received(records).await?;
                 self.check_newer(ours, zone.serial())?;
                 self.note("the whole zone", &zone);
                 // The same serial, and all of it had to be sent: a change that ours could not take was in between.
@@ -165,16 +185,16 @@ impl Asking {
             ttl: soa.ttl,
             rdata: soa.rdata,
         };
-        match self.transfer(Query::ixfr(record), Some(since)).await? {
+        let changes = Query::ixfr(record);
+        let Held { transfer, _memory } = self.transfer(changes, Some(since)).await?;
+        match transfer {
             Transfer::Soa(serial) if serial == since => Ok(Changed::Not),
             Transfer::Soa(theirs) => {
                 self.check_newer(Some(ours), theirs)?;
                 Ok(Changed::Otherwise)
             }
             Transfer::Whole(records) => {
-                let (apex, source) = (self.apex.clone(), self.source());
-                let zone =
-                    off_thread(move || StaticZone::received(&apex, &source, records)).await?;
+                let zone = self.received(records).await?;
                 self.check_newer(Some(ours), zone.serial())?;
                 Ok(match zone.serial() == since {
                     true => Changed::Not,
@@ -187,11 +207,17 @@ impl Asking {
             Transfer::Changes(edits, to) => {
                 self.check_newer(Some(ours), to)?;
                 let (ours, source) = (ours.clone(), self.source());
-                let zone = off_thread(move || ours.edited(&source, edits, to)).await?;
+                let zone = off_thread(move |stop| ours.edited(&source, edits, to, stop)).await?;
                 self.note(&format!("changes since serial {since}"), &zone);
                 Ok(Changed::To(Arc::new(zone)))
             }
         }
+    }
+
+    /// The zone that records make.
+    async fn received(&self, records: Vec<OwnedRecord>) -> Result<StaticZone, PullFault> {
+        let (apex, source) = (self.apex.clone(), self.source());
+        off_thread(move |stop| StaticZone::received(&apex, &source, records, stop)).await
     }
 
     fn note(&self, what: &str, zone: &StaticZone) {
@@ -213,7 +239,7 @@ impl Asking {
     }
 
     /// One conversation: a request, and the messages that answer it.
-    async fn transfer(&self, query: Query, since: Option<Serial>) -> Result<Transfer, PullFault> {
+    async fn transfer(&self, query: Query, since: Option<Serial>) -> Result<Held, PullFault> {
         let id: u16 = rand::random();
         let mut request = query.write(id);
         let mut verifier = self
@@ -224,10 +250,11 @@ impl Asking {
             transport: Transport::Tcp,
             timeout: self.patience.message,
             tries: 1,
-            source: None,
+            source: self.source,
         };
         let mut stream = Stream::open(self.server, &request, &how).await?;
         let mut reader = Reader::new(query.name.clone(), since, Bounds::default());
+        let mut memory = None;
         let mut first = true;
         while !reader.is_over() {
             let octets = stream.next().await?;
@@ -256,12 +283,18 @@ impl Asking {
                 }
                 reader.take(owned(record))?;
             }
+            if !self.memory.grow(&mut memory, reader.octets()) {
+                return Err(PullFault::Memory);
+            }
         }
         // RFC 8945 §5.3.1: the last message is signed.
         if verifier.is_some_and(|verifier| !verifier.is_settled()) {
             return Err(VerifyFault::Unsigned.into());
         }
-        Ok(reader.finish()?)
+        Ok(Held {
+            transfer: reader.finish()?,
+            _memory: memory,
+        })
     }
 
     /// What messages call the zone that this primary sent.
@@ -300,11 +333,20 @@ fn owned(record: Record) -> OwnedRecord {
     }
 }
 
-/// A large zone takes a processor for a while: not one that others wait for.
+/// A large zone takes a processor for a while: not one that others wait for. The work ends soon when
+/// nobody waits for it any more.
 async fn off_thread(
-    work: impl FnOnce() -> Result<StaticZone, ReceivedFault> + Send + 'static,
+    work: impl FnOnce(&Cancellation) -> Result<StaticZone, ReceivedFault> + Send + 'static,
 ) -> Result<StaticZone, PullFault> {
-    match tokio::task::spawn_blocking(work).await {
+    struct CancelOnDrop(Cancellation);
+    impl Drop for CancelOnDrop {
+        fn drop(&mut self) {
+            self.0.cancel();
+        }
+    }
+    let waiting = CancelOnDrop(Cancellation::default());
+    let cancellation = waiting.0.clone();
+    match tokio::task::spawn_blocking(move || work(&cancellation)).await {
         Ok(done) => Ok(done?),
         Err(_) => Err(PullFault::GivenUp),
     }
@@ -386,6 +428,8 @@ mod tests {
             server,
             patience: Patience::default(),
             key: None,
+            source: None,
+            memory: TransferMemory::default(),
             read_wall: Arc::new(|| Wall::from_millis(1_795_000_000_000)),
         }
     }

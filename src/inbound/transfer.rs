@@ -13,9 +13,12 @@ use crate::zone::{Edit, Name, OwnedRecord, Serial, soa_serial};
 pub struct Bounds {
     /// Records, in all.
     pub records: usize,
-    /// Octets of names and RDATA, in all.
+    /// Octets of memory that the records take, in all.
     pub octets: usize,
 }
+
+/// Octets of memory that a record takes beside its name, which is kept twice, and its RDATA.
+const RECORD: usize = 160;
 
 impl Default for Bounds {
     fn default() -> Bounds {
@@ -59,7 +62,7 @@ pub enum TransferFault {
     #[error("it has more than {0} records")]
     Records(usize),
     /// More octets than any zone of ours may have.
-    #[error("it has more than {0} octets")]
+    #[error("its records take more than {0} octets of memory")]
     Octets(usize),
 }
 
@@ -116,7 +119,7 @@ impl Reader {
     /// When it cannot follow those before it, or there are too many.
     pub fn take(&mut self, record: OwnedRecord) -> Result<(), TransferFault> {
         self.records += 1;
-        self.octets += record.owner.wire().len() + record.rdata.wire().len() + 10;
+        self.octets += 2 * record.owner.wire().len() + record.rdata.wire().len() + RECORD;
         if self.records > self.bounds.records {
             return Err(TransferFault::Records(self.bounds.records));
         }
@@ -201,6 +204,11 @@ impl Reader {
         &mut self.edits[last]
     }
 
+    /// Octets of memory that its records take so far.
+    pub fn octets(&self) -> usize {
+        self.octets
+    }
+
     /// Whether the transfer is over after a message. One of a single SOA is, when that is not after the version that
     /// changes were asked from.
     pub fn is_over(&self) -> bool {
@@ -267,7 +275,7 @@ mod tests {
     fn read(since: Option<u32>, records: &[OwnedRecord]) -> Result<Transfer, TransferFault> {
         let bounds = Bounds {
             records: 20,
-            octets: 2000,
+            octets: 6000,
         };
         let mut reader = Reader::new(name("contoso.com."), since.map(Serial), bounds);
         for record in records {
@@ -356,10 +364,10 @@ mod tests {
         assert_eq!(read(None, &endless), Err(TransferFault::Records(20)));
         let mut large = a(1);
         large.rtype = RecordType::from(65280);
-        large.rdata = Rdata::new(large.rtype, &[0; 3000]).unwrap();
+        large.rdata = Rdata::new(large.rtype, &[0; 6000]).unwrap();
         assert_eq!(
             read(None, &[soa(5), large]),
-            Err(TransferFault::Octets(2000))
+            Err(TransferFault::Octets(6000))
         );
     }
 

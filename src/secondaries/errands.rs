@@ -3,7 +3,7 @@
 //! In: an [`Errand`], the TSIG keys. Out: what the secondary said. Each from a port and with an identifier of its own.
 //! Never here: when, or how often.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use hickory_proto::rr::RecordType;
 use super::ledger::{Errand, Reply, What};
 use super::view::WITHOUT;
 use crate::ask::{
-    self, AskError, How, Query, Record, SignedError, Transport, ask, ask_signed, ask_signed_tcp,
+    self, AskError, How, Query, Record, SignedError, SourceAddresses, Transport, ask, ask_signed,
+    ask_signed_tcp,
 };
 use crate::clock::ReadNow;
 use crate::tsig::{Key, Keys};
@@ -21,6 +22,13 @@ use crate::zone::{Name, Serial, ZoneVersion};
 
 /// How long a secondary is given to answer one datagram.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A server, and the address that it is asked from; the system chooses when absent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Way {
+    pub(super) server: SocketAddr,
+    pub(super) source: Option<IpAddr>,
+}
 
 /// What came of an errand.
 #[derive(Debug)]
@@ -31,8 +39,18 @@ pub(super) enum Done {
     Said(Reply),
 }
 
-/// Carries an errand out.
-pub(super) async fn carry_out(errand: &Errand, keys: &Keys, now: &ReadNow) -> Done {
+/// Carries an errand out, from an address that the secondary knows.
+pub(super) async fn carry_out(
+    errand: &Errand,
+    keys: &Keys,
+    sources: &SourceAddresses,
+    now: &ReadNow,
+) -> Done {
+    let server = errand.secondary.address;
+    let way = Way {
+        server,
+        source: sources.toward(server.ip(), errand.secondary.source),
+    };
     let key = match &errand.secondary.tsig {
         None => None,
         Some(name) => match keys.get(name) {
@@ -48,16 +66,18 @@ pub(super) async fn carry_out(errand: &Errand, keys: &Keys, now: &ReadNow) -> Do
         },
     };
     match errand.what {
-        What::Notify => Done::Told(notify(errand, key.as_ref(), now).await),
-        What::Ask => {
-            let server = errand.secondary.address;
-            Done::Said(serial(server, &errand.version, key.as_ref(), now).await)
-        }
+        What::Notify => Done::Told(notify(errand, way, key.as_ref(), now).await),
+        What::Ask => Done::Said(serial(way, &errand.version, key.as_ref(), now).await),
     }
 }
 
 /// RFC 1996 §3.7: the SOA goes with it, so that a secondary that has it already knows at once.
-async fn notify(errand: &Errand, key: Option<&Arc<Key>>, now: &ReadNow) -> Result<(), String> {
+async fn notify(
+    errand: &Errand,
+    way: Way,
+    key: Option<&Arc<Key>>,
+    now: &ReadNow,
+) -> Result<(), String> {
     let version = &errand.version;
     let soa = version.soa();
     let Some(rdata) = soa.rdatas.first() else {
@@ -70,7 +90,7 @@ async fn notify(errand: &Errand, key: Option<&Arc<Key>>, now: &ReadNow) -> Resul
         ttl: soa.ttl,
         rdata: rdata.clone(),
     });
-    match exchange(errand.secondary.address, &query, false, key, now).await {
+    match exchange(way, &query, false, key, now).await {
         Ok(reply) if reply.rcode == ResponseCode::NoError => Ok(()),
         Ok(reply) => Err(format!("it answers NOTIFY with {}", reply.rcode)),
         Err(why) => Err(why),
@@ -80,17 +100,17 @@ async fn notify(errand: &Errand, key: Option<&Arc<Key>>, now: &ReadNow) -> Resul
 /// Which serial a server has of a zone. One that is ahead of ours is no small matter: it counts only when it is said over
 /// TCP too, where nobody else can have said it.
 pub(super) async fn serial(
-    server: SocketAddr,
+    way: Way,
     ours: &ZoneVersion,
     key: Option<&Arc<Key>>,
     now: &ReadNow,
 ) -> Reply {
     let apex = ours.apex();
     let query = Query::new(apex.clone(), RecordType::SOA);
-    let said = exchange(server, &query, false, key, now).await;
+    let said = exchange(way, &query, false, key, now).await;
     match read(apex, said) {
         Reply::Serial(serial) if serial.is_after(ours.serial()) => {
-            read(apex, exchange(server, &query, true, key, now).await)
+            read(apex, exchange(way, &query, true, key, now).await)
         }
         reply => reply,
     }
@@ -123,7 +143,7 @@ fn read(apex: &Name, said: Result<ask::Reply, String>) -> Reply {
 }
 
 async fn exchange(
-    server: SocketAddr,
+    Way { server, source }: Way,
     query: &Query,
     tcp: bool,
     key: Option<&Arc<Key>>,
@@ -133,7 +153,7 @@ async fn exchange(
         transport: if tcp { Transport::Tcp } else { Transport::Udp },
         timeout: PATIENCE,
         tries: 1,
-        source: None,
+        source,
     };
     let said = match key {
         None => ask(server, query, &how).await.map_err(SignedError::Ask),

@@ -13,6 +13,7 @@ use tokio::time::MissedTickBehavior;
 use super::errands::{Done, carry_out};
 use super::ledger::{Errand, Ledger};
 use super::view::SecondaryView;
+use crate::ask::SourceAddresses;
 use crate::clock::{Now, ReadNow};
 use crate::engine::{AlarmKind, Concern, Event};
 use crate::serve::Berths;
@@ -43,7 +44,7 @@ impl Board {
 }
 
 /// Keeps the secondaries in step for as long as it is polled.
-pub async fn keep(board: Board, handle: Handle, clock: Clock) {
+pub async fn keep(board: Board, handle: Handle, clock: Clock, sources: SourceAddresses) {
     let read_now: ReadNow = Arc::new(move || clock.now());
     let mut published = handle.publications();
     let mut configuration = handle.configuration();
@@ -70,8 +71,9 @@ pub async fn keep(board: Board, handle: Handle, clock: Clock) {
             }
             for errand in ledger.due(now.mono) {
                 let (keys, read_now) = (configuration.tsig.clone(), read_now.clone());
+                let sources = sources.clone();
                 errands.spawn(async move {
-                    let done = carry_out(&errand, &keys, &read_now).await;
+                    let done = carry_out(&errand, &keys, &sources, &read_now).await;
                     (errand, done)
                 });
             }

@@ -11,10 +11,10 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::errands::serial;
+use super::errands::{Way, serial};
 use super::ledger::Reply;
 use super::others::{Nameserver, is_known, nameservers};
-use crate::ask::Resolvers;
+use crate::ask::{Resolvers, SourceAddresses};
 use crate::clock::ReadNow;
 use crate::engine::Event;
 use crate::shell::{Clock, Handle};
@@ -33,14 +33,14 @@ const AT_ONCE: usize = 8;
 const PORT: u16 = 53;
 
 /// Asks for as long as it is polled.
-pub async fn watch(handle: Handle, clock: Clock) {
+pub async fn watch(handle: Handle, clock: Clock, sources: SourceAddresses) {
     let read_now: ReadNow = Arc::new(move || clock.now());
     let mut changes = handle.configurations();
     let mut pause = SOON;
     loop {
         tokio::select! {
             () = tokio::time::sleep(pause) => {
-                round(&handle, &read_now).await;
+                round(&handle, &sources, &read_now).await;
                 pause = ROUND;
             }
             changed = changes.changed() => match changed {
@@ -53,7 +53,7 @@ pub async fn watch(handle: Handle, clock: Clock) {
 }
 
 /// Asks every nameserver for every zone once.
-async fn round(handle: &Handle, now: &ReadNow) {
+async fn round(handle: &Handle, sources: &SourceAddresses, now: &ReadNow) {
     let configuration = handle.configuration();
     let servers = nameservers(&configuration, &handle.zones().load());
     let resolvers = Resolvers::new(&configuration.resolvers);
@@ -69,10 +69,14 @@ async fn round(handle: &Handle, now: &ReadNow) {
             }
             let (name, handle) = (server.name.clone(), handle.clone());
             let (permits, now) = (permits.clone(), now.clone());
+            let way = Way {
+                server: SocketAddr::new(address, PORT),
+                source: sources.toward(address, None),
+            };
             asked.spawn(async move {
                 // The semaphore is never closed.
                 let _permit = permits.acquire_owned().await;
-                ask_for_all(&name, address, &zones, &handle, &now).await;
+                ask_for_all(&name, way, &zones, &handle, &now).await;
             });
         }
     }
@@ -91,14 +95,14 @@ async fn addresses(server: &Nameserver, resolvers: &Resolvers) -> Vec<IpAddr> {
 /// Asks one address for each zone, until it does not answer.
 async fn ask_for_all(
     name: &Name,
-    address: IpAddr,
+    way: Way,
     zones: &[Arc<ZoneVersion>],
     handle: &Handle,
     now: &ReadNow,
 ) {
-    let server = SocketAddr::new(address, PORT);
+    let address = way.server.ip();
     for ours in zones {
-        match serial(server, ours, None, now).await {
+        match serial(way, ours, None, now).await {
             Reply::Serial(has) if has.is_after(ours.serial()) => {
                 let text = name.to_string();
                 let event = Event::SerialAhead {

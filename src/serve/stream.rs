@@ -297,6 +297,7 @@ mod tests {
             allow: ["192.0.2.53".parse().unwrap()].into(),
             tsig: None,
             zones: None,
+            source: None,
         };
         let manners = Manners {
             transfers: Transfers {

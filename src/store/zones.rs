@@ -16,7 +16,7 @@ use super::octets;
 use crate::clock::Wall;
 use crate::engine::{InboundCopy, Keep, KeptInbound};
 use crate::topology::DomainName;
-use crate::zone::{Name, Serial, StaticZone, ZoneVersion};
+use crate::zone::{Cancellation, Name, Serial, StaticZone, ZoneVersion};
 
 /// About how much one transaction writes, and how long it takes at most: a command may be waiting.
 const SLICE: usize = 256 << 10;
@@ -463,7 +463,13 @@ fn received_again(
     let apex: DomainName = apex.to_domain_name()?;
     let from = source.parse().ok()?;
     let said = format!("the zone from {source}");
-    let zone = StaticZone::received(&apex, &said, octets::records(body)?).ok()?;
+    let zone = StaticZone::received(
+        &apex,
+        &said,
+        octets::records(body)?,
+        &Cancellation::default(),
+    )
+    .ok()?;
     Some(KeptInbound {
         copy: Arc::new(InboundCopy {
             apex,

@@ -66,6 +66,8 @@ pub struct Primary {
     pub addresses: Vec<SocketAddr>,
     /// The TSIG key both sides sign with; none when the owner has said that there is none.
     pub tsig: Option<DomainName>,
+    /// The address that those of its family are asked from; a listening address when absent.
+    pub source: Option<IpAddr>,
 }
 
 /// What generated zones say about their nameservers.

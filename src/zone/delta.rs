@@ -3,6 +3,7 @@
 //! In: two versions of a zone. Out: the records removed and added, in the order a transfer would carry them.
 //! Never here: the choice between an incremental and a whole transfer.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,6 +15,9 @@ use super::rdata::{Rdata, Rrset};
 use super::serial::Serial;
 use super::shape;
 use super::version::ZoneVersion;
+
+/// So many records are compared without sorting them.
+const FEW: usize = 16;
 
 /// One record of a zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,10 +133,18 @@ fn only<'a>(one: Option<&'a Arc<Node>>, other: Option<&Arc<Node>>, out: &mut Vec
         if there.iter().any(|other| Arc::ptr_eq(set, other)) {
             continue;
         }
-        let has = |rdata: &Rdata| {
-            there.iter().any(|other| {
-                other.rtype == set.rtype && other.ttl == set.ttl && other.rdatas.contains(rdata)
-            })
+        let same = there
+            .iter()
+            .filter(|other| other.rtype == set.rtype && other.ttl == set.ttl);
+        let there: Vec<&Rdata> = same.flat_map(|other| &other.rdatas).collect();
+        // Compared each with each, the largest RRset takes seconds.
+        let sorted: BTreeSet<&Rdata> = match there.len() > FEW {
+            true => there.iter().copied().collect(),
+            false => BTreeSet::new(),
+        };
+        let has = |rdata: &Rdata| match there.len() > FEW {
+            true => sorted.contains(rdata),
+            false => there.contains(&rdata),
         };
         let missing = set.rdatas.iter().filter(|rdata| !has(rdata));
         out.extend(missing.map(|rdata| ZoneRecord {

@@ -6,6 +6,7 @@
 
 mod arrange;
 mod build;
+mod cancellation;
 mod challenges;
 mod change;
 mod compile;
@@ -44,6 +45,7 @@ mod workers;
 mod zone_keys;
 mod zones;
 
+pub use cancellation::Cancellation;
 pub use challenges::Challenges;
 pub use change::{Change, OwnedRecord};
 pub use compile::{Beside, Inputs, compile, outlines};

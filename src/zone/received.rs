@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use hickory_proto::rr::RecordType;
 
+use super::cancellation::Cancellation;
 use super::change::OwnedRecord;
 use super::master::{MasterRecord, SourceLine};
 use super::name::Name;
@@ -64,6 +65,9 @@ pub enum ReceivedFault {
     /// The SOA that a change is to end with is not the one it ends with.
     #[error("the changes do not end with the SOA they were announced with")]
     OtherEnd,
+    /// The work was given up.
+    #[error("it was given up before it was read to its end")]
+    Cancelled,
 }
 
 fn more(others: usize) -> String {
@@ -106,14 +110,19 @@ impl StaticZone {
         apex: &DomainName,
         source: &str,
         records: impl IntoIterator<Item = OwnedRecord>,
+        cancellation: &Cancellation,
     ) -> Result<StaticZone, ReceivedFault> {
         let mut sets = Sets::default();
+        let steps = cancellation.steps();
         for record in records {
+            if steps.is_over() {
+                return Err(ReceivedFault::Cancelled);
+            }
             if is_kept(&record)? {
                 sets.add(record);
             }
         }
-        sets.into_zone(&Name::from(apex), source)
+        sets.into_zone(&Name::from(apex), source, cancellation)
     }
 
     /// The zone after the changes of an incremental transfer, in their order, which must lead to the serial `to`.
@@ -125,9 +134,16 @@ impl StaticZone {
         source: &str,
         edits: Vec<Edit>,
         to: Serial,
+        cancellation: &Cancellation,
     ) -> Result<StaticZone, ReceivedFault> {
         let mut sets = Sets::default();
+        let steps = cancellation.steps();
+        let or_cancelled = |is_over| match is_over {
+            true => Err(ReceivedFault::Cancelled),
+            false => Ok(()),
+        };
         for record in self.owned_records() {
+            or_cancelled(steps.is_over())?;
             sets.add(record);
         }
         let mut serial = self.serial();
@@ -139,12 +155,14 @@ impl StaticZone {
             sets.0
                 .remove(&(self.apex().clone(), RecordType::SOA.into()));
             for record in edit.removed {
+                or_cancelled(steps.is_over())?;
                 if record.rtype != RecordType::SOA && is_kept(&record)? && !sets.remove(&record) {
                     let record = record.borrowed().to_string().replace('\t', " ");
                     return Err(ReceivedFault::NotThere(record));
                 }
             }
             for record in edit.added {
+                or_cancelled(steps.is_over())?;
                 if record.rtype == RecordType::SOA {
                     serial = soa_serial(&record.rdata).ok_or(ReceivedFault::OtherEnd)?;
                 }
@@ -156,7 +174,7 @@ impl StaticZone {
         if serial != to {
             return Err(ReceivedFault::OtherEnd);
         }
-        sets.into_zone(self.apex(), source)
+        sets.into_zone(self.apex(), source, cancellation)
     }
 
     /// Every record, owned.
@@ -246,9 +264,10 @@ struct Sets(BTreeMap<(Name, u16), Set>);
 struct Set {
     rtype: RecordType,
     ttl: u32,
-    rdatas: BTreeMap<Vec<u8>, Rdata>,
-    /// In the order they came, which is kept: some owners mean something by it.
-    order: Vec<Vec<u8>>,
+    /// Each with its place: they came in this order, which is kept, as some owners mean something by it.
+    rdatas: BTreeMap<Vec<u8>, (usize, Rdata)>,
+    /// The place of the next one.
+    next: usize,
 }
 
 impl Sets {
@@ -258,13 +277,13 @@ impl Sets {
             rtype: record.rtype,
             ttl: record.ttl,
             rdatas: BTreeMap::new(),
-            order: Vec::new(),
+            next: 0,
         });
         set.ttl = set.ttl.min(record.ttl);
         let canonical = record.rdata.canonical(record.rtype);
-        if let Entry::Vacant(place) = set.rdatas.entry(canonical.clone()) {
-            place.insert(record.rdata);
-            set.order.push(canonical);
+        if let Entry::Vacant(place) = set.rdatas.entry(canonical) {
+            place.insert((set.next, record.rdata));
+            set.next += 1;
         }
     }
 
@@ -276,28 +295,36 @@ impl Sets {
         };
         let canonical = record.rdata.canonical(record.rtype);
         let was_there = set.rdatas.remove(&canonical).is_some();
-        set.order.retain(|other| *other != canonical);
         if set.rdatas.is_empty() {
             self.0.remove(&key);
         }
         was_there
     }
 
-    fn into_zone(self, apex: &Name, source: &str) -> Result<StaticZone, ReceivedFault> {
+    fn into_zone(
+        self,
+        apex: &Name,
+        source: &str,
+        cancellation: &Cancellation,
+    ) -> Result<StaticZone, ReceivedFault> {
         let at = SourceLine::whole(source);
         let mut records = Vec::new();
-        for ((owner, _), mut set) in self.0 {
-            for canonical in set.order {
-                records.extend(set.rdatas.remove(&canonical).map(|rdata| MasterRecord {
-                    owner: owner.clone(),
-                    rtype: set.rtype,
-                    ttl: set.ttl,
-                    rdata,
-                    at: at.clone(),
-                }));
-            }
+        for ((owner, _), set) in self.0 {
+            let mut rdatas: Vec<(usize, Rdata)> = set.rdatas.into_values().collect();
+            rdatas.sort_unstable_by_key(|(place, _)| *place);
+            records.extend(rdatas.into_iter().map(|(_, rdata)| MasterRecord {
+                owner: owner.clone(),
+                rtype: set.rtype,
+                ttl: set.ttl,
+                rdata,
+                at: at.clone(),
+            }));
         }
-        StaticZone::of_records(apex, source, records).map_err(|problems| {
+        let zone = StaticZone::of_records(apex, source, records, cancellation);
+        if cancellation.is_cancelled() {
+            return Err(ReceivedFault::Cancelled);
+        }
+        zone.map_err(|problems| {
             let first = problems.first().map(|problem| problem.fault.to_string());
             ReceivedFault::Zone {
                 first: first.unwrap_or_default(),
@@ -329,7 +356,22 @@ mod tests {
             &domain("contoso.com"),
             "the zone from 192.0.2.1:53",
             records,
+            &Cancellation::default(),
         )
+    }
+
+    fn edited(
+        zone: &StaticZone,
+        edits: Vec<Edit>,
+        to: Serial,
+    ) -> Result<StaticZone, ReceivedFault> {
+        zone.edited("the zone", edits, to, &Cancellation::default())
+    }
+
+    /// As many addresses of one name.
+    fn addresses(count: u32) -> Vec<OwnedRecord> {
+        let address = |n: u32| opaque("many.contoso.com.", 1, &n.to_be_bytes());
+        (0..count).map(address).collect()
     }
 
     fn opaque(owner: &str, rtype: u16, rdata: &[u8]) -> OwnedRecord {
@@ -349,6 +391,7 @@ mod tests {
             zone.primary = Some(Primary {
                 addresses: vec!["192.0.2.1:53".parse().unwrap()],
                 tsig: None,
+                source: None,
             });
         }
         topology
@@ -432,13 +475,13 @@ mod tests {
             edit(7, 8, &[old.clone(), signature], std::slice::from_ref(&new)),
             edit(8, 9, std::slice::from_ref(&new), &[]),
         ];
-        let edited = zone.edited("x", steps.clone(), Serial(9)).unwrap();
-        assert_eq!(edited.serial(), Serial(9));
+        let after = edited(&zone, steps.clone(), Serial(9)).unwrap();
+        assert_eq!(after.serial(), Serial(9));
         let expected = received(records("www A 192.0.2.1\n")).unwrap();
         let text = expected.to_master_text().replace(" 7 60", " 9 60");
-        assert_eq!(edited.to_master_text(), text);
+        assert_eq!(after.to_master_text(), text);
 
-        let fault = |steps, to| zone.edited("x", steps, Serial(to)).unwrap_err();
+        let fault = |steps, to| edited(&zone, steps, Serial(to)).unwrap_err();
         assert!(matches!(fault(steps.clone(), 10), ReceivedFault::OtherEnd));
         assert!(matches!(
             fault(steps[1..].to_vec(), 9),
@@ -447,6 +490,55 @@ mod tests {
         let missing = vec![edit(7, 8, &[new], &[])];
         assert!(matches!(fault(missing, 8), ReceivedFault::NotThere(_)));
         assert_eq!(zone.timers().expire, Duration::from_secs(600));
+    }
+
+    #[test]
+    fn a_change_of_very_many_records_of_one_name_costs_no_more_for_each() {
+        let zone = received(records("www A 192.0.2.1\n")).unwrap();
+        let soa = |serial: u32| {
+            let mut soa = zone.soa().unwrap();
+            soa.rdata = soa.rdata.with_soa_serial(serial);
+            soa
+        };
+        // Compared with each other, so many records take hours.
+        let many = addresses(400_000);
+        let added = [vec![soa(8)], many.clone()].concat();
+        let edit = |from, removed, added| Edit {
+            from: Serial(from),
+            removed,
+            added,
+        };
+        let steps = vec![edit(7, Vec::new(), added), edit(8, many, vec![soa(9)])];
+        let after = edited(&zone, steps, Serial(9)).unwrap();
+        assert_eq!(after.record_count(), zone.record_count());
+    }
+
+    #[test]
+    fn very_many_records_of_one_name_are_refused_in_one_line() {
+        let all = [records(""), addresses(400_000)].concat();
+        let fault = received(all).unwrap_err();
+        assert!(
+            matches!(fault, ReceivedFault::Zone { others: 0, .. }),
+            "{fault}"
+        );
+    }
+
+    #[test]
+    fn work_that_is_given_up_ends() {
+        let cancellation = Cancellation::default();
+        cancellation.cancel();
+        let apex = domain("contoso.com");
+        let endless = addresses(5000).into_iter().cycle();
+        let fault = StaticZone::received(&apex, "the zone", endless, &cancellation);
+        assert_eq!(fault.unwrap_err(), ReceivedFault::Cancelled);
+        let zone = received(records("www A 192.0.2.1\n")).unwrap();
+        let edit = Edit {
+            from: Serial(7),
+            removed: Vec::new(),
+            added: addresses(5000),
+        };
+        let fault = zone.edited("the zone", vec![edit], Serial(8), &cancellation);
+        assert_eq!(fault.unwrap_err(), ReceivedFault::Cancelled);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use hickory_proto::rr::RecordType;
 
+use super::cancellation::{Cancellation, Steps};
 use super::master::{
     self, Include, Included, MasterFault, MasterFile, MasterProblem, MasterRecord, Severity,
     SourceLine,
@@ -64,10 +65,12 @@ impl StaticZone {
             file: file.into(),
             line: 1,
         };
+        let never = Cancellation::default();
         let mut check = Check {
             apex: &apex,
             names: BTreeMap::new(),
             problems: Vec::new(),
+            steps: never.steps(),
         };
         check.gather(records);
         check.apex_has_its_records(&top, &unread);
@@ -90,16 +93,19 @@ impl StaticZone {
 
     /// Takes records that a primary has sent as the zone `apex`. `source` is what messages call them. What would
     /// make a file refused but is served right all the same, is a warning here: the zone is edited elsewhere.
+    /// What comes out is meaningless when it is cancelled meanwhile.
     pub(super) fn of_records(
         apex: &Name,
         source: &str,
         records: Vec<MasterRecord>,
+        cancellation: &Cancellation,
     ) -> Result<StaticZone, Vec<MasterProblem>> {
         let top = SourceLine::whole(source);
         let mut check = Check {
             apex,
             names: BTreeMap::new(),
             problems: Vec::new(),
+            steps: cancellation.steps(),
         };
         check.gather(records);
         check.apex_has_its_records(&top, &[]);
@@ -172,6 +178,7 @@ struct Check<'a> {
     apex: &'a Name,
     names: BTreeMap<Name, BTreeMap<u16, StaticSet>>,
     problems: Vec<MasterProblem>,
+    steps: Steps<'a>,
 }
 
 impl Check<'_> {
@@ -188,9 +195,12 @@ impl Check<'_> {
             rtype: RecordType,
             ttl: u32,
             rdatas: Vec<Rdata>,
-            canonical: Vec<Vec<u8>>,
+            /// The place of each record, by what makes records equal.
+            places: BTreeMap<Vec<u8>, usize>,
             lines: Vec<SourceLine>,
             octets: usize,
+            /// Said once, whatever follows.
+            too_large: bool,
         }
         let mut names: BTreeMap<Name, BTreeMap<u16, Growing>> = BTreeMap::new();
         for record in records {
@@ -201,6 +211,9 @@ impl Check<'_> {
                 rdata,
                 at,
             } = record;
+            if self.steps.is_over() {
+                return;
+            }
             if !owner.is_at_or_below(self.apex) {
                 let apex = self.apex.clone();
                 self.problem(&at, MasterFault::OutOfZone { owner, apex });
@@ -223,9 +236,10 @@ impl Check<'_> {
                     rtype,
                     ttl,
                     rdatas: Vec::new(),
-                    canonical: Vec::new(),
+                    places: BTreeMap::new(),
                     lines: Vec::new(),
                     octets: 0,
+                    too_large: false,
                 });
             let canonical = rdata.canonical(rtype);
             let fault = if set.ttl != ttl {
@@ -236,8 +250,8 @@ impl Check<'_> {
                     first_ttl: set.ttl,
                     first: set.lines[0].clone(),
                 })
-            } else if let Some(same) = set.canonical.iter().position(|other| *other == canonical) {
-                let first = set.lines[same].clone();
+            } else if let Some(same) = set.places.get(&canonical) {
+                let first = set.lines[*same].clone();
                 Some(MasterFault::Duplicate { first })
             } else if rtype == RecordType::SOA && !set.rdatas.is_empty() {
                 let first = set.lines[0].clone();
@@ -246,6 +260,9 @@ impl Check<'_> {
                 let other = set.lines[0].clone();
                 Some(MasterFault::CnameAndOther { owner, other })
             } else if set.octets + 12 + rdata.wire().len() > RRSET_LIMIT {
+                if std::mem::replace(&mut set.too_large, true) {
+                    continue;
+                }
                 Some(MasterFault::TooLarge { owner, rtype })
             } else {
                 None
@@ -254,13 +271,16 @@ impl Check<'_> {
                 Some(fault) => self.problem(&at, fault),
                 None => {
                     set.octets += 12 + rdata.wire().len();
-                    set.canonical.push(canonical);
+                    set.places.insert(canonical, set.rdatas.len());
                     set.rdatas.push(rdata);
                     set.lines.push(at);
                 }
             }
         }
         for (name, sets) in names {
+            if self.steps.is_over() {
+                return;
+            }
             let sets = sets.into_iter().map(|(number, set)| {
                 let rrset = Arc::new(Rrset {
                     rtype: set.rtype,
@@ -341,6 +361,9 @@ impl Check<'_> {
             }
         }
         for (owner, sets) in &self.names {
+            if self.steps.is_over() {
+                return;
+            }
             let cut = self.cut_of(owner);
             for set in sets.values() {
                 let rtype = set.rrset.rtype;
@@ -378,6 +401,9 @@ impl Check<'_> {
             for set in sets.values() {
                 let rtype = set.rrset.rtype;
                 for (n, target) in targets_of(&set.rrset) {
+                    if self.steps.is_over() {
+                        return;
+                    }
                     if !target.is_at_or_below(self.apex) {
                         continue;
                     }

@@ -16,6 +16,7 @@ mod manners;
 mod server;
 mod start;
 mod state;
+mod sources;
 mod updates;
 
 /// Whether the load tests run at full size.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use hickory_proto::rr::RecordType;
 use repoint::topology::DomainName;
-use repoint::zone::{Include, Name, OwnedRecord, StaticZone, ZoneVersion};
+use repoint::zone::{Cancellation, Include, Name, OwnedRecord, StaticZone, ZoneVersion};
 
 /// Who sends them.
 pub(crate) fn address() -> SocketAddr {
@@ -53,7 +53,12 @@ fn received(apex: &DomainName, serial: u32, records: &str) -> Arc<StaticZone> {
     );
     let mut none = |_: Include<'_>| Err("there is no such file".to_owned());
     let file = StaticZone::parse(apex, "primary", text.as_bytes(), &mut none).unwrap();
-    let zone = StaticZone::received(apex, "the zone from 192.0.2.1:53", file.owned_records());
+    let zone = StaticZone::received(
+        apex,
+        "the zone from 192.0.2.1:53",
+        file.owned_records(),
+        &Cancellation::default(),
+    );
     Arc::new(zone.unwrap())
 }
 

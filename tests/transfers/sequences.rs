@@ -37,6 +37,7 @@ fn manners_with(key: Option<Arc<Key>>) -> Manners {
         allow: ["192.0.2.53".parse().unwrap()].into(),
         tsig: key.as_ref().map(|key| key.name().clone()),
         zones: None,
+        source: None,
     };
     Manners {
         tsig: key.into_iter().collect(),

@@ -173,6 +173,7 @@ pub(super) const ZONE: Section = Section {
         live("file"),
         live("primary"),
         live("tsig"),
+        live("source"),
         live("dnssec"),
     ],
 };
@@ -196,6 +197,7 @@ pub(super) const SECONDARY: Section = Section {
         live("allow"),
         live("tsig"),
         live("zones"),
+        live("source"),
     ],
 };
 

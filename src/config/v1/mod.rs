@@ -72,6 +72,7 @@ fn zones(value: Option<Value<'_>>, base: &Path, problems: &mut ConfigProblems) -
         let tsig = table.get("tsig");
         let tsig_place = tsig.as_ref().map(|value| value.place().clone());
         let tsig = tsig.and_then(|value| secondary::tsig_or_none(&value, problems));
+        let source = table.get("source").and_then(|v| v.address(problems));
         let dnssec = table
             .get("dnssec")
             .and_then(|v| v.boolean(problems))
@@ -83,6 +84,7 @@ fn zones(value: Option<Value<'_>>, base: &Path, problems: &mut ConfigProblems) -
             primary,
             tsig,
             tsig_place,
+            source,
             dnssec,
         }
     });

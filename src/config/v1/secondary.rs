@@ -161,6 +161,7 @@ fn secondary(mut table: Table<'_>, problems: &mut ConfigProblems) -> SecondaryDr
         no_duplicates(&list.items, "zone", problems);
         list
     });
+    let source = table.get("source").and_then(|v| v.address(problems));
     table.finish(problems);
     SecondaryDraft {
         name,
@@ -168,6 +169,7 @@ fn secondary(mut table: Table<'_>, problems: &mut ConfigProblems) -> SecondaryDr
         allow,
         tsig,
         zones,
+        source,
     }
 }
 

@@ -2,10 +2,13 @@
 //!
 //! In: a `[[zone]]` of a draft. Out: its [`Primary`], or what is wrong with it. Never here: asking one.
 
+use std::net::SocketAddr;
+
 use crate::topology::Primary;
 
 use super::super::draft::{Draft, ZoneDraft};
 use super::super::problem::{ConfigProblems, Rule};
+use super::super::secondary::source_reaches;
 use super::super::secrets::known_key;
 
 /// Where a zone's static part comes from, when that is another nameserver.
@@ -21,6 +24,13 @@ pub(super) fn primary(
             problems
                 .error(Rule::NoEffect, place, message)
                 .help("add primary = [\"192.0.2.1:53\"], or leave tsig out");
+        }
+        if let Some(source) = &zone.source {
+            let message =
+                "\"source\" of a zone is where its primaries are asked from, and there is none";
+            problems
+                .error(Rule::NoEffect, &source.place, message)
+                .help("add primary = [\"192.0.2.1:53\"], or leave source out");
         }
         return None;
     };
@@ -40,6 +50,10 @@ pub(super) fn primary(
                 .help("name the address and port that it answers on");
         }
     }
+    let addresses: Vec<SocketAddr> = list.items.iter().map(|item| item.value).collect();
+    if let Some(source) = &zone.source {
+        source_reaches(source, &addresses, problems);
+    }
     if zone.tsig_place.is_none() {
         let message = "a zone from a primary needs a TSIG key: without one, whoever can forge the primary's address writes the zone";
         problems.error(Rule::MissingKey, &list.place, message).help(
@@ -57,7 +71,8 @@ pub(super) fn primary(
         }
     }
     Some(Primary {
-        addresses: list.items.iter().map(|item| item.value).collect(),
+        addresses,
         tsig: tsig.and_then(|key| key.value.to_domain_name()),
+        source: zone.source.as_ref().map(|source| source.value),
     })
 }

@@ -47,6 +47,7 @@ fn secondary(number: u8) -> Arc<Secondary> {
         allow: [address.ip()].into(),
         tsig: None,
         zones: None,
+        source: None,
     })
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use repoint::clock::Wall;
 use repoint::engine::{Event, InboundNews, InboundOutcome};
 use repoint::topology::DomainName;
-use repoint::zone::{Include, Serial, StaticZone};
+use repoint::zone::{Cancellation, Include, Serial, StaticZone};
 
 use super::Story;
 use crate::network::{Behaviour, Validity};
@@ -166,7 +166,12 @@ impl Story {
                 let mut none = |_: Include<'_>| Err("there is no such file".to_owned());
                 let file = StaticZone::parse(&apex, "primary", text.as_bytes(), &mut none).unwrap();
                 let records = file.owned_records();
-                let zone = StaticZone::received(&apex, "the zone from 192.0.2.1:53", records);
+                let zone = StaticZone::received(
+                    &apex,
+                    "the zone from 192.0.2.1:53",
+                    records,
+                    &Cancellation::default(),
+                );
                 InboundOutcome::Received(Arc::new(zone.unwrap()))
             }
             _ => return None,
