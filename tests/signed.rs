@@ -11,7 +11,7 @@ use std::time::Duration;
 use dns::{HEAD, Response, query, wire, zones};
 use hickory_proto::op::ResponseCode;
 use repoint::clock::{Mono, Now, Wall};
-use repoint::config::Secondary;
+use repoint::config::{AcmeKey, Secondary};
 use repoint::serve::{
     Asked, Made, Manners, Outcome, Peer, RateLimit, RateTable, Replays, Responses, Secrets,
     Transfers, Transport, Updates, Why, respond, respond_or_transfer,
@@ -45,6 +45,15 @@ fn example() -> Zones {
     zones(&[("example", &near), ("far.example", &far)])
 }
 
+/// The key of those who may update challenges in the zone.
+fn updater() -> AcmeKey {
+    AcmeKey {
+        key: name("upd.key."),
+        zones: ["example".parse().unwrap()].into(),
+        names: Default::default(),
+    }
+}
+
 fn manners() -> Manners {
     let secondary = |name: &str, address: &str, tsig: Option<&str>| {
         Arc::new(Secondary {
@@ -53,6 +62,7 @@ fn manners() -> Manners {
             allow: [address.parse().unwrap()].into(),
             tsig: tsig.map(self::name),
             zones: None,
+            source: None,
         })
     };
     let make = |_| -> Made { Box::pin(std::future::ready(ResponseCode::NoError)) };
@@ -60,9 +70,8 @@ fn manners() -> Manners {
         nsid: Some("a.ns.example".into()),
         cookies: Some(Secrets::Own([7; 16])),
         tsig: [key("sec.key."), key("upd.key.")].into_iter().collect(),
-        updates: Updates::new(vec![name("upd.key.")], Arc::new(make), Arc::default()),
+        updates: Updates::new(vec![updater()], Arc::new(make), Arc::default()),
         transfers: Transfers {
-            source: None,
             secondaries: vec![
                 secondary("signed", "192.0.2.53", Some("sec.key.")),
                 secondary("plain", "192.0.2.54", None),
@@ -191,7 +200,7 @@ fn an_update_that_is_refused_for_its_way_may_come_by_another() {
         Box::pin(std::future::ready(ResponseCode::NoError))
     };
     let replays = Arc::new(Replays::default());
-    manners.updates = Updates::new(vec![name("upd.key.")], Arc::new(make), replays);
+    manners.updates = Updates::new(vec![updater()], Arc::new(make), replays);
     let octets = signed(update(&[], &[]), "upd.key.");
     for transport in [Transport::Https, Transport::Quic] {
         let (said, _) = begin(&zones, &manners, &octets, from("192.0.2.9", transport));

@@ -214,8 +214,16 @@ pub(super) struct MannersDraft {
 /// `[acme]`.
 #[derive(Clone, Debug)]
 pub(super) struct AcmeDraft {
-    pub(super) tsig: Vec<At<Name>>,
+    pub(super) tsig: Vec<AcmeKeyDraft>,
     pub(super) lifetime: Duration,
+}
+
+/// An entry of `tsig` in `[acme]`.
+#[derive(Clone, Debug)]
+pub(super) struct AcmeKeyDraft {
+    pub(super) key: At<Name>,
+    pub(super) zones: Vec<At<DomainName>>,
+    pub(super) names: Vec<At<DomainName>>,
 }
 
 impl Default for AcmeDraft {

@@ -48,8 +48,8 @@ use problem::{At, Place};
 pub use problem::{ConfigProblems, Problem, Rule, Severity};
 pub use secondary::Secondary;
 pub use settings::{
-    AcmeSettings, AlarmSettings, CookieSecrets, LogFormat, LogLevel, LogSettings, MannersSettings,
-    ServerSettings,
+    AcmeKey, AcmeSettings, AlarmSettings, CookieSecrets, LogFormat, LogLevel, LogSettings,
+    MannersSettings, ServerSettings,
 };
 pub use sources::{Sources, SourcesError};
 pub use summary::{RouteSummary, ServiceSummary, Summary, summary};
@@ -254,7 +254,6 @@ fn read(
     files::check_authorities(&draft, files, problems);
     let tsig = secrets::keys(&draft, files, problems);
     let manners = secrets::manners(&draft, files, problems);
-    let acme = secondary::acme(&draft, problems);
     let zones = zones::read(&draft, files, problems);
     let parts = validate::parts(&draft, &domains, problems);
     let topology = Topology::new(
@@ -267,6 +266,7 @@ fn read(
     let secondaries = secondary::secondaries(&draft, &topology, problems);
     let layout = zones::layout(&draft, &topology, &zones, &parts.places, problems);
     syntax::quiet_after_syntax_errors(file, &errors, problems);
+    let acme = secondary::acme(&draft, &topology, problems);
     Some(Read {
         draft,
         topology,

@@ -11,10 +11,13 @@ use crate::topology::{DomainName, Topology};
 use crate::zone::Name;
 
 use super::compare::apexes;
-use super::draft::{AcmeDraft, Draft, SecondaryDraft};
+use super::draft::{AcmeDraft, AcmeKeyDraft, Draft, SecondaryDraft};
 use super::problem::{At, ConfigProblems, Rule, no_duplicates};
-use super::secrets::known_key;
-use super::settings::AcmeSettings;
+use super::secrets::{known_key, plain};
+use super::settings::{AcmeKey, AcmeSettings};
+
+/// How the name of a challenge begins (RFC 8555 §8.4).
+const CHALLENGE: &str = "_acme-challenge.";
 
 /// A server that has the zones from us.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,11 +32,11 @@ pub struct Secondary {
     pub tsig: Option<Name>,
     /// The zones it has; all when absent.
     pub zones: Option<BTreeSet<DomainName>>,
+    /// The address that it is notified and asked from; a listening address when absent.
+    pub source: Option<IpAddr>,
 }
 
 impl Secondary {
-    /// The address that it is notified and asked from; a listening address when absent.
-    pub source: Option<IpAddr>,
     /// Whether it has this zone from us.
     pub fn has(&self, apex: &Name) -> bool {
         match &self.zones {
@@ -95,12 +98,12 @@ fn made(
         zones.items.iter().map(|zone| zone.value.clone()).collect()
     });
     let address = secondary.address.as_ref()?.value;
-    let allow = secondary.allow.as_ref().map_or_else(
-        || BTreeSet::from([address.ip().to_canonical()]),
-        |allow| {
     if let Some(source) = &secondary.source {
         source_reaches(source, &[address], problems);
     }
+    let allow = secondary.allow.as_ref().map_or_else(
+        || BTreeSet::from([address.ip().to_canonical()]),
+        |allow| {
             let allowed = allow.items.iter();
             allowed.map(|at| at.value.to_canonical()).collect()
         },
@@ -115,13 +118,10 @@ fn made(
             .as_ref()
             .map(|key| key.value.clone()),
         zones,
+        source: secondary.source.as_ref().map(|source| source.value),
     })
 }
 
-        source: secondary.source.as_ref().map(|source| source.value),
-/// Who may change challenges.
-pub(super) fn acme(draft: &Draft, problems: &mut ConfigProblems) -> AcmeSettings {
-    let AcmeDraft { tsig, lifetime } = &draft.acme;
 /// Reports an address to ask from that none of these servers can be reached from.
 pub(super) fn source_reaches(
     source: &At<IpAddr>,
@@ -144,11 +144,71 @@ pub(super) fn source_reaches(
     }
 }
 
-    for key in tsig {
-        known_key(key, draft, problems);
-    }
+/// Who may change challenges.
+pub(super) fn acme(
+    draft: &Draft,
+    topology: &Topology,
+    problems: &mut ConfigProblems,
+) -> AcmeSettings {
+    let AcmeDraft { tsig, lifetime } = &draft.acme;
+    let keys: Vec<At<Name>> = tsig.iter().map(|entry| entry.key.clone()).collect();
+    no_duplicates(&keys, "TSIG key", problems);
+    let served = apexes(topology);
+    let keys = tsig.iter();
     AcmeSettings {
-        tsig: tsig.iter().map(|key| key.value.clone()).collect(),
+        tsig: keys
+            .map(|entry| acme_key(entry, draft, &served, problems))
+            .collect(),
         lifetime: *lifetime,
+    }
+}
+
+fn acme_key(
+    entry: &AcmeKeyDraft,
+    draft: &Draft,
+    served: &BTreeSet<DomainName>,
+    problems: &mut ConfigProblems,
+) -> AcmeKey {
+    let AcmeKeyDraft { key, zones, names } = entry;
+    known_key(key, draft, problems);
+    if zones.is_empty() && names.is_empty() {
+        let name = plain(&key.value);
+        // No error: a file that was accepted before keys had scopes must still start.
+        problems
+            .warning(
+                Rule::NoEffect,
+                &key.place,
+                format!("TSIG key {name} may update nothing: it has no scope"),
+            )
+            .help(format!(
+                "write {{ key = \"{name}\", zones = [\"fed.contoso.com\"] }}, or names = [\"_acme-challenge.xmpp.contoso.com\"]"
+            ));
+    }
+    for zone in zones.iter().filter(|zone| !served.contains(&zone.value)) {
+        problems
+            .error(
+                Rule::UnknownZone,
+                &zone.place,
+                format!("zone {} is not served here", zone.value),
+            )
+            .help(
+                "name the apex of a [[zone]] or a steered name of a route with zones = \"owners\"",
+            );
+    }
+    for name in names {
+        if !name.value.as_str().starts_with(CHALLENGE) {
+            problems
+                .error(
+                    Rule::BadValue,
+                    &name.place,
+                    format!("{} is not the name of a challenge", name.value),
+                )
+                .help(format!("write \"{CHALLENGE}{}\"", name.value));
+        }
+    }
+    AcmeKey {
+        key: key.value.clone(),
+        zones: zones.iter().map(|zone| zone.value.clone()).collect(),
+        names: names.iter().map(|name| name.value.clone()).collect(),
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! In: nothing. Out: plain values. Never here: what is steered; that is `topology`.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -9,7 +10,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::exchange::listed;
 use super::network::Network;
+use crate::topology::DomainName;
 use crate::zone::Name;
 
 /// Where the server listens and keeps its state. All of it but the certificate takes effect at the next start.
@@ -191,10 +194,54 @@ impl fmt::Debug for CookieSecrets {
 /// Who may change challenges of certificate authorities, and how long those last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AcmeSettings {
-    /// TSIG keys that may send updates (RFC 2136).
-    pub tsig: Vec<Name>,
+    /// TSIG keys that may send updates (RFC 2136), each with what it may update.
+    pub tsig: Vec<AcmeKey>,
     /// How long a value is published unless it is taken away before.
     pub lifetime: Duration,
+}
+
+/// A TSIG key whose holder may update challenges, within a scope. An empty scope allows nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcmeKey {
+    /// The key's name.
+    pub key: Name,
+    /// Zones in which it may update every challenge, by their apex.
+    pub zones: BTreeSet<DomainName>,
+    /// Challenges that it may update, each by its whole name.
+    pub names: BTreeSet<DomainName>,
+}
+
+impl AcmeKey {
+    /// Whether the key may update a challenge that lies in a zone.
+    pub fn may_update(&self, name: &DomainName, zone: &Name) -> bool {
+        self.names.contains(name)
+            || zone
+                .to_domain_name()
+                .is_some_and(|zone| self.zones.contains(&zone))
+    }
+}
+
+impl fmt::Display for AcmeKey {
+    /// The scope, in words.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |names: &BTreeSet<DomainName>| {
+            let names: Vec<DomainName> = names.iter().cloned().collect();
+            listed(&names)
+        };
+        match (self.zones.is_empty(), self.names.is_empty()) {
+            (true, true) => f.write_str("nothing"),
+            (false, true) => write!(f, "zones {}", list(&self.zones)),
+            (true, false) => write!(f, "names {}", list(&self.names)),
+            (false, false) => {
+                write!(
+                    f,
+                    "zones {}; names {}",
+                    list(&self.zones),
+                    list(&self.names)
+                )
+            }
+        }
+    }
 }
 
 impl Default for AcmeSettings {

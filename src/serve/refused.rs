@@ -31,6 +31,8 @@ pub struct Refused {
     pub zone: Option<Name>,
     /// The key that the request is signed with, or claims to be.
     pub key: Option<Name>,
+    /// What an update asked for outside its key's scope, and that scope, in words.
+    pub scope: Option<String>,
 }
 
 /// What was asked for.
@@ -67,6 +69,8 @@ pub enum Why {
     Transport,
     /// It would change something else than challenges.
     NoChallenge,
+    /// It would change a challenge outside the scope of its key.
+    Scope,
     /// What is wrong with the signature.
     Signature(Fault),
 }
@@ -98,6 +102,10 @@ impl fmt::Display for Refused {
             (_, Why::Room) => "too many transfers are under way",
             (_, Why::Transport) => "it does not go over this transport",
             (_, Why::NoChallenge) => "it would change something else than challenges",
+            (_, Why::Scope) => {
+                let scope = self.scope.as_deref().unwrap_or("it is not in its scope");
+                return write!(f, ": {scope} ([acme] tsig)");
+            }
             (_, Why::Signature(fault)) => {
                 let meaning = match fault {
                     Fault::Malformed => "it cannot be read",
@@ -207,6 +215,7 @@ mod tests {
             why,
             zone: None,
             key: None,
+            scope: None,
         }
     }
 
@@ -252,6 +261,7 @@ mod tests {
             why: Why::Signature(Fault::BadSig),
             zone: Some(name(b"contoso.com.")),
             key: Some(name(b"a\\010b.example.")),
+            scope: None,
         };
         assert_eq!(
             line.to_string(),

@@ -254,6 +254,16 @@ impl Answering<'_> {
                 Responses::Later(Box::new(deferred))
             }
             Err(Unmade::Signature(refusal)) => self.refuse(&envelope, &refusal, out),
+            Err(Unmade::Scope(scope)) => {
+                let mut refused = refused(Asked::Update, Why::Scope, &envelope, signer.as_ref());
+                refused.scope = Some(scope);
+                let error = Some(ExtendedError::Prohibited);
+                let said = Said {
+                    refused: Some(refused),
+                    ..Said::from((ResponseCode::Refused, error))
+                };
+                Responses::One(self.say(&envelope, said, signer, out))
+            }
             Err(Unmade::Code(rcode, why)) => {
                 let error = (rcode == ResponseCode::Refused).then_some(ExtendedError::Prohibited);
                 let said = Said {
@@ -278,6 +288,7 @@ impl Answering<'_> {
                     asked: Asked::Signed,
                     why: Why::Signature(refusal.fault()),
                     zone: envelope.question.as_ref().map(|asked| asked.name.clone()),
+                    scope: None,
                     key: Some(key.clone()),
                 })
             }),
@@ -426,6 +437,7 @@ fn refused(asked: Asked, why: Why, envelope: &Envelope, signer: Option<&Signer>)
         why,
         zone: envelope.question.as_ref().map(|asked| asked.name.clone()),
         key: signer.map(|signer| signer.key().name().clone()),
+        scope: None,
     })
 }
 

@@ -24,6 +24,7 @@ use super::question::{CLASS_IN, Envelope};
 use super::refused::Why;
 use super::replay::{Code, Met, Replays};
 use crate::clock::Wall;
+use crate::config::AcmeKey;
 use crate::decide::Generation;
 use crate::topology::DomainName;
 use crate::tsig::{Refusal, Signer};
@@ -69,7 +70,7 @@ pub type Made = Pin<Box<dyn Future<Output = ResponseCode> + Send>>;
 /// Who may update challenges, and who makes the change.
 #[derive(Clone, Default)]
 pub struct Updates {
-    keys: Vec<Name>,
+    keys: Vec<AcmeKey>,
     make: Option<Arc<dyn Fn(Update) -> Made + Send + Sync>>,
     replays: Arc<Replays>,
 }
@@ -79,6 +80,8 @@ pub struct Updates {
 pub(super) enum Unmade {
     /// It is answered with this code, and the operator may want to know why.
     Code(ResponseCode, Option<Why>),
+    /// The key may not update what it asks for; with its scope, in words.
+    Scope(String),
     /// It was signed too early to know whether it was made before.
     Signature(Refusal),
 }
@@ -98,9 +101,9 @@ impl fmt::Debug for Updates {
 }
 
 impl Updates {
-    /// Holders of these keys may update; `make` makes the change. `replays` knows what came before a reload.
+    /// Holders of these keys may update, each within its scope; `make` makes the change. `replays` knows what came before a reload.
     pub fn new(
-        keys: Vec<Name>,
+        keys: Vec<AcmeKey>,
         make: Arc<dyn Fn(Update) -> Made + Send + Sync>,
         replays: Arc<Replays>,
     ) -> Updates {
@@ -123,8 +126,8 @@ impl Updates {
             return Err(Why::Transport.into());
         }
         let signer = signer.ok_or(Why::Unsigned)?;
-        let may = self.keys.iter().any(|key| key == signer.key().name());
-        let make = self.make.as_ref().filter(|_| may).ok_or(Why::Key)?;
+        let scope = self.keys.iter().find(|one| one.key == *signer.key().name());
+        let (scope, make) = scope.zip(self.make.as_ref()).ok_or(Why::Key)?;
         let tell = match self.replays.meet(signer, arrival.now) {
             Met::First(tell) => tell,
             Met::Again(code) => return as_before(code),
@@ -137,6 +140,15 @@ impl Updates {
             let why = (rcode == ResponseCode::Refused).then_some(Why::NoChallenge);
             Unmade::Code(rcode, why)
         })?;
+        if let Some((name, _)) = changes
+            .iter()
+            .find(|(name, _)| !scope.may_update(name, zone))
+        {
+            tell.send_replace(Some(ResponseCode::Refused));
+            return Err(Unmade::Scope(format!(
+                "{name} is not in its scope: {scope}"
+            )));
+        }
         let made = make(Update {
             changes,
             key: signer.key().name().clone(),

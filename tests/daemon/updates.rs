@@ -14,12 +14,15 @@ const NAME: &str = "_acme-challenge.xmpp.route1.contoso.com";
 fn start() -> (Place, Server) {
     let pools = Pools::new();
     let mut text = configuration(&pools, &names(1), 30);
-    for key in ["pool1.example", "other.example"] {
+    for key in ["pool1.example", "other.example", "narrow.example"] {
         text.push_str(&format!(
             "[[tsig]]\nname = \"{key}\"\nalgorithm = \"hmac-sha256\"\nsecret = \"{SECRET}\"\n"
         ));
     }
-    text.push_str("[acme]\ntsig = [\"pool1.example\"]\n");
+    text.push_str(&format!(
+        "[acme]\ntsig = [{{ key = \"pool1.example\", zones = [\"contoso.com\"] }}, \
+         {{ key = \"narrow.example\", names = [\"{NAME}\"] }}]\n"
+    ));
     let place = Place::new(&text);
     let server = place.start();
     (place, server)
@@ -286,4 +289,57 @@ fn an_update_that_is_sent_again_is_not_made_again() {
     assert!(texts(&server).is_empty());
     assert_eq!(nsupdate(&server, &signed, &[&add("after")]), "");
     assert_eq!(texts(&server), ["\"after\""]);
+}
+
+#[test]
+fn a_key_updates_nothing_outside_its_scope() {
+    let (_place, server) = start();
+    let narrow = format!("hmac-sha256:narrow.example:{SECRET}");
+    let signed = ["-y", narrow.as_str()];
+    let own = format!("update add {NAME} 60 TXT own");
+    assert_eq!(nsupdate(&server, &signed, &[&own]), "");
+    // All of it or nothing.
+    let other = "update add _acme-challenge.contoso.com 60 TXT foreign";
+    let more = format!("update add {NAME} 60 TXT more");
+    for lines in [vec![other], vec![&more, other]] {
+        let came = nsupdate(&server, &signed, &lines);
+        assert!(came.contains("REFUSED"), "{lines:?}: {came}");
+    }
+    assert_eq!(texts(&server), ["\"own\""]);
+    server.logged(
+        "an update of contoso.com. is refused, key narrow.example.: _acme-challenge.contoso.com is not in its scope: \
+         names _acme-challenge.xmpp.route1.contoso.com ([acme] tsig)",
+    );
+    let wide = format!("hmac-sha256:pool1.example:{SECRET}");
+    assert_eq!(nsupdate(&server, &["-y", &wide], &[other]), "");
+}
+
+#[test]
+fn a_key_without_a_scope_updates_nothing_and_config_check_says_so() {
+    let (place, server) = start();
+    drop(server);
+    let text = std::fs::read_to_string(place.file("repoint.toml")).unwrap();
+    let (before, _) = text.split_once("[acme]").unwrap();
+    place.configure(&format!("{before}[acme]\ntsig = [\"pool1.example\"]\n"));
+    let output = Command::new(env!("CARGO_BIN_EXE_repoint"))
+        .args(["config", "check", "repoint.toml"])
+        .current_dir(place.dir.path())
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8(said).unwrap();
+    assert!(output.status.success(), "{said}");
+    assert!(
+        said.contains("TSIG key pool1.example may update nothing: it has no scope"),
+        "{said}"
+    );
+    let other = place.start();
+    let signed = format!("hmac-sha256:pool1.example:{SECRET}");
+    let came = nsupdate(
+        &other,
+        &["-y", &signed],
+        &[&format!("update add {NAME} 60 TXT none")],
+    );
+    assert!(came.contains("REFUSED"), "{came}");
+    other.logged("is not in its scope: nothing ([acme] tsig)");
 }

@@ -207,6 +207,12 @@ pub(super) const ACME: Section = Section {
     keys: &[live("tsig"), live("lifetime")],
 };
 
+pub(super) const ACME_KEY: Section = Section {
+    header: "an entry of tsig",
+    path: "acme.tsig",
+    keys: &[live("key"), live("zones"), live("names")],
+};
+
 /// Every section, in the order of the annotated example.
 pub(in crate::config) const ALL: &[&Section] = &[
     &TOP,
@@ -229,4 +235,5 @@ pub(in crate::config) const ALL: &[&Section] = &[
     &TSIG,
     &SECONDARY,
     &ACME,
+    &ACME_KEY,
 ];

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::super::draft::{AcmeDraft, MannersDraft};
-use super::super::problem::{At, ConfigProblems};
+use super::super::draft::{AcmeDraft, AcmeKeyDraft, MannersDraft};
+use super::super::problem::{At, ConfigProblems, no_duplicates};
 use super::super::table::Table;
 use super::super::value::Value;
 use super::secondary::tsig_name;
@@ -73,9 +73,9 @@ pub(super) fn acme(value: Option<Value<'_>>, problems: &mut ConfigProblems) -> A
         return draft;
     };
     if let Some(value) = table.get("tsig") {
-        let wanted = "a list of names of TSIG keys, like [\"pool1.example.net\"]";
-        let list = value.list_of(wanted, problems, |item, p| tsig_name(item, p));
-        draft.tsig = list.items;
+        let wanted = "a list of TSIG keys, like [{ key = \"pool1.example.net\", zones = [\"fed.contoso.com\"] }]";
+        let list = value.list_of(wanted, problems, |item, p| acme_key(item, p));
+        draft.tsig = list.items.into_iter().map(|item| item.value).collect();
     }
     let bounds = Duration::from_secs(60)..=Duration::from_secs(7 * 86_400);
     if let Some(At { value, .. }) = table
@@ -86,4 +86,35 @@ pub(super) fn acme(value: Option<Value<'_>>, problems: &mut ConfigProblems) -> A
     }
     table.finish(problems);
     draft
+}
+
+/// A key with its scope, or its name alone.
+fn acme_key(value: &Value<'_>, problems: &mut ConfigProblems) -> Option<At<AcmeKeyDraft>> {
+    let place = value.place().clone();
+    if !value.is_table() {
+        let key = tsig_name(value, problems)?;
+        let (zones, names) = (Vec::new(), Vec::new());
+        let value = AcmeKeyDraft { key, zones, names };
+        return Some(At { value, place });
+    }
+    let mut table = value.table(&keys::ACME_KEY, problems)?;
+    let key = table
+        .require("key", "key = \"pool1.example.net\"", problems)
+        .and_then(|value| tsig_name(&value, problems));
+    let mut list = |name: &'static str, wanted: &str| {
+        let value = table.get(name)?;
+        let parsed = |item: &Value<'_>, p: &mut ConfigProblems| item.parsed(wanted, str::parse, p);
+        let list = value.list_of(&format!("a list of {wanted}s"), problems, parsed);
+        no_duplicates(&list.items, name, problems);
+        Some(list.items)
+    };
+    let zones = list("zones", "apex of a zone").unwrap_or_default();
+    let names = list("names", "name of a challenge").unwrap_or_default();
+    table.finish(problems);
+    let value = AcmeKeyDraft {
+        key: key?,
+        zones,
+        names,
+    };
+    Some(At { value, place })
 }
