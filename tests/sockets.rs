@@ -643,7 +643,7 @@ impl Drop for Child {
 #[test]
 #[ignore = "serves for other tests, in a process of its own"]
 fn the_server_of_other_tests() {
-    let inherited = Listeners::from_inherited().unwrap();
+    let inherited = Listeners::from_inherited();
     let listeners = if inherited.is_empty() {
         inherited
             .with(&vec!["127.0.0.1:0".parse().unwrap()].into())

@@ -10,9 +10,11 @@ use serde_json::json;
 use super::change::{ChangeOptions, done};
 use super::failure::{Failure, REFUSED};
 use super::session::{Session, paint_for};
-use crate::config::{self, Configuration};
+use crate::config::{self, Configuration, OpenFiles};
 use crate::control::ReloadBody;
+use crate::daemon;
 use crate::probe::Prober;
+use crate::serve::processors;
 use crate::shell::Clock;
 
 /// Check a configuration file, or have the server read its own again.
@@ -83,6 +85,7 @@ fn check(session: &Session, file: &std::path::Path) -> ExitCode {
             "problems": problems.to_json(),
             "authorities_fault": fault,
             "summary": summary,
+            "open_files": checked.as_ref().ok().and_then(|(found, _)| open_files(found)),
         }));
     } else if !problems.is_empty() {
         session.print(&format!("{}\n\n", problems.render(paint.colour).trim_end()));
@@ -93,6 +96,9 @@ fn check(session: &Session, file: &std::path::Path) -> ExitCode {
             summary.authorities = authorities;
             if !session.json {
                 session.print(&summary.to_string());
+                if let Some(files) = open_files(&configuration) {
+                    session.print(&format!("{files} (as this shell has it)\n"));
+                }
             }
             ExitCode::SUCCESS
         }
@@ -107,6 +113,12 @@ fn check(session: &Session, file: &std::path::Path) -> ExitCode {
         }
         Err(_) => REFUSED.into(),
     }
+}
+
+/// How the open files would be divided under the limit that this process could have.
+fn open_files(configuration: &Configuration) -> Option<OpenFiles> {
+    let (_, most) = daemon::open_files().ok()?;
+    Some(OpenFiles::new(configuration, most, processors()))
 }
 
 /// Which certificate authorities the checks would trust on this machine, as the prober finds them.

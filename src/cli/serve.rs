@@ -49,10 +49,6 @@ impl Serve {
         };
         let settings: LogSettings = chosen.configuration.log;
         daemon::begin_log(settings);
-        let inherited = inherited.unwrap_or_else(|error| {
-            tracing::error!("{error}; binding sockets of our own");
-            Listeners::default()
-        });
         match serve(chosen, inherited) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {

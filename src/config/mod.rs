@@ -11,6 +11,7 @@ mod draft;
 mod exchange;
 mod files;
 mod network;
+mod open_files;
 mod problem;
 mod render;
 mod secondary;
@@ -44,6 +45,7 @@ use draft::Draft;
 pub use exchange::{Exchange, PrimarySummary, SecondarySummary};
 use files::Files;
 pub use network::Network;
+pub use open_files::{MOST_CONNECTIONS, OpenFiles};
 use problem::{At, Place};
 pub use problem::{ConfigProblems, Problem, Rule, Severity};
 pub use secondary::Secondary;
@@ -264,9 +266,9 @@ fn read(
         parts.canaries,
     );
     let secondaries = secondary::secondaries(&draft, &topology, problems);
+    let acme = secondary::acme(&draft, &topology, problems);
     let layout = zones::layout(&draft, &topology, &zones, &parts.places, problems);
     syntax::quiet_after_syntax_errors(file, &errors, problems);
-    let acme = secondary::acme(&draft, &topology, problems);
     Some(Read {
         draft,
         topology,

@@ -7,6 +7,7 @@
 
 mod certificate;
 mod control;
+mod descriptors;
 mod keys;
 mod log;
 mod manager;
@@ -14,33 +15,36 @@ mod manners;
 mod node;
 mod start;
 
-use std::num::NonZero;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime;
 use tokio::task::JoinHandle;
 
+pub use descriptors::open_files;
 pub use log::begin_log;
 pub use manager::{Signals, supervise};
 pub use node::ServedNode;
 pub use start::{Chosen, Paths, StartError, choose};
 
 use crate::ask::SourceAddresses;
-use crate::config::ServerSettings;
-use crate::engine::{Batch, Engine, Event};
+use crate::config::{OpenFiles, ServerSettings};
+use crate::engine::{AlarmKind, Batch, Concern, Engine, Event, Severity};
 use crate::inbound::Inbound;
 use crate::probe::{Prober, TrustError};
 use crate::secondaries;
 use crate::serve::{
-    self, Addresses, Authority, Encryption, ListenError, Listeners, Serving, TcpLimits, Transport,
+    self, Addresses, Authority, Encryption, ListenError, ListenerFailure, Listeners, Serving,
+    TcpLimits, Transport,
 };
 use crate::shell::{Clock, Handle, Shell};
 use crate::topology::CheckSettings;
 use certificate::{PairFiles, ShownCertificate};
 use control::Control;
+use descriptors::raise_open_files;
 use manners::Desk;
 
 /// The store gets this long to put on disk what was journalled before the end.
@@ -122,14 +126,22 @@ impl Daemon {
             let concern = certificate.look(files, clock.now().wall);
             certificate::tell(&handle, concern).await;
         }
+        let files = OpenFiles::new(&configuration, raise_open_files(), serve::processors());
+        match files.is_short() {
+            true => tracing::warn!("{files}"),
+            false => tracing::info!("{files}"),
+        }
+        let mut failures = listeners.failures().to_vec();
         let serving = answer(
             listeners,
             authority,
             certificate.as_deref(),
             answers,
-            encrypted,
+            (encrypted, files.connections),
         )
         .map_err(DaemonError::Sockets)?;
+        failures.extend_from_slice(serving.failures());
+        tell_failures(&handle, failures).await;
         let keeping = certificate
             .clone()
             .map(|certificate| tokio::spawn(certificate::keep(certificate, clock, handle.clone())));
@@ -148,6 +160,7 @@ impl Daemon {
             node.secondaries().clone(),
             handle.clone(),
             clock,
+            sources.clone(),
         ));
         let watching = tokio::spawn(secondaries::watch(handle.clone(), clock, sources));
         let control = Control::start(&configuration.server, Arc::clone(&node)).await;
@@ -160,7 +173,6 @@ impl Daemon {
             secondaries: keeping_secondaries,
             watching,
             keeping,
-            sources.clone(),
             chosen,
         })
     }
@@ -228,18 +240,6 @@ fn addresses(settings: &ServerSettings) -> Addresses {
     }
 }
 
-/// Begins to answer on the listeners, and says where.
-fn answer(
-    listeners: Listeners,
-    authority: Authority,
-    certificate: Option<&ShownCertificate>,
-    answers: &runtime::Handle,
-    encrypted: &runtime::Handle,
-) -> std::io::Result<Serving> {
-    let said = [
-        (Transport::Udp, "answering on"),
-        (Transport::Tls, "answering over tls on"),
-        (Transport::Https, "answering over https on"),
 /// The addresses that other servers are asked from: those that are listened on.
 fn source_addresses(settings: &ServerSettings, listeners: &Listeners) -> SourceAddresses {
     let bound: BTreeSet<IpAddr> = listeners
@@ -251,6 +251,18 @@ fn source_addresses(settings: &ServerSettings, listeners: &Listeners) -> SourceA
     SourceAddresses::listening(configured.filter(|address| bound.contains(&address.ip())))
 }
 
+/// Begins to answer on the listeners, and says where.
+fn answer(
+    listeners: Listeners,
+    authority: Authority,
+    certificate: Option<&ShownCertificate>,
+    answers: &runtime::Handle,
+    (encrypted, connections): (&runtime::Handle, usize),
+) -> std::io::Result<Serving> {
+    let said = [
+        (Transport::Udp, "answering on"),
+        (Transport::Tls, "answering over tls on"),
+        (Transport::Https, "answering over https on"),
         (Transport::Quic, "answering over quic on"),
     ];
     let said = said.map(|(transport, words)| (words, listeners.addresses(transport)));
@@ -261,13 +273,41 @@ fn source_addresses(settings: &ServerSettings, listeners: &Listeners) -> SourceA
             .unwrap_or_default(),
         runtime: encrypted.clone(),
     };
-    let serving = serve::start_with(listeners, authority, TcpLimits::default(), encryption)?;
+    let limits = TcpLimits {
+        connections,
+        per_address: TcpLimits::default()
+            .per_address
+            .min(connections.div_ceil(2)),
+        ..TcpLimits::default()
+    };
+    let serving = serve::start_with(listeners, authority, limits, encryption)?;
     for (words, addresses) in said {
         for address in addresses {
             tracing::info!("{words} {address}");
         }
     }
     Ok(serving)
+}
+
+/// Raises an alarm for each listener that failed. The others go on.
+async fn tell_failures(handle: &Handle, failures: Vec<ListenerFailure>) {
+    for failure in failures {
+        let ListenerFailure { listener, why, fix } = failure;
+        let text = format!("cannot listen on {listener}: {why}; the other listeners go on");
+        tracing::error!("{text} ({fix})");
+        let event = Event::Concern {
+            kind: AlarmKind::ListenerFailed,
+            subject: listener,
+            concern: Some(Concern {
+                severity: Severity::Critical,
+                text,
+                remedy: Some(format!("{fix}; then restart repoint")),
+            }),
+        };
+        if let Err(refusal) = handle.notify(event).await {
+            tracing::error!("the engine does not hear of it: {}", refusal.why);
+        }
+    }
 }
 
 /// A prober for the configuration. Authorities that cannot be read make their checks unknown, not the server silent.

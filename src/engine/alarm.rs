@@ -51,6 +51,8 @@ pub enum AlarmKind {
     SecondaryBehind,
     /// The certificate of our own encrypted transports cannot be used, or its time is running out.
     ServerCertificate,
+    /// An address cannot be listened on, or a socket that was handed over cannot be used.
+    ListenerFailed,
     /// A zone has never been received from its primaries: it is not served.
     InboundAbsent,
     /// What a primary sent cannot be used: the version received before stays in force.
@@ -96,6 +98,7 @@ impl AlarmKind {
             AlarmKind::SecondarySilent => "secondary-silent",
             AlarmKind::SecondaryBehind => "secondary-behind",
             AlarmKind::ServerCertificate => "server-certificate",
+            AlarmKind::ListenerFailed => "listener-failed",
             AlarmKind::InboundAbsent => "inbound-absent",
             AlarmKind::InboundRefused => "inbound-refused",
             AlarmKind::InboundStale => "inbound-stale",

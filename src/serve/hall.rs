@@ -17,6 +17,7 @@ use super::budget::SharedBudget;
 use super::counters::Counters;
 use super::peer::{Outcome, Peer};
 use super::respond::{Responses, respond, respond_or_transfer};
+use crate::config::MOST_CONNECTIONS;
 
 /// How patient TCP is with its clients.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +43,7 @@ pub struct TcpLimits {
 impl Default for TcpLimits {
     fn default() -> TcpLimits {
         TcpLimits {
-            connections: 1000,
+            connections: MOST_CONNECTIONS,
             per_address: 50,
             idle: Duration::from_secs(10),
             idle_when_short: Duration::from_secs(1),
@@ -63,9 +64,9 @@ pub(super) struct Hall {
     waiting: AtomicUsize,
     /// Taken when a connection begins and ends, never for a query.
     shares: Mutex<HashMap<IpAddr, usize>>,
-    pub(super) authority: Authority,
     /// The octets that all connections hold.
     pub(super) budget: SharedBudget,
+    pub(super) authority: Authority,
     pub(super) counters: Arc<Counters>,
 }
 
@@ -76,8 +77,8 @@ impl Hall {
             seats: Arc::new(Semaphore::new(limits.connections)),
             waiting: AtomicUsize::new(0),
             shares: Mutex::new(HashMap::new()),
-            authority,
             budget: SharedBudget::new(),
+            authority,
             counters,
         }
     }

@@ -106,6 +106,41 @@ pub struct InheritError {
     pub reason: io::Error,
 }
 
+/// A listener that is not served, while others are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerFailure {
+    /// What was to be listened on.
+    pub listener: String,
+    /// Why it is not.
+    pub why: String,
+    /// What to do about it.
+    pub fix: String,
+}
+
+impl From<&ListenError> for ListenerFailure {
+    fn from(error: &ListenError) -> ListenerFailure {
+        ListenerFailure {
+            listener: format!("{} {}", error.transport, error.address),
+            why: error.reason.to_string(),
+            fix: error.mend(),
+        }
+    }
+}
+
+impl From<InheritError> for ListenerFailure {
+    fn from(error: InheritError) -> ListenerFailure {
+        ListenerFailure {
+            listener: format!(
+                "socket number {} of those handed over by the service manager",
+                error.number
+            ),
+            why: error.reason.to_string(),
+            fix: "hand over UDP sockets and listening TCP sockets only (ListenDatagram=, ListenStream= with Accept=no)"
+                .into(),
+        }
+    }
+}
+
 /// What to listen on, and for what.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Addresses {
@@ -139,39 +174,72 @@ pub struct Listeners {
     pub(super) tls: Vec<TcpListener>,
     pub(super) https: Vec<TcpListener>,
     pub(super) quic: Vec<UdpSocket>,
+    failures: Vec<ListenerFailure>,
 }
 
 impl Listeners {
     /// Binds UDP and TCP on each address. Port 0 takes a port that is free for both. Gives every address that
     /// could not be had.
     pub fn bind(addresses: &[SocketAddr]) -> Result<Listeners, Vec<ListenError>> {
-        Listeners::default().with(&addresses.to_vec().into())
+        let (listeners, errors) = Listeners::default().bound(&addresses.to_vec().into());
+        match errors.is_empty() {
+            true => Ok(listeners),
+            false => Err(errors),
+        }
+    }
+
+    /// What is not listened on, and why.
+    pub fn failures(&self) -> &[ListenerFailure] {
+        &self.failures
     }
 
     /// Takes the sockets the service manager handed over (systemd socket units); none when there are none.
-    /// Call it once, before threads are started: it reads and clears the environment.
-    pub fn from_inherited() -> Result<Listeners, InheritError> {
+    /// Call it once, before threads are started: it reads and clears the environment. A socket that cannot be used
+    /// is a failure; the others are taken.
+    pub fn from_inherited() -> Listeners {
         let mut inherited = ListenFd::from_env();
         let mut listeners = Listeners::default();
         for number in 0..inherited.len() {
-            if let Ok(Some(udp)) = inherited.take_udp_socket(number) {
-                prepare_udp(&udp).map_err(|reason| InheritError { number, reason })?;
-                listeners.udp.push(udp);
-            } else if let Some(tcp) = inherited
-                .take_tcp_listener(number)
-                .map_err(|reason| InheritError { number, reason })?
-            {
-                tcp.set_nonblocking(true)
-                    .map_err(|reason| InheritError { number, reason })?;
-                listeners.tcp.push(tcp);
+            if let Err(reason) = listeners.take(&mut inherited, number) {
+                let error = InheritError { number, reason };
+                listeners.failures.push(error.into());
             }
         }
-        Ok(listeners)
+        listeners
+    }
+
+    fn take(&mut self, inherited: &mut ListenFd, number: usize) -> io::Result<()> {
+        if let Ok(Some(udp)) = inherited.take_udp_socket(number) {
+            prepare_udp(&udp)?;
+            self.udp.push(udp);
+        } else if let Some(tcp) = inherited.take_tcp_listener(number)? {
+            if !SockRef::from(&tcp).is_listener()? {
+                return Err(io::Error::other("it is a connection, not a listener"));
+            }
+            tcp.set_nonblocking(true)?;
+            self.tcp.push(tcp);
+        }
+        Ok(())
     }
 
     /// Binds what of these addresses is not there yet. A socket that is there speaks what the addresses say it does: its
-    /// own address tells which, and one that they do not name speaks plain DNS.
-    pub fn with(mut self, addresses: &Addresses) -> Result<Listeners, Vec<ListenError>> {
+    /// own address tells which, and one that they do not name speaks plain DNS. An address that cannot be had is a
+    /// failure, and the others are taken.
+    ///
+    /// # Errors
+    /// When nothing is left that answers queries over UDP.
+    pub fn with(self, addresses: &Addresses) -> Result<Listeners, Vec<ListenError>> {
+        let (mut listeners, errors) = self.bound(addresses);
+        if listeners.udp.is_empty() && !errors.is_empty() {
+            return Err(errors);
+        }
+        listeners
+            .failures
+            .extend(errors.iter().map(ListenerFailure::from));
+        Ok(listeners)
+    }
+
+    fn bound(mut self, addresses: &Addresses) -> (Listeners, Vec<ListenError>) {
         let mut errors = Vec::new();
         let Addresses {
             plain,
@@ -208,7 +276,7 @@ impl Listeners {
         wanted: &[SocketAddr],
         workers: usize,
         mut errors: Vec<ListenError>,
-    ) -> Result<Listeners, Vec<ListenError>> {
+    ) -> (Listeners, Vec<ListenError>) {
         let (anywhere, wanted): (Vec<_>, Vec<_>) = wanted
             .iter()
             .copied()
@@ -234,11 +302,7 @@ impl Listeners {
                 Err(error) => errors.push(ListenError::new(Transport::Tcp, address, error)),
             }
         }
-        if errors.is_empty() {
-            Ok(self)
-        } else {
-            Err(errors)
-        }
+        (self, errors)
     }
 
     /// Where datagrams are received.
@@ -320,7 +384,8 @@ fn covered<S: AsFd>(socket: &S) -> Vec<SocketAddr> {
     covered
 }
 
-fn processors() -> usize {
+/// The processors that this process may use.
+pub fn processors() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get)
 }
 

@@ -42,7 +42,9 @@ pub use counters::{Counters, Counts};
 pub use expand::{name_at, rdata_at};
 pub use hall::TcpLimits;
 pub use identity::{Certificate, CertificateFault, Identity};
-pub use listen::{Addresses, InheritError, ListenError, ListenFault, Listeners};
+pub use listen::{
+    Addresses, InheritError, ListenError, ListenFault, ListenerFailure, Listeners, processors,
+};
 pub use message::{UDP_LIMIT, udp_limit, write, write_code};
 pub use notify::Primaries;
 pub use options::{BadOptions, Courtesies, ExtendedError, Options};

@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::{TcpListener, UdpSocket};
@@ -17,7 +18,8 @@ use super::authority::Authority;
 use super::counters::{Counters, Counts};
 use super::hall::{Hall, TcpLimits};
 use super::identity::Identity;
-use super::listen::Listeners;
+use super::listen::{ListenerFailure, Listeners};
+use super::peer::Transport;
 use super::tcp::{self, Door};
 use super::{quic, tls, udp};
 
@@ -27,6 +29,7 @@ pub struct Serving {
     stop: watch::Sender<bool>,
     workers: JoinSet<()>,
     counters: Arc<Counters>,
+    failures: Vec<ListenerFailure>,
 }
 
 /// What the encrypted transports need.
@@ -58,8 +61,26 @@ pub fn start_with(
     let counters = Arc::new(Counters::default());
     let (stop, stopped) = watch::channel(false);
     let mut workers = JoinSet::new();
+    let mut failures = Vec::new();
+    let mut failed = |transport, address: io::Result<SocketAddr>, error: io::Error| {
+        let at = address.map_or_else(|error| error.to_string(), |address| address.to_string());
+        failures.push(ListenerFailure {
+            listener: format!("{transport} {at}"),
+            why: error.to_string(),
+            fix: "look at what the operating system says".into(),
+        });
+    };
+    let mut plain = 0;
     for socket in listeners.udp {
-        let socket = Arc::new(UdpSocket::from_std(socket)?);
+        let address = socket.local_addr();
+        let socket = match UdpSocket::from_std(socket) {
+            Ok(socket) => Arc::new(socket),
+            Err(error) => {
+                failed(Transport::Udp, address, error);
+                continue;
+            }
+        };
+        plain += 1;
         let (authority, counted, stopped) = (authority.clone(), counters.clone(), stopped.clone());
         workers.spawn(supervise(counters.clone(), move || {
             udp::serve(
@@ -86,37 +107,56 @@ pub fn start_with(
         workers.spawn_on(worker, runtime);
         io::Result::Ok(())
     };
-    for listener in listeners.tcp {
-        accept(listener, Door::Tcp, &Handle::current())?;
-    }
     let Encryption { identity, runtime } = encryption;
-    for listener in listeners.tls {
-        accept(
-            listener,
-            Door::Tls(acceptor(&identity, tls::DOT)?),
+    let (dot, doh) = (
+        acceptor(&identity, tls::DOT)?,
+        acceptor(&identity, tls::DOH)?,
+    );
+    let here = Handle::current();
+    for (transport, sockets, door, runtime) in [
+        (Transport::Tcp, listeners.tcp, Door::Tcp, &here),
+        (Transport::Tls, listeners.tls, Door::Tls(dot), &runtime),
+        (
+            Transport::Https,
+            listeners.https,
+            Door::Https(doh),
             &runtime,
-        )?;
-    }
-    for listener in listeners.https {
-        accept(
-            listener,
-            Door::Https(acceptor(&identity, tls::DOH)?),
-            &runtime,
-        )?;
+        ),
+    ] {
+        for listener in sockets {
+            let address = listener.local_addr();
+            if let Err(error) = accept(listener, door.clone(), runtime) {
+                failed(transport, address, error);
+            }
+        }
     }
     for socket in listeners.quic {
         let _inside = runtime.enter();
-        let endpoint = quic::endpoint(socket, identity.clone(), &limits)?;
+        let address = socket.local_addr();
+        let endpoint = match quic::endpoint(socket, identity.clone(), &limits) {
+            Ok(endpoint) => endpoint,
+            Err(error) => {
+                failed(Transport::Quic, address, error);
+                continue;
+            }
+        };
         let (hall, stopped) = (hall.clone(), stopped.clone());
         let worker = supervise(counters.clone(), move || {
             quic::serve(endpoint.clone(), hall.clone(), stopped.clone())
         });
         workers.spawn_on(worker, &runtime);
     }
+    if let (0, Some(failure)) = (plain, failures.first()) {
+        return Err(io::Error::other(format!(
+            "{}: {}",
+            failure.listener, failure.why
+        )));
+    }
     Ok(Serving {
         stop,
         workers,
         counters,
+        failures,
     })
 }
 
@@ -129,6 +169,11 @@ impl Serving {
     /// Reads the counters.
     pub fn counts(&self) -> Counts {
         self.counters.read()
+    }
+
+    /// Listeners that could not be served, and why.
+    pub fn failures(&self) -> &[ListenerFailure] {
+        &self.failures
     }
 
     /// The counters themselves, for whoever shows them.

@@ -10,13 +10,15 @@ mod dns;
 
 mod disk;
 mod kill;
+mod listeners;
 mod load;
 mod manager;
 mod manners;
+mod open_files;
 mod server;
+mod sources;
 mod start;
 mod state;
-mod sources;
 mod updates;
 
 /// Whether the load tests run at full size.
