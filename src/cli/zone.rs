@@ -96,7 +96,8 @@ fn show(session: &Session, apex: &str) -> Result<ExitCode, Failure> {
 pub(super) fn about(zone: &ZoneView) -> String {
     let from = zone.inbound.as_ref().map(comments).unwrap_or_default();
     let signed = zone.signing.as_ref().map(signed).unwrap_or_default();
-    from + &signed
+    let left_out = zone.left_out.iter().map(|line| format!("; {line}\n"));
+    from + &left_out.collect::<String>() + &signed
 }
 
 /// With which keys a zone is signed, and for how long that is good.

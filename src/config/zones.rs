@@ -192,11 +192,13 @@ impl Report<'_> {
             P::StaticAtSteered { .. } | P::ReceivedAtSteered { .. } | P::SteeredAtCname { .. } => {
                 Rule::StaticAtSteered
             }
-            P::SteeredBelowCut { .. } | P::DuplicateApex { .. } | P::OccludedStatic { .. } => {
-                Rule::ZoneConflict
-            }
+            P::SteeredBelowCut { .. }
+            | P::SteeredBelowDname { .. }
+            | P::ZoneBelowDname { .. }
+            | P::DuplicateApex { .. }
+            | P::OccludedStatic { .. } => Rule::ZoneConflict,
             P::DsByHand { .. } => Rule::DsByHand,
-            P::TargetIsCname { .. } => Rule::AliasTarget,
+            P::TargetIsCname { .. } | P::TargetBelowDname { .. } => Rule::AliasTarget,
             P::TargetAddressesDiffer { .. } => Rule::TargetAddresses,
             P::StaticTargetWithoutAddress { .. } => Rule::ZoneFile,
             P::NoNameservers { .. } => Rule::NoNameservers,
@@ -246,23 +248,25 @@ impl Report<'_> {
     fn place(&self, problem: &LayoutProblem) -> &Place {
         let target = match problem {
             LayoutProblem::TargetIsCname { target, .. }
+            | LayoutProblem::TargetBelowDname { target, .. }
             | LayoutProblem::TargetAddressesDiffer { target, .. } => self.target(target),
             _ => None,
         };
-        let zone = match problem {
-            LayoutProblem::NameserverWithoutAddress { nameserver, .. } => {
-                let named = self.places.nameservers.iter();
-                named
-                    .into_iter()
-                    .find(|n| n.value == *nameserver)
-                    .map(|n| &n.place)
-            }
-            LayoutProblem::NoNameservers { apex } => self.zone(apex),
-            LayoutProblem::OccludedStatic { child, .. } | LayoutProblem::DsByHand { child, .. } => {
-                self.zone(child)
-            }
-            _ => None,
-        };
+        let zone =
+            match problem {
+                LayoutProblem::NameserverWithoutAddress { nameserver, .. } => {
+                    let named = self.places.nameservers.iter();
+                    named
+                        .into_iter()
+                        .find(|n| n.value == *nameserver)
+                        .map(|n| &n.place)
+                }
+                LayoutProblem::NoNameservers { apex }
+                | LayoutProblem::ZoneBelowDname { apex, .. } => self.zone(apex),
+                LayoutProblem::OccludedStatic { child, .. }
+                | LayoutProblem::DsByHand { child, .. } => self.zone(child),
+                _ => None,
+            };
         let route = problem
             .route()
             .and_then(|route| self.places.routes.get(route));

@@ -275,6 +275,7 @@ pub(crate) fn view() -> View {
                 serial: Some(1_795_228_870),
                 inbound: None,
                 signing: None,
+                left_out: Vec::new(),
                 rrsets: 3,
             })
             .collect(),

@@ -213,6 +213,11 @@ impl Engine {
                 let why = format!("{name} is delegated to other nameservers");
                 refuse(RefusalKind::Conflict, "delegated", &why, None)
             }
+            Found::Redirected(dname) => {
+                let why = format!("{name} lies below the DNAME of {}", dname.name);
+                let hint = Some("set it at the name that the DNAME leads to".to_owned());
+                refuse(RefusalKind::Conflict, "redirected", &why, hint)
+            }
             Found::Node(node) if node.set(hickory_proto::rr::RecordType::CNAME).is_some() => {
                 let why = format!("{name} is an alias (CNAME)");
                 let hint = Some("set it at the name that the alias leads to".to_owned());

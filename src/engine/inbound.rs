@@ -285,6 +285,13 @@ impl Engine {
                 out.push(Effect::Log { warn: true, text });
             }
         }
+        let known = inbound.copy.as_deref().map(|copy| copy.zone.left_out());
+        for text in zone.left_out() {
+            if known.as_ref().is_none_or(|known| !known.contains(&text)) {
+                let text = format!("zone {apex}: {text}");
+                out.push(Effect::Log { warn: true, text });
+            }
+        }
         let first = inbound.copy.is_none();
         inbound.warnings = warnings;
         inbound.refused = None;

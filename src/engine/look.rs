@@ -157,6 +157,7 @@ impl Engine {
                 rrsets: version.rrset_count(),
                 inbound: inbound.remove(&apex),
                 signing: self.signing_view(version),
+                left_out: self.layout.left_out(version.apex()).to_vec(),
                 apex,
             })
         });
@@ -167,6 +168,7 @@ impl Engine {
             rrsets: 0,
             inbound: Some(inbound),
             signing: None,
+            left_out: Vec::new(),
         });
         views.extend(awaited);
         views.sort_by_cached_key(|view| zone::Name::from(&view.apex));

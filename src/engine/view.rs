@@ -182,6 +182,9 @@ pub struct ZoneView {
     /// How it is signed, when it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signing: Option<SigningView>,
+    /// What its master file or primary has and it has not, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
 }
 
 impl ZoneView {

@@ -84,7 +84,7 @@ pub(super) struct Reply<'a> {
     pub(super) answer: Answer,
 }
 
-enum Step {
+pub(super) enum Step {
     Done,
     Alias(Name),
 }
@@ -144,6 +144,10 @@ impl Reply<'_> {
                 self.claim_authority();
                 self.data(zone, name, node)
             }
+            Found::Redirected(node) => {
+                self.claim_authority();
+                self.redirect(zone, name, node)
+            }
             Found::Nothing => {
                 self.claim_authority();
                 // RFC 6604 §2.1: the code is that of the last name of a chain.
@@ -193,7 +197,13 @@ impl Reply<'_> {
         Step::Done
     }
 
-    fn put_answer(&mut self, zone: &ZoneVersion, name: &Name, node: &Node, set: &Arc<Rrset>) {
+    pub(super) fn put_answer(
+        &mut self,
+        zone: &ZoneVersion,
+        name: &Name,
+        node: &Node,
+        set: &Arc<Rrset>,
+    ) {
         self.answer.answers.push(required(name, set));
         if let Some(signature) = self.signature(node, set.rtype) {
             self.answer.answers.push(required(name, signature));
@@ -301,7 +311,7 @@ impl Reply<'_> {
                 Found::Node(node) | Found::Wildcard(node) => Some(node),
                 // Glue of another delegation (RFC 9471 §2.2): helps, and is not ours to insist on.
                 Found::Cut(_) if self.is_referral() => zone.node(target.key()),
-                Found::Cut(_) | Found::Nothing => None,
+                Found::Cut(_) | Found::Redirected(_) | Found::Nothing => None,
             };
             for set in node.into_iter().flat_map(|node| addresses(node)) {
                 octets += least_octets(set);

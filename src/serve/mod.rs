@@ -24,6 +24,7 @@ mod peer;
 mod question;
 mod quic;
 mod rate;
+mod redirect;
 mod refused;
 mod replay;
 mod respond;

@@ -46,6 +46,21 @@ pub(super) fn arrange(apex: &Name, nodes: impl IntoIterator<Item = Node>) -> Nod
     }))
 }
 
+/// Whether a name lies below a DNAME among arranged nodes.
+pub(super) fn is_redirected(nodes: &Nodes, apex: &Name, key: &[u8]) -> bool {
+    let mut at = key;
+    while at.len() > apex.key().len()
+        && let Some(parent) = parent_key(at)
+    {
+        at = parent;
+        let node = nodes.get(at);
+        if node.is_some_and(|node| node.set(RecordType::DNAME).is_some()) {
+            return true;
+        }
+    }
+    false
+}
+
 /// Whether a name lies at or below a cut among arranged nodes; the cut.
 pub(super) fn cut_above<'a>(nodes: &'a Nodes, apex: &Name, key: &[u8]) -> Option<&'a Arc<Node>> {
     let mut at = key;

@@ -13,7 +13,7 @@ use super::name::Name;
 use super::node::Node;
 use super::rdata::{Rdata, Rrset};
 use super::serial::Serial;
-use super::shape;
+use super::type_names::type_text;
 use super::version::ZoneVersion;
 
 /// So many records are compared without sorting them.
@@ -43,7 +43,7 @@ impl ZoneRecord<'_> {
 impl fmt::Display for ZoneRecord<'_> {
     /// As a line of a master file.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rtype = shape::type_text(self.rtype);
+        let rtype = type_text(self.rtype);
         let rdata = self.rdata.to_text(self.rtype);
         write!(f, "{}\t{}\tIN\t{rtype}\t{rdata}", self.owner, self.ttl)
     }

@@ -41,6 +41,8 @@ pub(super) struct ZonePlan {
     pub(super) soa: Arc<Rrset>,
     /// In order of node.
     pub(super) slots: Vec<Slot>,
+    /// What its static part has and it has not, in words.
+    pub(super) left_out: Vec<String>,
 }
 
 impl ZonePlan {
@@ -153,6 +155,12 @@ impl Layout {
     /// the owner of the zone above, also when it is served here with a DS or other nameservers in its file.
     pub fn vouches_for(&self, apex: &Name) -> Option<&Name> {
         vouching(&self.nested, &self.plans, apex)
+    }
+
+    /// What a zone's master file or primary has and the zone has not, in words.
+    pub fn left_out(&self, apex: &Name) -> &[String] {
+        let plan = self.index.exact(apex.key()).map(|at| &self.plans[at]);
+        plan.map_or(&[], |plan| &plan.left_out)
     }
 
     /// The TTL of a zone's SOA, in seconds.

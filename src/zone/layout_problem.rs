@@ -7,7 +7,7 @@ use hickory_proto::rr::RecordType;
 
 use super::master::{Severity, SourceLine};
 use super::name::Name;
-use super::shape::type_text;
+use super::type_names::type_text;
 use crate::topology::{DomainName, PoolName, RouteName};
 
 /// One problem of a layout.
@@ -83,6 +83,32 @@ pub enum LayoutProblem {
         /// Its static NS; none when another zone of ours begins there.
         at: Option<SourceLine>,
     },
+    /// A steered name that a DNAME redirects (RFC 6672 §2.3).
+    #[error("route {route} steers {owner}, which the DNAME of {dname} ({at}) redirects elsewhere")]
+    SteeredBelowDname {
+        /// The route.
+        route: RouteName,
+        /// The steered name.
+        owner: Name,
+        /// Where the DNAME is.
+        dname: Name,
+        /// The DNAME.
+        at: SourceLine,
+    },
+    /// A zone of ours inside one that redirects its names.
+    #[error(
+        "the zone {apex} lies below the DNAME of {dname} ({at}), which redirects its names elsewhere"
+    )]
+    ZoneBelowDname {
+        /// The inner zone.
+        apex: Name,
+        /// Where the DNAME is.
+        dname: Name,
+        /// The DNAME.
+        at: SourceLine,
+        /// A primary has sent the DNAME.
+        received: bool,
+    },
     /// Two routes, or two services of one, at one owner and type.
     #[error(
         "routes {first} and {second} both steer the {} records of {owner}",
@@ -118,6 +144,20 @@ pub enum LayoutProblem {
         /// The target's name.
         target: Name,
         /// The alias.
+        at: SourceLine,
+    },
+    /// An SRV target that a DNAME redirects, which makes it an alias.
+    #[error(
+        "target {target} of pool {pool} lies below the DNAME of {dname} ({at}), which makes it an alias; SRV records lead to real names"
+    )]
+    TargetBelowDname {
+        /// The pool.
+        pool: PoolName,
+        /// The target's name.
+        target: Name,
+        /// Where the DNAME is.
+        dname: Name,
+        /// The DNAME.
         at: SourceLine,
     },
     /// A target whose static addresses are not the ones its pool publishes and probes.
@@ -200,6 +240,7 @@ impl LayoutProblem {
             LayoutProblem::ReceivedAtSteered { .. }
             | LayoutProblem::TargetAddressesDiffer { .. }
             | LayoutProblem::StaticTargetWithoutAddress { .. }
+            | LayoutProblem::ZoneBelowDname { received: true, .. }
             | LayoutProblem::DsByHand { .. } => Severity::Warning,
             _ => Severity::Error,
         }
@@ -214,6 +255,7 @@ impl LayoutProblem {
             | LayoutProblem::ReceivedAtSteered { route, .. }
             | LayoutProblem::SteeredAtCname { route, .. }
             | LayoutProblem::SteeredBelowCut { route, .. }
+            | LayoutProblem::SteeredBelowDname { route, .. }
             | LayoutProblem::DuplicateApex { route, .. }
             | LayoutProblem::Collision { second: route, .. } => Some(route),
             _ => None,
@@ -224,6 +266,7 @@ impl LayoutProblem {
     pub fn pool(&self) -> Option<&PoolName> {
         match self {
             LayoutProblem::TargetIsCname { pool, .. }
+            | LayoutProblem::TargetBelowDname { pool, .. }
             | LayoutProblem::TargetAddressesDiffer { pool, .. } => Some(pool),
             _ => None,
         }
@@ -236,6 +279,9 @@ impl LayoutProblem {
             | LayoutProblem::ReceivedAtSteered { at, .. }
             | LayoutProblem::SteeredAtCname { at, .. }
             | LayoutProblem::TargetIsCname { at, .. }
+            | LayoutProblem::TargetBelowDname { at, .. }
+            | LayoutProblem::SteeredBelowDname { at, .. }
+            | LayoutProblem::ZoneBelowDname { at, .. }
             | LayoutProblem::TargetAddressesDiffer { at, .. }
             | LayoutProblem::StaticTargetWithoutAddress { at, .. }
             | LayoutProblem::DsByHand { at, .. }
@@ -262,6 +308,15 @@ impl LayoutProblem {
                 "remove the delegation, or write zones = \"owners\" in the route".into()
             }
             P::SteeredBelowCut { .. } => "let both names lie in the same zone".into(),
+            P::SteeredBelowDname { .. } => {
+                "remove the DNAME, or write CNAME records for the other names below it".into()
+            }
+            P::ZoneBelowDname { dname, .. } => {
+                format!("remove the DNAME of {dname}, or give the zone another apex")
+            }
+            P::TargetBelowDname { .. } => {
+                "name the host that the DNAME leads to, or remove the DNAME".into()
+            }
             P::Collision { .. } => "let one route steer the name".into(),
             P::DuplicateApex { .. } => {
                 "remove the [[zone]], or leave out zones = \"owners\" in the route".into()

@@ -42,7 +42,14 @@ pub(super) fn next_name(node: &Node) -> Option<Name> {
     Some(Name::read_wire(nsec.wire()).ok()?.0)
 }
 
-/// The type bit maps field (RFC 4034 §4.1.2). `types` are in order.
+/// The type bit maps field (RFC 4034 §4.1.2) of types in order.
+pub(super) fn bitmap(types: &[u16]) -> Vec<u8> {
+    let mut octets = Vec::new();
+    push_bitmap(types, &mut octets);
+    octets
+}
+
+/// Appends the type bit maps field. `types` are in order.
 fn push_bitmap(types: &[u16], octets: &mut Vec<u8>) {
     for block in types.chunk_by(|a, b| a >> 8 == b >> 8) {
         let mut bits = [0_u8; 32];

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use hickory_proto::rr::RecordType;
 
-use super::arrange::cut_above;
+use super::arrange::{cut_above, is_redirected};
 use super::build::Overlay;
 use super::challenges::Challenges;
 use super::compile::Inputs;
@@ -92,7 +92,10 @@ pub(super) fn challenges_by_zone<'a>(
         let plan = &layout.plans[at];
         let alias = plan.nodes.get(name.key());
         let alias = alias.is_some_and(|node| node.set(RecordType::CNAME).is_some());
-        if !alias && cut_above(&plan.nodes, &plan.apex, name.key()).is_none() {
+        if !alias
+            && !is_redirected(&plan.nodes, &plan.apex, name.key())
+            && cut_above(&plan.nodes, &plan.apex, name.key()).is_none()
+        {
             zones.entry(at).or_default().push((name, set));
         }
     }

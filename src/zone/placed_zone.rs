@@ -10,10 +10,12 @@ use hickory_proto::rr::RecordType;
 
 use super::arrange::{arrange, cut_above};
 use super::layout::{Slot, Steered, ZonePlan};
+use super::left_out::is_zone_digest;
 use super::master::SourceLine;
 use super::name::Name;
 use super::node::Node;
 use super::rdata::Rrset;
+use super::redirection::redirection;
 use super::static_zone::{StaticSet, StaticZone, covering_wildcard};
 use crate::topology::RouteName;
 
@@ -51,6 +53,18 @@ impl PlacedZone<'_> {
             above = above.parent()?;
         }
         found
+    }
+
+    /// The DNAME that redirects a name, with its line.
+    pub(super) fn redirection(&self, name: &Name) -> Option<(Name, SourceLine)> {
+        let names = &self.statics?.names;
+        let is_cut = |key: &[u8]| {
+            let sets = names.get(key);
+            self.inner.contains(key)
+                || sets.is_some_and(|sets| sets.contains_key(&u16::from(RecordType::NS)))
+        };
+        let (owner, dname) = redirection(names, &self.apex, name, is_cut)?;
+        Some((owner.clone(), dname.at().clone()))
     }
 
     /// The RRset that answers for a name in the master file: its own or a covering wildcard's.
@@ -117,6 +131,7 @@ impl PlacedZone<'_> {
     /// The zone as decisions will fill it, with this SOA.
     pub(super) fn plan(self, soa: Arc<Rrset>) -> ZonePlan {
         let apex = self.apex.clone();
+        let left_out = self.statics.map(StaticZone::left_out).unwrap_or_default();
         let mut nodes: BTreeMap<Name, Node> = BTreeMap::new();
         let node = |nodes: &mut BTreeMap<Name, Node>, name: &Name, set: Option<Arc<Rrset>>| {
             let node = nodes
@@ -126,9 +141,13 @@ impl PlacedZone<'_> {
         };
         node(&mut nodes, &apex, None);
         for (name, sets) in self.statics.iter().flat_map(|statics| &statics.names) {
+            if self.redirection(name).is_some() {
+                continue;
+            }
             let sets = sets
                 .values()
                 .filter(|set| set.rrset.rtype != RecordType::SOA)
+                .filter(|set| !is_zone_digest(&apex, name, set.rrset.rtype))
                 .filter(|set| !self.overrules(name, set.rrset.rtype));
             for set in sets {
                 node(&mut nodes, name, Some(set.rrset.clone()));
@@ -164,6 +183,7 @@ impl PlacedZone<'_> {
             nodes,
             soa,
             slots,
+            left_out,
         }
     }
 }

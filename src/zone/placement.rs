@@ -11,7 +11,7 @@ use hickory_proto::rr::RecordType;
 use super::generated::{address_sets, generated_soa, ns_set};
 use super::layout::{Steered, ZonePlan};
 use super::layout_problem::LayoutProblem;
-use super::master::Severity;
+use super::master::{Severity, SourceLine};
 use super::name::Name;
 use super::placed_zone::PlacedZone;
 use super::rdata::Rrset;
@@ -235,6 +235,17 @@ impl<'a> Placing<'a> {
         };
         let rtype = what.rtype();
         let route = route.clone();
+        if let Some((dname, at)) = zone.redirection(&owner) {
+            let reported = (route.clone(), owner.clone());
+            let problem = LayoutProblem::SteeredBelowDname {
+                route,
+                owner,
+                dname,
+                at,
+            };
+            self.report_once(problem, reported);
+            return;
+        }
         if let Some((cut, at)) = zone.cut_of(&owner) {
             let reported = (route.clone(), owner.clone());
             let problem = LayoutProblem::SteeredBelowCut {
@@ -302,6 +313,10 @@ impl<'a> Placing<'a> {
                 continue;
             };
             for child in zone.inner.clone() {
+                if let Some((dname, at)) = zone.redirection(&child) {
+                    self.report_redirected(&zone, child, dname, at);
+                    continue;
+                }
                 self.report_ds_by_hand(&zone, &child);
                 if zone.static_set(&child, RecordType::NS).is_some() {
                     continue;
@@ -312,6 +327,38 @@ impl<'a> Placing<'a> {
             }
             self.zones.insert(apex, zone);
         }
+    }
+
+    /// A zone below a DNAME of the zone around it: no resolver finds it (RFC 6672 §2.4).
+    fn report_redirected(
+        &mut self,
+        outer: &PlacedZone<'_>,
+        child: Name,
+        dname: Name,
+        at: SourceLine,
+    ) {
+        let steered = self.zones.get(&child).filter(|zone| zone.statics.is_none());
+        let steered = steered.and_then(|zone| zone.steered.values().next());
+        let generated = !self
+            .topology
+            .zones
+            .keys()
+            .any(|apex| Name::from(apex) == child);
+        let problem = match steered {
+            Some((route, _)) if generated => LayoutProblem::SteeredBelowDname {
+                route: route.clone(),
+                owner: child,
+                dname,
+                at,
+            },
+            _ => LayoutProblem::ZoneBelowDname {
+                apex: child,
+                dname,
+                at,
+                received: outer.statics.is_some_and(|statics| statics.received),
+            },
+        };
+        self.problems.push(problem);
     }
 
     /// Where the delegation leads elsewhere, so may the DS.

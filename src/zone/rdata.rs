@@ -10,8 +10,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use hickory_proto::rr::RecordType;
 
 use super::name::Name;
-use super::nsec::bitmap_types;
+use super::nsec::{bitmap, bitmap_types};
 use super::shape::{self, Field};
+use super::text::certificate_type_text;
+use super::type_names::type_text;
 use crate::clock::Wall;
 
 /// One record's RDATA, uncompressed.
@@ -90,10 +92,10 @@ impl Rdata {
         }
     }
 
-    /// The name a record of this type leads to: the target of NS, CNAME, MX, SRV and their like.
+    /// The name a record of this type leads to: the target of NS, CNAME, DNAME, MX, SRV and their like.
     pub fn target(&self, rtype: RecordType) -> Option<Name> {
         let at = match rtype {
-            RecordType::NS | RecordType::CNAME | RecordType::PTR => 0,
+            RecordType::NS | RecordType::CNAME | RecordType::PTR | RecordType::DNAME => 0,
             RecordType::MX | shape::AFSDB | shape::KX => 2,
             RecordType::SRV => 6,
             _ => return None,
@@ -101,10 +103,13 @@ impl Rdata {
         Name::from_wire(self.0.get(at..)?).ok()
     }
 
-    /// The octets with every name in lower case (RFC 4034 §6.2): equal for equal records.
+    /// The canonical form (RFC 4034 §6.2): names in lower case, where the type is one of those. Equal for equal records.
     pub fn canonical(&self, rtype: RecordType) -> Vec<u8> {
         let mut wire = self.0.to_vec();
         let mut at = 0;
+        if !shape::lowers_names(rtype) {
+            return wire;
+        }
         for field in shape::fields(rtype).unwrap_or(&[]) {
             let Some(rest) = skip(*field, &self.0[at..]) else {
                 break;
@@ -122,7 +127,11 @@ impl Rdata {
     pub fn to_text(&self, rtype: RecordType) -> String {
         let mut text = String::new();
         match shape::fields(rtype) {
-            Some(fields) if self.print(fields, &mut text).is_some() => text,
+            Some(fields) if self.print(fields, &mut text).is_some() => {
+                // Without types or parameters nothing comes after the last blank.
+                text.truncate(text.trim_end_matches(' ').len());
+                text
+            }
             _ => format!("\\# {} {}", self.0.len(), hex(&self.0))
                 .trim_end()
                 .to_owned(),
@@ -139,7 +148,7 @@ impl Rdata {
             }
             match field {
                 Field::Name => text.push_str(&Name::from_wire(octets).ok()?.to_string()),
-                Field::U8 | Field::U16 | Field::U32 | Field::Period => {
+                Field::U8 | Field::Algorithm | Field::U16 | Field::U32 | Field::Period => {
                     let number = octets
                         .iter()
                         .fold(0_u32, |n, octet| n << 8 | u32::from(*octet));
@@ -168,16 +177,27 @@ impl Rdata {
                 Field::Base64 => text.push_str(&base64(octets)),
                 Field::Type => {
                     let number = u16::from_be_bytes(octets.try_into().ok()?);
-                    text.push_str(&shape::type_text(RecordType::from(number)));
+                    text.push_str(&type_text(RecordType::from(number)));
                 }
                 Field::Moment => {
                     let seconds = u32::from_be_bytes(octets.try_into().ok()?);
                     let moment = Wall::from_millis(i64::from(seconds) * 1000).to_string();
                     text.extend(moment.chars().filter(char::is_ascii_digit));
                 }
+                Field::Groups(groups) => text.push_str(&groups.print(octets)),
+                Field::Certificate => {
+                    let kind = u16::from_be_bytes(octets.try_into().ok()?);
+                    text.push_str(&certificate_type_text(kind));
+                }
+                Field::Own(syntax) => text.push_str(&syntax.print(octets)?),
                 Field::Types => {
                     let types = bitmap_types(octets)?;
-                    let types: Vec<String> = types.into_iter().map(shape::type_text).collect();
+                    // Read again, they would be without what means nothing.
+                    let numbers: Vec<u16> = types.iter().copied().map(u16::from).collect();
+                    if bitmap(&numbers) != octets {
+                        return None;
+                    }
+                    let types: Vec<String> = types.into_iter().map(type_text).collect();
                     text.push_str(&types.join(" "));
                 }
             }
@@ -217,8 +237,10 @@ impl Rrset {
 fn skip(field: Field, octets: &[u8]) -> Option<&[u8]> {
     match field {
         Field::Name => octets.get(Name::wire_length(octets).ok()?..),
-        Field::U8 => octets.get(1..),
-        Field::U16 | Field::Type => octets.get(2..),
+        Field::U8 | Field::Algorithm => octets.get(1..),
+        Field::U16 | Field::Type | Field::Certificate => octets.get(2..),
+        Field::Groups(groups) => octets.get(groups.octets()..),
+        Field::Own(syntax) => syntax.is_whole(octets).then_some(&[]),
         Field::U32 | Field::Period | Field::Moment | Field::Ipv4 => octets.get(4..),
         Field::Ipv6 => octets.get(16..),
         Field::Text => octets.get(1 + usize::from(*octets.first()?)..),
@@ -240,6 +262,13 @@ fn skip(field: Field, octets: &[u8]) -> Option<&[u8]> {
     }
 }
 
+/// Octets as a character string in quotes.
+pub(super) fn quoted(octets: &[u8]) -> String {
+    let mut text = String::with_capacity(octets.len() + 2);
+    quote(octets, &mut text);
+    text
+}
+
 fn quote(octets: &[u8], text: &mut String) {
     text.push('"');
     for octet in octets {
@@ -255,13 +284,13 @@ fn quote(octets: &[u8], text: &mut String) {
     text.push('"');
 }
 
-fn hex(octets: &[u8]) -> String {
+pub(super) fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02X}")).collect()
 }
 
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-fn base64(octets: &[u8]) -> String {
+pub(super) fn base64(octets: &[u8]) -> String {
     let mut text = String::with_capacity(octets.len().div_ceil(3) * 4);
     for chunk in octets.chunks(3) {
         let word = (0..3).fold(0_u32, |word, n| {
@@ -277,6 +306,17 @@ fn base64(octets: &[u8]) -> String {
         }
     }
     text
+}
+
+/// Reads an even number of hexadecimal digits, at least two.
+pub(super) fn unhex(text: &[u8]) -> Option<Vec<u8>> {
+    if text.is_empty() || !text.len().is_multiple_of(2) {
+        return None;
+    }
+    let digit = |octet: u8| char::from(octet).to_digit(16);
+    text.chunks(2)
+        .map(|pair| u8::try_from(digit(pair[0])? << 4 | digit(pair[1])?).ok())
+        .collect()
 }
 
 /// Reads base 64 with its padding; none when it is not canonical.
@@ -312,8 +352,10 @@ mod tests {
         assert!(Rdata::new(RecordType::TXT, &[]).is_none());
         assert!(Rdata::new(RecordType::TXT, &[3, b'a']).is_none());
         assert!(Rdata::new(RecordType::CAA, b"\x00\x02a-x").is_none());
-        assert!(Rdata::new(RecordType::HTTPS, &[0, 1, 2]).is_some());
-        assert!(Rdata::new(RecordType::HTTPS, &vec![0; 65536]).is_none());
+        assert!(Rdata::new(RecordType::HTTPS, &[0, 1, 0]).is_some());
+        assert!(Rdata::new(RecordType::HTTPS, &[0, 1, 2]).is_none());
+        assert!(Rdata::new(RecordType::from(65280), &[0, 1, 2]).is_some());
+        assert!(Rdata::new(RecordType::from(65280), &vec![0; 65536]).is_none());
     }
 
     #[test]

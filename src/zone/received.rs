@@ -15,12 +15,10 @@ use super::master::{MasterRecord, SourceLine};
 use super::name::Name;
 use super::rdata::Rdata;
 use super::serial::Serial;
-use super::shape::{self, TypeFault, type_text};
+use super::shape::{self, TypeFault};
 use super::static_zone::StaticZone;
+use super::type_names::type_text;
 use crate::topology::DomainName;
-
-/// The digest of the whole zone (RFC 8976): it is not that of the zone we serve.
-const ZONEMD: u16 = 63;
 
 /// Why what a primary sent is no zone of ours.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -254,7 +252,7 @@ fn is_kept(record: &OwnedRecord) -> Result<bool, ReceivedFault> {
         let (owner, rtype) = (owner.clone(), *rtype);
         return Err(ReceivedFault::Rdata { owner, rtype });
     }
-    Ok(u16::from(*rtype) != ZONEMD)
+    Ok(true)
 }
 
 /// Records by RRset, those of an RRset by what makes them equal (RFC 2181 §5).
@@ -409,7 +407,7 @@ mod tests {
             "www A 192.0.2.1\nsub NS ns.sub\nns.sub A 192.0.2.2\nsub DS 1 13 2 {:064}\n",
             0
         ));
-        for made in [46, 47, 48, 50, 51, 59, 60, 62, 63] {
+        for made in [46, 47, 48, 50, 51, 59, 60] {
             let mut record = opaque("contoso.com.", 65280, &[0; 24]);
             record.rtype = RecordType::from(made);
             all.push(record);
@@ -437,7 +435,6 @@ mod tests {
     #[test]
     fn what_cannot_be_served_right_is_no_zone() {
         let cases = [
-            (opaque("contoso.com.", 39, b"\x01a\0"), "DNAME"),
             (
                 opaque("elsewhere.example.", 1, &[192, 0, 2, 1]),
                 "elsewhere.example.",
@@ -452,6 +449,44 @@ mod tests {
         }
         let said = received(Vec::new()).unwrap_err().to_string();
         assert!(said.contains("SOA"), "{said}");
+    }
+
+    #[test]
+    fn names_below_a_dname_and_the_digest_of_the_zone_are_left_out_and_not_refused() {
+        let mut all = records("old DNAME new\n");
+        all.push(opaque("www.old.contoso.com.", 1, &[192, 0, 2, 9]));
+        let mut digest = vec![0, 0, 0, 7, 1, 1];
+        digest.extend([9; 48]);
+        all.push(opaque("contoso.com.", 63, &digest));
+        let zone = Arc::new(received(all).unwrap());
+        let left_out = zone.left_out();
+        assert_eq!(left_out.len(), 2, "{left_out:?}");
+        assert!(left_out[0].starts_with("the zone from 192.0.2.1:53: www.old.contoso.com."));
+        let waiting = Layout::new(&ours(), Default::default()).unwrap();
+        let contoso = domain("contoso.com");
+        let (layout, _) = waiting.with_received(&ours(), &contoso, zone).unwrap();
+        assert_eq!(layout.left_out(&Name::from(&contoso)), left_out);
+        let zones = publish(&layout, &[decision("a", 1)], None, 10);
+        let text = zones.zone(&contoso).unwrap().to_master_text();
+        assert!(text.contains("old.contoso.com.\t300\tIN\tDNAME\tnew.contoso.com.\n"));
+        assert!(
+            !text.contains("www.old") && !text.contains("ZONEMD"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn two_dnames_or_a_dname_beside_an_alias_are_no_zone() {
+        let target = |label: u8| [1, label, 0];
+        for pair in [[39, 39], [39, 5]] {
+            let mut all = records("");
+            let both = pair.into_iter().zip([b'a', b'b']);
+            all.extend(
+                both.map(|(rtype, label)| opaque("old.contoso.com.", rtype, &target(label))),
+            );
+            let said = received(all).unwrap_err().to_string();
+            assert!(said.contains("old.contoso.com."), "{said}");
+        }
     }
 
     #[test]
@@ -575,6 +610,8 @@ mod tests {
         for (record, word) in [
             ("xmpp CNAME www.example.net.\n", "alias"),
             ("_tcp NS ns.example.net.\n", "delegated away"),
+            ("_tcp DNAME example.net.\n", "redirects elsewhere"),
+            ("@ DNAME example.net.\n", "redirects elsewhere"),
             ("edge1 CNAME www.example.net.\n", "alias"),
         ] {
             let said = merged(record).unwrap_err()[0].to_string();

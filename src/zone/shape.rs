@@ -5,6 +5,8 @@
 
 use hickory_proto::rr::RecordType;
 
+use super::text::{Groups, Syntax};
+
 /// One field of a record's RDATA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Field {
@@ -38,16 +40,24 @@ pub(super) enum Field {
     Type,
     /// A moment in seconds, written as a date (RFC 4034 §3.2).
     Moment,
-    /// The types of an NSEC record, to the end.
+    /// The types of an NSEC or CSYNC record, to the end; there may be none.
     Types,
+    /// An identifier in groups of hexadecimal digits.
+    Groups(Groups),
+    /// The kind of a certificate, as a mnemonic or a number of two octets.
+    Certificate,
+    /// An algorithm of DNSSEC, as a number of one octet or a mnemonic.
+    Algorithm,
+    /// All the rest, in a syntax of its own.
+    Own(Syntax),
 }
 
 use Field::{
-    Base64, Hex, Ipv4, Ipv6, Moment, Name, Period, Rest, Tag, Text, Texts, Type, Types, U8, U16,
-    U32,
+    Algorithm, Base64, Certificate, Hex, Ipv4, Ipv6, Moment, Name, Own, Period, Rest, Tag, Text,
+    Texts, Type, Types, U8, U16, U32,
 };
 
-/// The types that hickory-proto does not name.
+/// Types that hickory-proto has no variant for.
 pub(super) const AFSDB: RecordType = RecordType::Unknown(18);
 /// See [`AFSDB`].
 pub(super) const RP: RecordType = RecordType::Unknown(17);
@@ -67,7 +77,7 @@ pub(super) fn fields(rtype: RecordType) -> Option<&'static [Field]> {
     Some(match rtype {
         RecordType::A => &[Ipv4],
         RecordType::AAAA => &[Ipv6],
-        RecordType::NS | RecordType::CNAME | RecordType::PTR => &[Name],
+        RecordType::NS | RecordType::CNAME | RecordType::PTR | RecordType::DNAME => &[Name],
         RecordType::SOA => &[Name, Name, U32, Period, Period, Period, Period],
         RecordType::MX | AFSDB | KX | RT => &[U16, Name],
         PX => &[U16, Name, Name],
@@ -85,8 +95,54 @@ pub(super) fn fields(rtype: RecordType) -> Option<&'static [Field]> {
         RecordType::OPENPGPKEY => &[Base64],
         RP => &[Name, Name],
         URI => &[U16, U16, Rest],
+        RecordType::SVCB | RecordType::HTTPS => &[U16, Name, Own(Syntax::SvcParams)],
+        RecordType::CERT => &[Certificate, U16, Algorithm, Base64],
+        RecordType::CSYNC => &[U32, U16, Types],
+        other => return numbered(u16::from(other)),
+    })
+}
+
+/// The fields of types that hickory-proto has no variant for.
+fn numbered(rtype: u16) -> Option<&'static [Field]> {
+    Some(match rtype {
+        // X25, GPOS.
+        19 => &[Text],
+        27 => &[Text, Text, Text],
+        // LOC, APL, IPSECKEY, DHCID, HIP.
+        29 => &[Own(Syntax::Loc)],
+        42 => &[Own(Syntax::Apl)],
+        45 => &[Own(Syntax::Ipseckey)],
+        49 => &[Base64],
+        55 => &[Own(Syntax::Hip)],
+        // ZONEMD.
+        63 => &[U32, U8, U8, Hex],
+        // NID, L32, L64, LP.
+        104 | 106 => &[U16, Field::Groups(Groups::Locator64)],
+        105 => &[U16, Ipv4],
+        107 => &[U16, Name],
+        108 => &[Field::Groups(Groups::Eui48)],
+        109 => &[Field::Groups(Groups::Eui64)],
+        // AVC, RESINFO.
+        258 | 261 => &[Texts],
         _ => return None,
     })
+}
+
+/// Whether the names in a type's RDATA are in lower case in its canonical form: those of RFC 4034 §6.2 without NSEC
+/// (RFC 6840 §5.1), and no younger types (RFC 3597 §7).
+pub(super) fn lowers_names(rtype: RecordType) -> bool {
+    match u16::from(rtype) {
+        // NS, MD, MF, CNAME, SOA, MB, MG, MR, PTR, MINFO, MX, RP, AFSDB, RT.
+        2..=9 | 12 | 14 | 15 | 17 | 18 | 21 => true,
+        // SIG, PX, NXT, SRV, NAPTR, KX, A6, DNAME, RRSIG.
+        24 | 26 | 30 | 33 | 35 | 36 | 38 | 39 | 46 => true,
+        _ => false,
+    }
+}
+
+/// Whether a record's words may be `key="value"`.
+pub(super) fn takes_parameters(rtype: RecordType) -> bool {
+    matches!(rtype, RecordType::SVCB | RecordType::HTTPS)
 }
 
 /// Whether the names in a type's RDATA may be compressed: only those of RFC 1035 (RFC 3597 §4).
@@ -106,9 +162,6 @@ pub enum TypeFault {
     /// Records that signing makes.
     #[error("repoint signs itself, and makes such records then")]
     Signing,
-    /// DNAME, whose synthesis is not done here.
-    #[error("answers below a DNAME would have to be synthesised, which repoint does not do")]
-    Dname,
     /// Obsolete or never standardised.
     #[error("the type is obsolete or was never standardised")]
     Obsolete,
@@ -118,89 +171,9 @@ pub enum TypeFault {
 pub(super) fn storable(rtype: RecordType) -> Result<(), TypeFault> {
     match u16::from(rtype) {
         0 | 41 | 128..=255 => Err(TypeFault::Meta),
-        39 => Err(TypeFault::Dname),
-        46 | 47 | 48 | 50 | 51 | 59 | 60 | 62 => Err(TypeFault::Signing),
+        46 | 47 | 48 | 50 | 51 | 59 | 60 => Err(TypeFault::Signing),
         // MD, MF, MB, MG, MR, NULL, MINFO, SIG, KEY, NXT, A6, ANAME.
         3 | 4 | 7..=10 | 14 | 24 | 25 | 30 | 38 | 65305 => Err(TypeFault::Obsolete),
         _ => Ok(()),
-    }
-}
-
-/// Reads a type's mnemonic, or `TYPEn` (RFC 3597 §5); case does not matter.
-pub(super) fn parse_type(text: &str) -> Option<RecordType> {
-    let upper = text.to_ascii_uppercase();
-    let other = match upper.as_str() {
-        "AFSDB" => AFSDB,
-        "RP" => RP,
-        "KX" => KX,
-        "RT" => RT,
-        "PX" => PX,
-        "SPF" => SPF,
-        "URI" => URI,
-        "IXFR" => RecordType::IXFR,
-        "OPT" => RecordType::OPT,
-        "LOC" => RecordType::Unknown(29),
-        "APL" => RecordType::Unknown(42),
-        "CERT" => RecordType::CERT,
-        "IPSECKEY" => RecordType::Unknown(45),
-        "DHCID" => RecordType::Unknown(49),
-        "HIP" => RecordType::Unknown(55),
-        "ZONEMD" => RecordType::Unknown(63),
-        "EUI48" => RecordType::Unknown(108),
-        "EUI64" => RecordType::Unknown(109),
-        "*" | "ANAME" => return None,
-        _ => {
-            if let Some(number) = upper.strip_prefix("TYPE") {
-                let digits = number.bytes().all(|b| b.is_ascii_digit());
-                return (digits && !number.is_empty())
-                    .then(|| number.parse::<u16>().ok())
-                    .flatten()
-                    .map(RecordType::from);
-            }
-            return upper.parse().ok();
-        }
-    };
-    Some(other)
-}
-
-/// A type's mnemonic, `TYPEn` where it has none that we read back.
-pub fn type_text(rtype: RecordType) -> String {
-    match rtype {
-        AFSDB => "AFSDB".into(),
-        RP => "RP".into(),
-        KX => "KX".into(),
-        RT => "RT".into(),
-        PX => "PX".into(),
-        SPF => "SPF".into(),
-        URI => "URI".into(),
-        RecordType::Unknown(_) | RecordType::ANAME | RecordType::ZERO => {
-            format!("TYPE{}", u16::from(rtype))
-        }
-        known => <&'static str>::from(known).into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn every_type_is_read_back_as_it_is_printed() {
-        for number in 0..=u16::MAX {
-            let rtype = RecordType::from(number);
-            let text = type_text(rtype);
-            assert_eq!(parse_type(&text).map(u16::from), Some(number), "{text}");
-        }
-    }
-
-    #[test]
-    fn type_mnemonics_are_read_in_any_case() {
-        assert_eq!(parse_type("srv"), Some(RecordType::SRV));
-        assert_eq!(parse_type("Type65"), Some(RecordType::HTTPS));
-        assert_eq!(parse_type("TYPE"), None);
-        assert_eq!(parse_type("TYPE65536"), None);
-        assert_eq!(parse_type("TYPE+1"), None);
-        assert_eq!(parse_type("ALIAS"), None);
     }
 }

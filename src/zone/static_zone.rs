@@ -75,6 +75,8 @@ impl StaticZone {
         check.gather(records);
         check.apex_has_its_records(&top, &unread);
         check.aliases_stand_alone();
+        check.redirections();
+        check.digests();
         check.delegations();
         check.targets();
         let names = check.names;
@@ -113,6 +115,8 @@ impl StaticZone {
         if !check.problems.is_empty() {
             return Err(check.problems);
         }
+        check.redirections();
+        check.digests();
         check.delegations();
         check.targets();
         Ok(StaticZone {
@@ -174,15 +178,15 @@ impl StaticZone {
     }
 }
 
-struct Check<'a> {
-    apex: &'a Name,
-    names: BTreeMap<Name, BTreeMap<u16, StaticSet>>,
+pub(super) struct Check<'a> {
+    pub(super) apex: &'a Name,
+    pub(super) names: BTreeMap<Name, BTreeMap<u16, StaticSet>>,
     problems: Vec<MasterProblem>,
-    steps: Steps<'a>,
+    pub(super) steps: Steps<'a>,
 }
 
 impl Check<'_> {
-    fn problem(&mut self, at: &SourceLine, fault: MasterFault) {
+    pub(super) fn problem(&mut self, at: &SourceLine, fault: MasterFault) {
         self.problems.push(MasterProblem {
             at: at.clone(),
             fault,
@@ -259,6 +263,9 @@ impl Check<'_> {
             } else if rtype == RecordType::CNAME && !set.rdatas.is_empty() {
                 let other = set.lines[0].clone();
                 Some(MasterFault::CnameAndOther { owner, other })
+            } else if rtype == RecordType::DNAME && !set.rdatas.is_empty() {
+                let first = set.lines[0].clone();
+                Some(MasterFault::SecondDname { owner, first })
             } else if set.octets + 12 + rdata.wire().len() > RRSET_LIMIT {
                 if std::mem::replace(&mut set.too_large, true) {
                     continue;
@@ -364,6 +371,9 @@ impl Check<'_> {
             if self.steps.is_over() {
                 return;
             }
+            if self.redirection(owner).is_some() {
+                continue;
+            }
             let cut = self.cut_of(owner);
             for set in sets.values() {
                 let rtype = set.rrset.rtype;
@@ -397,6 +407,9 @@ impl Check<'_> {
     fn targets(&mut self) {
         let mut found = Vec::new();
         for (owner, sets) in &self.names {
+            if self.redirection(owner).is_some() {
+                continue;
+            }
             let owner_cut = self.cut_of(owner).map(|(cut, _)| cut);
             for set in sets.values() {
                 let rtype = set.rrset.rtype;
@@ -424,6 +437,15 @@ impl Check<'_> {
         target: &Name,
         owner_cut: Option<&Name>,
     ) -> Option<MasterFault> {
+        if let Some((_, dname)) = self.redirection(target) {
+            let (target, dname) = (target.clone(), dname.at().clone());
+            let real = rtype != RecordType::CNAME;
+            return real.then_some(MasterFault::TargetBelowDname {
+                rtype,
+                target,
+                dname,
+            });
+        }
         let target_cut = self.cut_of(target).map(|(cut, _)| cut.clone());
         let has_address = [RecordType::A, RecordType::AAAA]
             .into_iter()

@@ -66,6 +66,15 @@ impl Placing<'_> {
                 continue;
             };
             let (pool, ttl) = (want.pool, want.ttl);
+            if let Some((dname, at)) = zone.redirection(&target) {
+                self.problems.push(LayoutProblem::TargetBelowDname {
+                    pool,
+                    target,
+                    dname,
+                    at,
+                });
+                continue;
+            }
             if zone.cut_of(&target).is_some() {
                 continue;
             }
@@ -128,6 +137,9 @@ impl Placing<'_> {
         let Some(zone) = self.zone_of(target).and_then(|apex| self.zones.get(apex)) else {
             return false;
         };
+        if zone.redirection(target).is_some() {
+            return false;
+        }
         let addressed = [RecordType::A, RecordType::AAAA].into_iter().any(|rtype| {
             let made = zone.made.get(target);
             made.is_some_and(|sets| sets.contains_key(&u16::from(rtype)))

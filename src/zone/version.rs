@@ -28,6 +28,8 @@ pub enum Found<'a> {
     Node(&'a Arc<Node>),
     /// The name is at or below this delegation.
     Cut(&'a Arc<Node>),
+    /// The name is below this one, whose DNAME redirects it (RFC 6672 §2.3).
+    Redirected(&'a Arc<Node>),
     /// The name is not there and this wildcard covers it (RFC 4592 §3.3.1).
     Wildcard(&'a Arc<Node>),
     /// The name is not there.
@@ -226,6 +228,9 @@ impl ZoneVersion {
         let mut encloser = self.apex_node();
         let mut end = apex;
         while end < key.len() {
+            if encloser.set(RecordType::DNAME).is_some() {
+                return Found::Redirected(encloser);
+            }
             let label = key[end..].iter().position(|octet| *octet == 0);
             end = label.map_or(key.len(), |at| end + at + 1);
             // Every ancestor of a name is a node, so nothing lies below a name that is not there.

@@ -13,6 +13,8 @@ use crate::signatures::{Keys, Path, Sets, Signed, path, sets, split, verify_all}
 
 const NOERROR: u16 = 0;
 const NXDOMAIN: u16 = 3;
+const YXDOMAIN: u16 = 6;
+const DNAME: u16 = 39;
 /// How many aliases are followed.
 const ALIASES: usize = 8;
 
@@ -88,12 +90,39 @@ impl Nsec {
     }
 }
 
+/// Takes the aliases out of an answer that a DNAME in it gives, which are not signed (RFC 6672 §5.3.1): by owner, the DNAME's
+/// owner and where each leads.
+fn take_redirected(answer: &mut Sets<'_>) -> BTreeMap<Path, (Path, Path)> {
+    let alias = Rtype::CNAME.to_int();
+    let mut redirected = BTreeMap::new();
+    let dnames: Vec<(Path, Path)> = answer
+        .iter()
+        .filter(|((_, rtype), _)| *rtype == DNAME)
+        .map(|((owner, _), (records, _))| (owner.clone(), split(&records[0].rdata).0))
+        .collect();
+    answer.retain(|(owner, rtype), (records, rrsigs)| {
+        if *rtype != alias || !rrsigs.is_empty() {
+            return true;
+        }
+        let target = split(&records[0].rdata).0;
+        let from = dnames.iter().find(|(dname, to)| {
+            let behind = owner.strip_prefix(dname.as_slice());
+            behind.is_some_and(|behind| !behind.is_empty() && [to, behind].concat() == target)
+        });
+        let Some((dname, _)) = from else { return true };
+        redirected.insert(owner.clone(), (dname.clone(), target));
+        false
+    });
+    redirected
+}
+
 /// Whether a signed zone may say this to a question for a name and type.
 ///
 /// # Errors
 /// What is not signed or not proved.
 pub(crate) fn check(keys: &Keys, name: &Name, rtype: u16, said: &Said) -> Result<(), String> {
-    let (answer, authority) = (sets(&said.answer), sets(&said.authority));
+    let (mut answer, authority) = (sets(&said.answer), sets(&said.authority));
+    let redirected = take_redirected(&mut answer);
     let signed = verify_all(keys, &answer, false)?;
     let proofs = verify_all(keys, &authority, true)?;
     let nsecs: Vec<Nsec> = authority
@@ -128,13 +157,26 @@ pub(crate) fn check(keys: &Keys, name: &Name, rtype: u16, said: &Said) -> Result
             let stray = owners.into_iter().find(|owner| !passed.contains(*owner));
             return stray.map_or(Ok(()), |owner| Err(format!("{owner:?} was not asked for")));
         }
-        let Some((records, _)) = answer.get(&(last.clone(), alias)) else {
-            break;
+        let next = match (redirected.get(&last), answer.get(&(last.clone(), alias))) {
+            (Some((dname, target)), _) => {
+                passed.insert(dname.clone());
+                target.clone()
+            }
+            (None, Some((records, _))) => split(&records[0].rdata).0,
+            (None, None) => break,
         };
         if !passed.insert(last) {
             return Ok(());
         }
-        last = split(&records[0].rdata).0;
+        last = next;
+    }
+    if said.rcode == YXDOMAIN {
+        let mut dnames = answer.keys().filter(|(_, rtype)| *rtype == DNAME);
+        let above = dnames.any(|(owner, _)| last.starts_with(owner) && last != *owner);
+        return match above {
+            true => Ok(()),
+            false => Err(format!("no DNAME makes {last:?} too long")),
+        };
     }
     if let Some(cut) = authority
         .keys()

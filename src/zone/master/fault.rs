@@ -7,7 +7,8 @@ use hickory_proto::rr::RecordType;
 
 use super::problem::SourceLine;
 use crate::zone::name::{Name, NameFault};
-use crate::zone::shape::{TypeFault, type_text};
+use crate::zone::shape::TypeFault;
+use crate::zone::type_names::type_text;
 
 /// What is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -185,6 +186,24 @@ pub enum MasterFault {
         /// Octets such a digest has.
         wanted: usize,
     },
+    /// Data in the syntax of its type that cannot be read.
+    #[error("the {} record cannot be read: {why}", type_text(*.rtype))]
+    Text {
+        /// The type.
+        rtype: RecordType,
+        /// What is wrong.
+        why: String,
+        /// What to write.
+        write: &'static str,
+    },
+    /// A word in quotes where the type has none.
+    #[error("{text:?} stands in quotes in the {} record", type_text(*.rtype))]
+    QuotedWord {
+        /// The type.
+        rtype: RecordType,
+        /// As written.
+        text: String,
+    },
     /// RFC 3597 data whose octets are not whole.
     #[error("the octets after \\# are not data of type {}", type_text(*.rtype))]
     GenericRdata {
@@ -329,5 +348,55 @@ pub enum MasterFault {
         rtype: RecordType,
         /// Where the delegation is.
         cut: SourceLine,
+    },
+    /// A second DNAME at one name (RFC 6672 §2.4).
+    #[error("{owner} has another DNAME record at {first}; a name has one at most")]
+    SecondDname {
+        /// The name.
+        owner: Name,
+        /// The first one.
+        first: SourceLine,
+    },
+    /// Data below a DNAME, which redirects every name there (RFC 6672 §2.4).
+    #[error(
+        "{owner} lies below the DNAME at {dname}, which redirects it: this {} record is left out",
+        type_text(*.rtype)
+    )]
+    BelowDname {
+        /// The owner.
+        owner: Name,
+        /// The type.
+        rtype: RecordType,
+        /// The DNAME.
+        dname: SourceLine,
+    },
+    /// NS, MX or SRV to a name below a DNAME, which is an alias.
+    #[error(
+        "{target} is redirected (DNAME at {dname}); {} records lead to real names",
+        type_text(*.rtype)
+    )]
+    TargetBelowDname {
+        /// The type of the record that leads there.
+        rtype: RecordType,
+        /// The redirected name.
+        target: Name,
+        /// The DNAME.
+        dname: SourceLine,
+    },
+    /// DNAME at a wildcard (RFC 6672 §3.3).
+    #[error(
+        "{owner} is a wildcard with a DNAME record: it redirects the names below the asterisk itself, and no others"
+    )]
+    WildcardDname {
+        /// The wildcard.
+        owner: Name,
+    },
+    /// The digest of the zone, which is not that of what is served (RFC 8976).
+    #[error(
+        "the ZONEMD record of {owner} is left out: it is not the digest of the zone as it is served"
+    )]
+    ZoneDigest {
+        /// The apex.
+        owner: Name,
     },
 }

@@ -53,7 +53,6 @@ impl MasterFault {
             F::Type { why, .. } => match why {
                 TypeFault::Meta => "remove the record".into(),
                 TypeFault::Signing => "remove the record".into(),
-                TypeFault::Dname => "write a CNAME for each name instead".into(),
                 TypeFault::Obsolete => "remove the record, or use the type that replaced it".into(),
             },
             F::Opaque { rtype } => format!(
@@ -65,6 +64,10 @@ impl MasterFault {
                 "remove what is too much; text with blanks belongs in quotes".into()
             }
             F::Field { wanted, .. } => format!("write {wanted}"),
+            F::Text { write, .. } => (*write).into(),
+            F::QuotedWord { .. } => {
+                "write it without quotes; those of a parameter stand behind its = sign".into()
+            }
             F::Digest { .. } => "copy the digest again, whole, with the number of its kind".into(),
             F::GenericRdata { .. } => {
                 "write \\#, the number of octets, and that many in hexadecimal".into()
@@ -97,6 +100,18 @@ impl MasterFault {
             F::SiblingGlue { target, .. } => format!("add A or AAAA records for {target} as glue"),
             F::CnameToNothing { target } => {
                 format!("add {target}; end the name with a dot if one outside the zone is meant")
+            }
+            F::SecondDname { .. } => "keep one".into(),
+            F::BelowDname { .. } => {
+                "remove the record, or the DNAME; the DNAME's own name may have other records"
+                    .into()
+            }
+            F::TargetBelowDname { .. } => "write the name that the DNAME leads to".into(),
+            F::ZoneDigest { .. } => {
+                "remove the record; let no secondary require one of this zone".into()
+            }
+            F::WildcardDname { .. } => {
+                "write a DNAME at each name, or a CNAME at the wildcard".into()
             }
             F::Occluded { .. } => "remove the record, or serve it in the delegated zone".into(),
         }

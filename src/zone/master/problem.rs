@@ -60,6 +60,9 @@ impl MasterProblem {
         match self.fault {
             MasterFault::Duplicate { .. }
             | MasterFault::Occluded { .. }
+            | MasterFault::BelowDname { .. }
+            | MasterFault::WildcardDname { .. }
+            | MasterFault::ZoneDigest { .. }
             | MasterFault::CnameToNothing { .. }
             | MasterFault::SiblingGlue { .. } => Severity::Warning,
             _ => Severity::Error,

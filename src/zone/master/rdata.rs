@@ -10,8 +10,11 @@ use hickory_proto::rr::RecordType;
 use super::fault::MasterFault;
 use super::token::Token;
 use crate::zone::name::{Name, unescape};
-use crate::zone::rdata::{Rdata, unbase64};
+use crate::zone::nsec::bitmap;
+use crate::zone::rdata::{Rdata, unbase64, unhex};
 use crate::zone::shape::{self, Field};
+use crate::zone::text::{Groups, Syntax, algorithm_number, certificate_type};
+use crate::zone::type_names::parse_type;
 
 /// Reads the RDATA of a record; a fault comes with its line.
 pub(super) fn read_rdata(
@@ -37,7 +40,12 @@ pub(super) fn read_rdata(
         wire: Vec::with_capacity(64),
     };
     for (n, field) in fields.iter().enumerate() {
-        reader.field(*field, wanted_by(rtype, n, *field))?;
+        let wanted = wanted_by(rtype, n, *field);
+        match field {
+            Field::Own(syntax) => reader.own(*syntax)?,
+            Field::Types => reader.types(wanted)?,
+            field => reader.field(*field, wanted)?,
+        }
     }
     if let Some(word) = reader.words.first() {
         let text = shown(&word.text);
@@ -79,6 +87,21 @@ impl<'a> Reader<'a> {
                 self.wire.extend(name.wire());
             }
             Field::U8 => self.wire.push(plain(word).ok_or_else(wrong)?),
+            Field::Algorithm => {
+                let number = Some(&word.text).filter(|_| !word.quoted);
+                let number = number.and_then(|text| algorithm_number(text));
+                self.wire.push(number.ok_or_else(wrong)?);
+            }
+            Field::Certificate => {
+                let number = Some(&word.text).filter(|_| !word.quoted);
+                let number = number.and_then(|text| certificate_type(text));
+                self.wire.extend(number.ok_or_else(wrong)?.to_be_bytes());
+            }
+            Field::Groups(groups) => {
+                let octets = Some(&word.text).filter(|_| !word.quoted);
+                let octets = octets.and_then(|text| groups.read(text));
+                self.wire.extend(octets.ok_or_else(wrong)?);
+            }
             Field::U16 => {
                 let number: u16 = plain(word).ok_or_else(wrong)?;
                 self.wire.extend(number.to_be_bytes());
@@ -129,7 +152,9 @@ impl<'a> Reader<'a> {
                 self.wire.extend(octets);
             }
             // Only records that signing makes have these, and those have been refused by their type.
-            Field::Type | Field::Moment | Field::Types => return Err(wrong()),
+            Field::Type | Field::Moment => return Err(wrong()),
+            // Read by `types` and `own`.
+            Field::Types | Field::Own(_) => return Err(wrong()),
         }
         Ok(())
     }
@@ -148,6 +173,56 @@ impl<'a> Reader<'a> {
             ));
         }
         self.push_string(&octets);
+        Ok(())
+    }
+
+    /// The rest in a syntax of its own.
+    fn own(&mut self, syntax: Syntax) -> Result<(), (u32, MasterFault)> {
+        let rtype = self.rtype;
+        let words = std::mem::take(&mut self.words);
+        for word in words {
+            if word.quoted {
+                let text = shown(&word.text);
+                return Err((word.line, MasterFault::QuotedWord { rtype, text }));
+            }
+            if word.meets_comment && syntax == Syntax::SvcParams {
+                let text = shown(&word.text);
+                return Err((word.line, MasterFault::TextMeetsComment { text }));
+            }
+        }
+        let texts: Vec<&[u8]> = words.iter().map(|word| word.text.as_slice()).collect();
+        let octets = syntax
+            .read(&texts, &self.wire, self.origin)
+            .map_err(|wrong| {
+                let line = words.get(wrong.at).map_or(self.end_line, |word| word.line);
+                let (why, write) = (wrong.why, wrong.write);
+                (line, MasterFault::Text { rtype, why, write })
+            })?;
+        self.wire.extend(octets);
+        Ok(())
+    }
+
+    /// Mnemonics of types, to the end.
+    fn types(&mut self, wanted: &'static str) -> Result<(), (u32, MasterFault)> {
+        let rtype = self.rtype;
+        let mut types = Vec::with_capacity(self.words.len());
+        for word in std::mem::take(&mut self.words) {
+            let text = shown(&word.text);
+            match parse_type(&text).filter(|_| !word.quoted) {
+                Some(listed) => types.push(u16::from(listed)),
+                None => {
+                    let fault = MasterFault::Field {
+                        rtype,
+                        text,
+                        wanted,
+                    };
+                    return Err((word.line, fault));
+                }
+            }
+        }
+        types.sort_unstable();
+        types.dedup();
+        self.wire.extend(bitmap(&types));
         Ok(())
     }
 
@@ -267,16 +342,6 @@ fn generic(rtype: RecordType, words: &[Token]) -> Option<Rdata> {
     Rdata::new(rtype, &wire)
 }
 
-fn unhex(text: &[u8]) -> Option<Vec<u8>> {
-    if text.is_empty() || !text.len().is_multiple_of(2) {
-        return None;
-    }
-    let digit = |octet: u8| char::from(octet).to_digit(16);
-    text.chunks(2)
-        .map(|pair| u8::try_from(digit(pair[0])? << 4 | digit(pair[1])?).ok())
-        .collect()
-}
-
 fn check_digest(rtype: RecordType, wire: &[u8]) -> Result<(), MasterFault> {
     let (kind, header, lengths): (_, usize, &[(u8, usize)]) = match rtype {
         RecordType::DS => (wire.get(3), 4, &[(1, 20), (2, 32), (4, 48)]),
@@ -323,7 +388,15 @@ fn wanted_by(rtype: RecordType, place: usize, field: Field) -> &'static str {
             Field::Base64 => "base 64 text",
             Field::Type => "a record type",
             Field::Moment => "a time as YYYYMMDDHHmmSS",
-            Field::Types => "record types",
+            Field::Types => "a record type",
+            Field::Certificate => "a kind of certificate: PKIX, SPKI, PGP, IPKIX or a number",
+            Field::Algorithm => "an algorithm: its number, or a mnemonic like ECDSAP256SHA256",
+            Field::Groups(Groups::Eui48) => "six groups of two digits like 00-00-5e-00-53-2a",
+            Field::Groups(Groups::Eui64) => {
+                "eight groups of two digits like 00-00-5e-ef-10-00-00-2a"
+            }
+            Field::Groups(Groups::Locator64) => "four groups of digits like 0014:4fff:ff20:ee64",
+            Field::Own(_) => "data",
         },
     }
 }

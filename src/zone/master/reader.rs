@@ -14,6 +14,7 @@ use super::token::{Entry, Lexer, Token};
 use crate::zone::name::Name;
 use crate::zone::rdata::Rdata;
 use crate::zone::shape;
+use crate::zone::type_names::parse_type;
 
 /// How deep files may include each other; deeper is a file that includes itself.
 const INCLUDE_DEPTH: usize = 16;
@@ -133,8 +134,13 @@ impl Reader<'_, '_> {
 
     fn entry(&mut self, place: &mut Place, entry: &Entry) -> Result<(), Fault> {
         let first = &entry.tokens[0];
+        let parameter = entry.tokens.iter().position(|word| word.is_parameter);
+        let touches = |at: usize| (entry.tokens[at].line, MasterFault::QuoteTouches);
         if !entry.owner_omitted && !first.quoted && first.text.starts_with(b"$") {
-            return self.directive(place, entry);
+            return match parameter {
+                Some(at) => Err(touches(at)),
+                None => self.directive(place, entry),
+            };
         }
         let mut words = entry.tokens.as_slice();
         if !entry.owner_omitted {
@@ -146,6 +152,11 @@ impl Reader<'_, '_> {
         let end_line = entry.tokens.last().map_or(entry.line, |token| token.line);
         let (ttl, after) = ttl_and_class(words)?;
         let (rtype, rdata) = rtype_of(after, end_line)?;
+        let before = entry.tokens.len() - rdata.len();
+        let allowed = |at: usize| at >= before && shape::takes_parameters(rtype);
+        if let Some(at) = parameter.filter(|at| !allowed(*at)) {
+            return Err(touches(at));
+        }
         let record = self.record(place, entry.line, ttl, rtype, rdata, end_line);
         if record.is_err() {
             self.read.unread.push(rtype);
@@ -318,7 +329,7 @@ fn rtype_of(words: &[Token], end_line: u32) -> Result<(RecordType, &[Token]), Fa
         return Err((end_line, MasterFault::NoType));
     };
     let text = shown(&word.text);
-    let rtype = match shape::parse_type(&text) {
+    let rtype = match parse_type(&text) {
         Some(rtype) if !word.quoted => rtype,
         _ => return Err((word.line, MasterFault::UnknownType { text })),
     };

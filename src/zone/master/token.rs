@@ -16,6 +16,8 @@ pub(super) struct Token {
     pub(super) line: u32,
     /// Whether a comment follows without a blank: `p=none;` is rarely meant as one.
     pub(super) meets_comment: bool,
+    /// Whether it is `key="value"`, which only SVCB and HTTPS records have (RFC 9460 §2.1).
+    pub(super) is_parameter: bool,
 }
 
 /// The words of one record or directive.
@@ -144,6 +146,7 @@ impl<'a> Lexer<'a> {
             quoted: true,
             line,
             meets_comment: false,
+            is_parameter: false,
         })
     }
 
@@ -154,6 +157,16 @@ impl<'a> Lexer<'a> {
             match octet {
                 _ if self.at_line_end() => break,
                 b' ' | b'\t' | b';' | b'(' | b')' => break,
+                b'"' if text.ends_with(b"=") => {
+                    let value = self.quoted()?;
+                    text.extend(value.text);
+                    return Ok(Token {
+                        text,
+                        quoted: false,
+                        is_parameter: true,
+                        ..value
+                    });
+                }
                 b'"' => return Err((line, MasterFault::QuoteTouches)),
                 0..=0x1f | 0x7f => return Err((line, MasterFault::Control { octet })),
                 b'\\' => {
@@ -175,6 +188,7 @@ impl<'a> Lexer<'a> {
             quoted: false,
             line,
             meets_comment: self.peek() == Some(b';'),
+            is_parameter: false,
         })
     }
 }
