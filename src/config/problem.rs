@@ -83,6 +83,8 @@ rules! {
     SipTarget = "sip-target",
     /// `single` with a pool of several targets.
     SingleTargets = "single-targets",
+    /// A family of addresses that is gone after a move.
+    FamilyVanishes = "family-vanishes",
     /// `need` larger than a pool.
     Need = "need-exceeds-targets",
     /// `probe` and `publish` do not pair.

@@ -9,8 +9,9 @@ mod name;
 mod route;
 mod service;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 pub use check::{Check, CheckId, CheckUse, Checks};
 pub use name::{DomainName, LabelError, NameError, PoolName, RouteName, SiteName};
@@ -28,6 +29,14 @@ pub struct Pool {
     pub site: Option<SiteName>,
     /// Its SRV targets; at least one.
     pub targets: Vec<Target>,
+}
+
+impl Pool {
+    /// Whether one of its targets has an address of the family.
+    pub fn publishes(&self, family: Family) -> bool {
+        let mut addresses = self.targets.iter().flat_map(|target| &target.addresses);
+        addresses.any(|address| Family::of(address.publish) == family)
+    }
 }
 
 /// One SRV target: a host name with its addresses.
@@ -110,6 +119,19 @@ pub struct Topology {
 }
 
 impl Topology {
+    /// The longest time that a probe waits for its turn when every address is silent at once and `most` probes may
+    /// be under way.
+    pub fn longest_turn(&self, most: usize) -> Duration {
+        let addresses: BTreeSet<IpAddr> = self
+            .checks
+            .iter()
+            .map(|(_, check)| check.peer.ip())
+            .collect();
+        let timeouts = self.checks.iter().map(|(_, check)| check.settings.timeout);
+        let rounds = addresses.len().saturating_sub(1) / most.max(1);
+        timeouts.max().unwrap_or_default() * u32::try_from(rounds).unwrap_or(u32::MAX)
+    }
+
     /// Joins validated parts and works out the checks.
     pub fn new(
         pools: BTreeMap<PoolName, Pool>,

@@ -103,6 +103,14 @@ impl Family {
             Family::Ipv6
         }
     }
+
+    /// The type of its address record.
+    pub fn record(self) -> &'static str {
+        match self {
+            Family::Ipv4 => "A",
+            Family::Ipv6 => "AAAA",
+        }
+    }
 }
 
 impl fmt::Display for Family {
@@ -274,6 +282,17 @@ impl CheckSettings {
     /// The longest time from the moment a pool falls silent to the verdict `down`, as `docs/health.md` has it:
     /// interval + max(fall × timeout + (fall − 1) × retry, min_fault + retry + timeout) + 1 s.
     pub fn detection(&self) -> Duration {
+        self.detection_behind(Duration::ZERO)
+    }
+
+    /// The same where each probe may have to wait this long for its turn, because more addresses are probed than
+    /// probes may be under way.
+    pub fn detection_behind(&self, turn: Duration) -> Duration {
+        let probes = self.fall.saturating_add(1);
+        self.detection_alone() + turn * probes
+    }
+
+    fn detection_alone(&self) -> Duration {
         let counted = self.timeout * self.fall + self.retry * self.fall.saturating_sub(1);
         let spanned = self.min_fault + self.retry + self.timeout;
         self.interval + counted.max(spanned) + Duration::from_secs(1)

@@ -59,6 +59,7 @@ pub(super) fn route(
     shared_addresses(route, &built_pools, problems);
     need(route, &built_pools, problems);
     families(route, &built_pools, problems);
+    vanishing(route, &built_pools, problems);
     policy(route, problems);
     let services = services::services(
         draft,
@@ -295,6 +296,49 @@ fn families(route: &RouteDraft, pools: &[(&Pool, &Place)], problems: &mut Config
                 )
                 .also(place, "this pool")
                 .help(format!("publish an {family} address for it, or do not require {family}"));
+        }
+    }
+}
+
+/// A family that a preferred pool publishes and a later one does not is gone after a move.
+fn vanishing(route: &RouteDraft, pools: &[(&Pool, &Place)], problems: &mut ConfigProblems) {
+    for (number, (pool, place)) in pools.iter().enumerate() {
+        for family in Family::ALL {
+            let mut before = pools[..number].iter();
+            let Some((other, other_place)) = before.find(|(before, _)| before.publishes(family))
+            else {
+                continue;
+            };
+            let required = route.require_families.as_ref();
+            if pool.publishes(family) || required.is_some_and(|f| f.value.contains(&family)) {
+                continue;
+            }
+            let record = family.record();
+            let gone = match &route.address {
+                Some(owner) => format!(
+                    "after a move to pool {} the {record} record of {} is gone",
+                    pool.name,
+                    owner.value.as_str()
+                ),
+                None => format!(
+                    "after a move to pool {} its targets have no {record} record",
+                    pool.name
+                ),
+            };
+            problems
+                .warning(
+                    Rule::FamilyVanishes,
+                    place,
+                    format!(
+                        "{}: {gone}: the pool publishes no {family} address, and {} does",
+                        title(route),
+                        other.name
+                    ),
+                )
+                .also(other_place, format!("this pool has an {family} address"))
+                .help(format!(
+                    "publish an {family} address for it; partners without the other family cannot reach it"
+                ));
         }
     }
 }
