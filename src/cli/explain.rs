@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use super::moment::{at_most, both, distance, length};
 use super::paint::{Paint, Tone, hang};
+use super::progress::{decision_reason, old_answers, recovering};
 use super::status::{override_text, tone_of, verdict_word};
 use super::table::{Cell, Table};
-use crate::control::{Back, Explanation, Next, PARTNER_CACHE};
-use crate::decide::Reason;
+use crate::control::Explanation;
+use crate::decide::{Back, Loss, PARTNER_CACHE, Reason};
 use crate::engine::{CheckView, OwnerView, RoutePoolView, RouteView, ZoneView};
 use crate::health::Verdict;
 use crate::topology::{CheckId, DomainName, FailbackPolicy, FailoverPolicy, Family};
@@ -122,6 +123,14 @@ fn pool_line(it: &Explanation, pool: &RoutePoolView, width: usize, paint: Paint)
         line.push_str(&format!("; {}", optional.join(", ")));
     }
     line.push('\n');
+    if let Some(recovery) = &pool.recovery {
+        line.push_str(&hang("    ", &recovering(recovery, it.at)));
+    }
+    if pool.place != Some(0)
+        && let Some(until) = pool.old_answers_until
+    {
+        line.push_str(&hang("    ", &old_answers(until, it.at)));
+    }
     line
 }
 
@@ -237,22 +246,17 @@ fn policy(it: &Explanation) -> String {
         Some(since) => format!("LATCHED since {}", both(since, it.at)),
         None => "not latched".into(),
     };
-    let hold_down = match route.failback_at {
-        Some(at) if at > it.at => {
-            format!(
-                "; hold-down ends in {}, then failback",
-                length(at.since(it.at))
-            )
-        }
-        _ => String::new(),
-    };
     let warm = match route.warm {
         true => "",
         false => "; starting: nothing changes by itself before every check was observed once",
     };
+    let switches = match route.switches {
+        1 => "1 automatic switch".to_owned(),
+        n => format!("{n} automatic switches"),
+    };
+    let limit = route.max_switches;
     format!(
-        "failover {failover}, failback {failback}; {} of {} switches in the last 60 min, {latch}{hold_down}{warm}",
-        route.switches, route.max_switches
+        "failover {failover}, failback {failback}; {switches} in the last 60 min (the latch is at {limit}), {latch}{warm}"
     )
 }
 
@@ -260,7 +264,10 @@ fn decision(it: &Explanation, paint: Paint) -> String {
     let decision = &it.route.decision;
     let note = format!("generation {}, {}", decision.generation, decision.at);
     let mut out = paint.heading("DECISION", &note);
-    out.push_str(&hang("  why         ", &decision.reason.describe()));
+    out.push_str(&hang(
+        "  why         ",
+        &decision_reason(&it.route, &it.overrides),
+    ));
     let evidence = match &decision.reason {
         Reason::Failover { evidence, .. } | Reason::Reorder { evidence } => evidence.as_slice(),
         _ => &[],
@@ -365,43 +372,101 @@ fn next(it: &Explanation, paint: Paint) -> String {
     for held in &it.route.held_by {
         out.push_str(&hang("  held        ", held));
     }
-    let active = &it.route.decision.active;
-    let detection = at_most(it.route.detection);
-    let seen = it.route.pools.iter().find(|pool| pool.pool == *active);
+    out.push_str(&hang("  by itself   ", &by_itself(it)));
+    out.push_str(&hang("  then        ", &after_loss(it)));
+    if let Some(back) = &it.route.outlook.back {
+        out.push_str(&hang("  back        ", &way_back(it, back)));
+    }
+    out
+}
+
+/// The next move as long as the pools stay as they are.
+fn by_itself(it: &Explanation) -> String {
+    match &it.route.outlook.next {
+        Some(next) => format!(
+            "to {} at {}: {}",
+            next.to,
+            both(next.at, it.at),
+            next.reason.describe()
+        ),
+        None => "nothing moves as long as the pools stay as they are".into(),
+    }
+}
+
+/// What happens when the active pool fails, or what happens now that it has.
+fn after_loss(it: &Explanation) -> String {
+    let route = &it.route;
+    let active = &route.decision.active;
+    let detection = at_most(route.detection);
+    let seen = route.pools.iter().find(|pool| pool.pool == *active);
     let down = seen.is_some_and(|pool| pool.health.verdict == Verdict::Down);
     let fallen = match down {
         true => format!("{active} is down;"),
         false => format!("if {active} falls silent,"),
     };
-    let text = match &it.next {
-        Next::Switches { to } => format!("{fallen} repoint switches to {to} within {detection}"),
-        Next::Waits { to, because } => format!(
-            "{fallen} {to} could take over, but nothing happens by itself: {because}. To move: repoint failover {}",
-            it.route.name
+    match &route.outlook.loss {
+        Loss::Switches {
+            to,
+            not_before: None,
+        } => format!("{fallen} repoint switches to {to} within {detection}"),
+        Loss::Switches {
+            to,
+            not_before: Some(at),
+        } => format!(
+            "{fallen} repoint switches to {to}, not before {}",
+            both(*at, it.at)
         ),
-        Next::Stays { because } => format!("{fallen} the answers stay as they are: {because}"),
-    };
-    out.push_str(&hang("  then        ", &text));
-    if let Some(back) = &it.back {
-        let (wanted, route) = (&it.route.wanted, &it.route.name);
-        let seen = it.route.pools.iter().find(|pool| pool.pool == *wanted);
-        let once = match seen.map(|pool| pool.health.verdict) {
-            Some(Verdict::Up) => String::new(),
-            _ => ", once it is up,".into(),
-        };
-        let text = match back {
-            Back::ByCommand => format!("to {wanted}{once} only by: repoint failback {route}"),
-            Back::ByItself { at: Some(at) } => {
-                format!(
-                    "to {wanted}{once} by itself, not before {}",
-                    both(*at, it.at)
-                )
-            }
-            Back::ByItself { at: None } => format!("to {wanted}{once} by itself, after hold-down"),
-        };
-        out.push_str(&hang("  back        ", &text));
+        Loss::Waits { to, holds } => format!(
+            "{fallen} {to} could take over, but nothing happens by itself: {}. To move: repoint failover {} --to {to}",
+            holds.join("; "),
+            route.name
+        ),
+        Loss::Pinned { until } => {
+            let until = until.map(|until| format!(" until {}", both(until, it.at)));
+            format!(
+                "{fallen} the answers stay as they are: the route is pinned{}, and a pin wins over health",
+                until.unwrap_or_default()
+            )
+        }
+        Loss::Stays => {
+            let others: Vec<String> = route
+                .outlook
+                .standbys
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            let because = match others.is_empty() {
+                true => "the route has no other pool".into(),
+                false => others.join("; "),
+            };
+            format!("{fallen} the answers stay as they are: {because}")
+        }
     }
-    out
+}
+
+fn way_back(it: &Explanation, back: &Back) -> String {
+    let route = &it.route;
+    let wanted = &route.wanted;
+    let command = match &route.home {
+        Some(home) => format!("repoint failover {} --to {home}", route.name),
+        None => format!("repoint failback {}", route.name),
+    };
+    match back {
+        Back::ByItself { at: Some(at) } => {
+            format!("to {wanted} by itself, at {}", both(*at, it.at))
+        }
+        Back::ByItself { at: None } => format!(
+            "to {wanted} by itself, once it has been up for {}",
+            length(route.hold_down)
+        ),
+        Back::Held { holds } => {
+            format!("to {wanted} not by itself: {}", holds.join("; "))
+        }
+        Back::ByCommand { refused: None } => format!("to {wanted} only by: {command}"),
+        Back::ByCommand {
+            refused: Some(fault),
+        } => format!("to {wanted} only by: {command}; refused now: {fault}"),
+    }
 }
 
 fn recovery(it: &Explanation, paint: Paint) -> String {

@@ -7,15 +7,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::paint::{Paint, WIDTH};
-use super::{change, explain, history, key, pool, route, status, target, zone};
+use super::{change, explain, history, key, pool, progress, route, status, target, zone};
 use crate::control::fixture::{NOW, ago, decision, pool_name, route_name, view};
 use crate::control::{Explanation, target_views};
-use crate::decide::{Generation, Override, OverrideKey, Reason};
+use crate::decide::{Back, Generation, Loss, Override, OverrideKey, Reason};
 use crate::engine::{
     Done, Entry, EntryKind, KeyView, ParentView, RouteChange, SigningKeyView, SigningView, View,
     ZoneKeysView,
 };
-use crate::health::Verdict;
+use crate::health::{Recovery, Verdict};
 use crate::keys::{Advice, Asking, DsAdvice, Outlook, Stage};
 use crate::topology::{FailbackPolicy, FailoverPolicy};
 
@@ -137,7 +137,15 @@ fn explain_tells_what_holds_a_route_back() {
     route.failover = FailoverPolicy::Ask;
     route.latched = Some(ago(700));
     route.switches = 6;
-    route.failback_at = Some(NOW + Duration::from_secs(245));
+    route.outlook.next = None;
+    route.outlook.loss = Loss::Waits {
+        to: pool_name("edgepool1"),
+        holds: vec![
+            "frozen by the operator".into(),
+            "our own network fails (blind)".into(),
+        ],
+    };
+    route.outlook.back = None;
     route.home = Some(pool_name("edgepool2"));
     route.pools[0].health.verdict = Verdict::Degraded;
     route.pools[0].drained = true;
@@ -157,33 +165,62 @@ fn explain_tells_how_the_route_comes_back() {
     let mut view = view();
     view.routes[0].pools[0].health.verdict = Verdict::Up;
     view.checks[0].health.verdict = Verdict::Up;
+    view.routes[0].outlook.back = Some(Back::ByCommand { refused: None });
     let said = |view: &View| {
         let text = explained(view, "contoso");
         let next = text.split_once("NEXT\n").unwrap().1;
         next.split_once("\n\n").unwrap().0.to_owned()
     };
     assert!(said(&view).ends_with("  back        to edgepool1 only by: repoint failback contoso"));
-    view.routes[0].failback = FailbackPolicy::Auto;
-    view.routes[0].failback_at = Some(NOW + Duration::from_secs(240));
-    let by_itself = "to edgepool1 by itself, not before 2026-11-21T03:04:00Z (in 4 min)";
+    view.routes[0].outlook.back = Some(Back::ByItself {
+        at: Some(NOW + Duration::from_secs(240)),
+    });
+    let by_itself = "to edgepool1 by itself, at 2026-11-21T03:04:00Z (in 4 min)";
     assert!(said(&view).ends_with(by_itself), "{}", said(&view));
+    view.routes[0].outlook.back = Some(Back::Held {
+        holds: vec!["latched: too many automatic switches within an hour".into()],
+    });
+    let held = "to edgepool1 not by itself: latched: too many automatic switches within an hour";
+    assert!(said(&view).ends_with(held), "{}", said(&view));
 }
 
 #[test]
-fn explain_names_who_takes_over_as_deciding_ranks_them() {
+fn status_says_when_a_pool_comes_up_and_when_a_drained_one_may_be_stopped() {
     let mut view = view();
-    let pool = &mut view.routes[0].pools[0];
-    pool.health.verdict = Verdict::Up;
-    pool.drained = true;
-    let takes_over = "if edgepool2 falls silent, repoint switches to edgepool1 within 26 s";
-    assert!(explained(&view, "contoso").contains(takes_over));
-    view.routes[0].pools[0].place = None;
-    let stays = "the answers stay as they are: edgepool1 is drained and never to be used";
-    let words = explained(&view, "contoso")
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ");
-    assert!(words.contains(stays), "{words}");
+    view.routes[0].pools[0].recovery = Some(Recovery {
+        good: 2,
+        of: 6,
+        up_at: NOW + Duration::from_secs(8),
+    });
+    let drain = OverrideKey::DrainPool {
+        pool: pool_name("edgepool1"),
+    };
+    view.overrides = vec![Override {
+        key: drain.clone(),
+        pool: None,
+        ..crate::control::fixture::pin()
+    }];
+    view.pools[0]
+        .routes
+        .values_mut()
+        .for_each(|active| *active = false);
+    view.pools[0].old_answers_until = Some(NOW + Duration::from_secs(20));
+    view.routes[0].pools[0].old_answers_until = Some(NOW + Duration::from_secs(20));
+    golden("status-drain", &status::screen(&view, PLAIN));
+    golden("explain-drain", &explained(&view, "contoso"));
+    view.routes[0].decision.reason = Reason::Override {
+        change: "drain of pool edgepool1 set".into(),
+        author: Some("alice".into()),
+        why: None,
+        key: Some(drain),
+    };
+    let why = |view: &View| progress::decision_reason(&view.routes[0], &view.overrides);
+    assert_eq!(why(&view), "drain of pool edgepool1 set by alice");
+    view.overrides.clear();
+    assert_eq!(
+        why(&view),
+        "ended since: drain of pool edgepool1 set by alice"
+    );
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod paint;
 mod pin;
 mod pool;
 mod probe;
+mod progress;
 mod route;
 mod secondaries;
 mod serve;
@@ -36,6 +37,8 @@ mod zone;
 mod golden;
 #[cfg(test)]
 mod key_golden;
+#[cfg(test)]
+mod remedies;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

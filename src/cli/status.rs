@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::failure::{Failure, NO_ANSWER};
 use super::moment::{both, distance, length};
 use super::paint::{Paint, Tone, hang};
+use super::progress::{coming_up, decision_reason, drain_progress};
 use super::session::Session;
 use super::table::{Cell, Table};
 use crate::clock::Wall;
@@ -285,25 +286,36 @@ pub(super) fn routes(view: &View, paint: Paint) -> String {
     let mut table = Table::headed(["route", "active", "behind", "held", "since", "why"]);
     for route in &view.routes {
         let decision = &route.decision;
-        let behind: Vec<String> = decision
-            .order
-            .iter()
-            .skip(1)
-            .map(|pool| health_of(route, pool.as_str()).0)
-            .collect();
+        let behind = decision.order.iter().skip(1);
+        let (behind, tones): (Vec<String>, Vec<Tone>) =
+            behind.map(|pool| health_of(route, pool.as_str())).unzip();
         let (active, tone) = health_of(route, decision.active.as_str());
         table.row([
             route.name.as_str().into(),
             Cell::toned(tone, active),
-            behind.join(", ").into(),
+            Cell::toned(standby_tone(route, &tones), behind.join(", ")),
             Cell::toned(Tone::Doubtful, held(route, view)),
             distance(decision.at, view.at).into(),
-            Cell::toned(Tone::Quiet, decision.reason.describe()),
+            Cell::toned(Tone::Quiet, decision_reason(route, &view.overrides)),
         ]);
     }
     match view.routes.is_empty() {
         true => "  none are configured\n".into(),
-        false => table.render(paint),
+        false => format!("{}{}", table.render(paint), coming_up(view)),
+    }
+}
+
+/// The pools behind the active one as a whole: as good as the best of them, and bad where none could take over.
+fn standby_tone(route: &RouteView, tones: &[Tone]) -> Tone {
+    let standbys = &route.outlook.standbys;
+    let ready = standbys.iter().any(|standby| standby.obstacle.is_none());
+    match (standbys.is_empty(), ready) {
+        (true, _) => Tone::Plain,
+        (false, true) => match tones.iter().all(|tone| *tone == Tone::Good) {
+            true => Tone::Good,
+            false => Tone::Doubtful,
+        },
+        (false, false) => Tone::Bad,
     }
 }
 
@@ -370,7 +382,13 @@ fn held(route: &RouteView, view: &View) -> String {
 
 /// Overrides: what, by whom, until when, why.
 pub(super) fn overrides(values: &[Override], view: &View) -> String {
-    let line = |value| hang("  ", &override_text(value, view.at));
+    let line = |value: &Override| {
+        let mut lines = hang("  ", &override_text(value, view.at));
+        if let Some(progress) = drain_progress(value, view) {
+            lines.push_str(&hang("    ", &progress));
+        }
+        lines
+    };
     values.iter().map(line).collect()
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use crate::health::MOST_PROBES;
 use crate::topology::{
     Depth, DomainName, FailbackPolicy, FailoverPolicy, Mode, PoolName, Route, RouteName, Service,
     ServiceKind, Topology,
@@ -101,6 +102,7 @@ pub fn summary(configuration: &Configuration) -> Summary {
         .iter()
         .map(|(_, check)| check.peer.ip())
         .collect();
+    let turn = topology.longest_turn(MOST_PROBES);
     let zones: Vec<DomainName> = apexes(topology).into_iter().collect();
     Summary {
         file: configuration.sources.name().to_owned(),
@@ -108,7 +110,11 @@ pub fn summary(configuration: &Configuration) -> Summary {
         listen_tls: configuration.server.listen_tls.clone(),
         listen_https: configuration.server.listen_https.clone(),
         listen_quic: configuration.server.listen_quic.clone(),
-        routes: topology.routes.values().map(route).collect(),
+        routes: topology
+            .routes
+            .values()
+            .map(|one| route(one, turn))
+            .collect(),
         pools: topology.pools.len(),
         checks: topology.checks.iter().count(),
         addresses: peers.len(),
@@ -124,7 +130,7 @@ pub fn summary(configuration: &Configuration) -> Summary {
     }
 }
 
-fn route(route: &Route) -> RouteSummary {
+fn route(route: &Route, turn: Duration) -> RouteSummary {
     RouteSummary {
         name: route.name.clone(),
         domains: route.domains.clone(),
@@ -132,18 +138,22 @@ fn route(route: &Route) -> RouteSummary {
         failover: route.failover,
         failback: route.failback,
         ttl: route.ttl,
-        services: route.services.iter().map(service).collect(),
+        services: route
+            .services
+            .iter()
+            .map(|one| service(one, turn))
+            .collect(),
     }
 }
 
-fn service(service: &Service) -> ServiceSummary {
+fn service(service: &Service, turn: Duration) -> ServiceSummary {
     ServiceSummary {
         kind: service.kind,
         mode: service.mode,
         required: service.required,
         depth: service.check.depth,
         interval: service.check.interval,
-        detection: service.check.detection(),
+        detection: service.check.detection_behind(turn),
     }
 }
 

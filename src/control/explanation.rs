@@ -9,13 +9,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Wall;
-use crate::decide::{Override, OverrideKey};
-use crate::engine::{Alarm, CanaryView, CheckView, RoutePoolView, RouteView, View, ZoneView};
-use crate::health::Verdict;
-use crate::topology::{CheckId, DomainName, FailbackPolicy, FailoverPolicy, PoolName, RouteName};
-
-/// How long partners may keep an answer beyond its TTL: Openfire and Tigase cache SRV for 60 s.
-pub const PARTNER_CACHE: Duration = Duration::from_secs(60);
+use crate::decide::{Override, OverrideKey, PARTNER_CACHE};
+use crate::engine::{Alarm, CanaryView, CheckView, RouteView, View, ZoneView};
+use crate::topology::{CheckId, DomainName, PoolName, RouteName};
 
 /// A route with everything that bears on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,49 +32,9 @@ pub struct Explanation {
     pub alarms: Vec<Alarm>,
     /// The zones its names lie in.
     pub zones: Vec<ZoneView>,
-    /// What would happen if the active pool fell silent now.
-    pub next: Next,
-    /// How the route comes back to the pool it belongs on; none while it is there.
-    pub back: Option<Back>,
     /// The longest a partner with no connection under way waits for the new answer after a pool fell silent, in
     /// seconds: detection, TTL, and the caches of partners.
     pub recovery_seconds: u64,
-}
-
-/// What would happen if the active pool failed now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "kind")]
-pub enum Next {
-    /// repoint would switch by itself.
-    Switches {
-        /// To this pool.
-        to: PoolName,
-    },
-    /// An operator would be asked, or told only afterwards.
-    Waits {
-        /// The pool that could take over.
-        to: PoolName,
-        /// Why nothing happens by itself.
-        because: String,
-    },
-    /// The answers would stay: nobody could take over.
-    Stays {
-        /// Why.
-        because: String,
-    },
-}
-
-/// How a route comes back to the pool it belongs on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "kind")]
-pub enum Back {
-    /// By itself; not before this moment, where one is known.
-    ByItself {
-        /// The end of the hold-down.
-        at: Option<Wall>,
-    },
-    /// When an operator says so.
-    ByCommand,
 }
 
 impl Explanation {
@@ -126,8 +82,6 @@ impl Explanation {
                 .filter(|check| used.contains(&check.id))
                 .cloned()
                 .collect(),
-            next: next(view, route, &overrides),
-            back: back(route),
             recovery_seconds: (route.detection + ttl + PARTNER_CACHE).as_secs(),
             route: route.clone(),
             overrides,
@@ -146,75 +100,4 @@ fn concerns(key: &OverrideKey, route: &RouteView) -> bool {
         OverrideKey::DrainPool { pool } | OverrideKey::DrainTarget { pool, .. } => uses(pool),
         OverrideKey::FreezeAll => true,
     }
-}
-
-fn back(route: &RouteView) -> Option<Back> {
-    if route.decision.active == route.wanted {
-        return None;
-    }
-    Some(match route.failback {
-        FailbackPolicy::Manual => Back::ByCommand,
-        FailbackPolicy::Auto => Back::ByItself {
-            at: route.failback_at,
-        },
-    })
-}
-
-/// Precedence as in deciding: pin, freeze, blind, start-up, latch, then the policy.
-fn next(view: &View, route: &RouteView, overrides: &[Override]) -> Next {
-    if overrides
-        .iter()
-        .any(|o| matches!(o.key, OverrideKey::Pin { .. }))
-    {
-        return Next::Stays {
-            because: "the route is pinned, and a pin wins over health".into(),
-        };
-    }
-    // As deciding ranks them: a drained pool that serves is better than one that is down.
-    let serves = |pool: &&RoutePoolView| {
-        pool.pool != route.decision.active
-            && pool.place.is_some()
-            && pool.health.verdict <= Verdict::Degraded
-    };
-    let candidates = route.pools.iter().filter(serves);
-    let successor = candidates.min_by_key(|pool| (pool.drained, pool.health.verdict, pool.place));
-    let Some(to) = successor.map(|pool| pool.pool.clone()) else {
-        let others: Vec<String> = route
-            .pools
-            .iter()
-            .filter(|pool| pool.pool != route.decision.active)
-            .map(|pool| match pool.place {
-                None => format!("{} is drained and never to be used", pool.pool),
-                Some(_) => format!("{} is {}", pool.pool, pool.health.verdict),
-            })
-            .collect();
-        return Next::Stays {
-            because: match others.is_empty() {
-                true => "the route has no other pool".into(),
-                false => others.join(", "),
-            },
-        };
-    };
-    let frozen = |o: &Override| {
-        matches!(
-            o.key,
-            OverrideKey::FreezeRoute { .. } | OverrideKey::FreezeAll
-        )
-    };
-    let because = if let Some(freeze) = overrides.iter().find(|o| frozen(o)) {
-        format!("{} holds it", freeze.key)
-    } else if view.blind.is_some() {
-        "our own network fails (blind)".into()
-    } else if !route.warm {
-        "not every check has been observed since the start".into()
-    } else if route.latched.is_some() {
-        format!("the route is latched: {to} must have been up for the hold-down")
-    } else {
-        match route.failover {
-            FailoverPolicy::Auto => return Next::Switches { to },
-            FailoverPolicy::Ask => "the policy is to ask".into(),
-            FailoverPolicy::Observe => "the policy is to observe only".into(),
-        }
-    };
-    Next::Waits { to, because }
 }

@@ -7,7 +7,10 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::clock::{Mono, Wall};
-use crate::decide::{Decision, Generation, Override, OverrideKey, Reason, SrvRecord};
+use crate::decide::{
+    Back, CommandFault, Decision, Generation, Loss, Obstacle, Outlook, Override, OverrideKey,
+    Reason, SrvRecord, Standby,
+};
 use crate::engine::{
     Alarm, AlarmKind, CanaryView, CheckView, OwnerView, PoolView, RoutePoolView, RouteView,
     Severity, View, ZoneView,
@@ -136,6 +139,8 @@ fn route_pool(spec: &Spec, priority: u16, place: usize) -> RoutePoolView {
             evidence: if spec.up { vec![] } else { vec![evidence()] },
         },
         drained: false,
+        recovery: None,
+        old_answers_until: None,
         place: Some(place),
         checks: vec![CheckUse {
             service: ServiceKind::XmppServer,
@@ -172,6 +177,32 @@ pub(crate) fn decision(route: &str, generation: u64, active: &str, reason: Reaso
     }
 }
 
+/// Nothing happens by itself; the other pool can take over when it is up, and the way back is a command.
+fn outlook(decision: &Decision) -> Outlook {
+    let other = SPECS
+        .iter()
+        .find(|spec| spec.pool != decision.active.as_str());
+    let other = other.unwrap();
+    let pool = pool_name(other.pool);
+    let obstacle = (!other.up).then(|| Obstacle::Down {
+        cause: Some(format!("silence in stream header ({})", check_id(other))),
+    });
+    Outlook {
+        loss: match other.up {
+            true => Loss::Switches {
+                to: pool.clone(),
+                not_before: None,
+            },
+            false => Loss::Stays,
+        },
+        next: None,
+        back: (decision.active.as_str() != "edgepool1").then(|| Back::ByCommand {
+            refused: obstacle.is_some().then(|| CommandFault::Down(pool.clone())),
+        }),
+        standbys: vec![Standby { pool, obstacle }],
+    }
+}
+
 fn route(name: &str, domains: &[&str], decision: Decision) -> RouteView {
     let place = |pool: &str| {
         decision
@@ -200,12 +231,13 @@ fn route(name: &str, domains: &[&str], decision: Decision) -> RouteView {
         home: None,
         failover: FailoverPolicy::Auto,
         failback: FailbackPolicy::Manual,
+        hold_down: Duration::from_secs(600),
         warm: true,
         latched: None,
         switches: 1,
         max_switches: 6,
-        failback_at: None,
         held_by: vec![],
+        outlook: outlook(&decision),
         detection: Duration::from_secs(26),
         owners: names
             .map(|(owner, service)| OwnerView {
@@ -228,6 +260,7 @@ pub(crate) fn view() -> View {
         change: "pin of route fabrikam to edgepool1 set".into(),
         author: Some("alice".into()),
         why: Some("SR-1234: firmware".into()),
+        key: Some(pin().key),
     };
     let mut contoso = route(
         "contoso",
@@ -246,6 +279,7 @@ pub(crate) fn view() -> View {
         decision("fabrikam", 121, "edgepool1", pinned),
     );
     fabrikam.held_by = vec!["would move to edgepool2: the route is pinned to edgepool1".into()];
+    fabrikam.outlook.loss = Loss::Pinned { until: pin().until };
     let pool = |spec: &Spec, active: &str| PoolView {
         name: pool_name(spec.pool),
         site: Some("site1".parse().unwrap()),
@@ -256,6 +290,7 @@ pub(crate) fn view() -> View {
             (route_name("fabrikam"), active == "fabrikam"),
         ]),
         drained: false,
+        old_answers_until: None,
     };
     View {
         at: NOW,

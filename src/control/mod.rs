@@ -26,7 +26,7 @@ mod router;
 mod tests;
 mod wire;
 
-pub use explanation::{Back, Explanation, Next, PARTNER_CACHE};
+pub use explanation::Explanation;
 pub use keys::{KeyBody, RetireBody};
 pub use listener::{ListenError, Listener};
 #[cfg(test)]

@@ -51,6 +51,7 @@ pub(super) fn choose(inputs: &Inputs<'_>, candidates: &[Candidate<'_>]) -> Choic
                 change: format!("{} to {}", pin.key, pool.name()),
                 author: Some(pin.author.clone()),
                 why: pin.reason.clone(),
+                key: Some(pin.key.clone()),
             },
         };
         return Choice {
@@ -136,6 +137,7 @@ fn leave_drained(
                 change: format!("drain of pool {}: {} serves", current.name(), best.name()),
                 author: drain.map(|drain| drain.author.clone()),
                 why: drain.and_then(|drain| drain.reason.clone()),
+                key: drain.map(|drain| drain.key.clone()),
             }
         }
     };

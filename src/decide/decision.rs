@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::OverrideKey;
 use crate::clock::{Mono, Wall};
 use crate::health::Evidence;
 use crate::topology::{DomainName, Family, PoolName, RouteName, ServiceKind};
@@ -114,6 +115,9 @@ pub enum Reason {
         author: Option<String>,
         /// Why, in the operator's words.
         why: Option<String>,
+        /// The override that was set or changed; none where one ended.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<OverrideKey>,
     },
     /// The active pool stays; what stands behind it changed.
     Reorder {
@@ -149,6 +153,7 @@ impl Reason {
                 change,
                 author,
                 why,
+                ..
             } => {
                 let by = author
                     .as_ref()
@@ -186,8 +191,22 @@ pub struct RouteState {
     pub latched: Option<Wall>,
     /// Hold-down counts from here at the earliest: the end of an override, the start of the process.
     pub hold_from: Mono,
+    /// Pools that were active before, and until when resolvers may hold answers that put them first.
+    pub left: BTreeMap<PoolName, Wall>,
     /// Published addresses that have proven themselves, or were there from the first start.
     pub proven: BTreeSet<IpAddr>,
+}
+
+impl RouteState {
+    /// Takes note of a decision about to be published instead of `before`, at `now`.
+    pub fn note_left(&mut self, before: &Decision, after: &PoolName, now: Wall) {
+        self.left.retain(|_, until| *until > now);
+        self.left.remove(after);
+        if before.active != *after {
+            let until = now + Duration::from_secs(before.ttl.into());
+            self.left.insert(before.active.clone(), until);
+        }
+    }
 }
 
 mod seconds {

@@ -13,19 +13,26 @@ mod active;
 mod render;
 pub mod latch;
 mod operate;
+mod standby;
+mod outlook;
 #[cfg(test)]
 mod properties;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::IpAddr;
 
 pub use decision::{Decision, Generation, Reason, RouteState, SrvRecord};
 pub use operate::{CommandFault, Position, failback_position, failover_position};
+pub use outlook::{Back, Foreseen, Loss, Outlook, PARTNER_CACHE, belongs_on, outlook, way_back};
 pub use overrides::{Override, OverrideKey, Overrides};
+pub use standby::{Obstacle, Standby, obstacle_of, standbys};
 
 use crate::clock::{Mono, Now};
 use crate::health::{Evidence, PoolHealth, Verdict};
-use crate::topology::{CheckId, DomainName, FailoverPolicy, Mode, PoolName, Route, Topology};
+use crate::topology::{
+    CheckId, DomainName, FailoverPolicy, Mode, PoolName, Route, ServiceKind, Topology,
+};
 use active::{Choice, Move};
 use candidate::Candidate;
 
@@ -259,6 +266,9 @@ fn order<'c, 'a>(
     pools
 }
 
+/// So much evidence is kept with a decision.
+const EVIDENCE: usize = 8;
+
 /// What was seen of the targets and addresses whose records differ from the last decision's.
 fn evidence_of_change(
     inputs: &Inputs<'_>,
@@ -266,35 +276,53 @@ fn evidence_of_change(
     last: Option<&Decision>,
     new: &Decision,
 ) -> Vec<Evidence> {
-    let priorities = |decision: &Decision, target: &DomainName| -> Vec<_> {
-        let sets = decision.services.iter();
-        sets.flat_map(|(kind, records)| records.iter().map(move |record| (*kind, record)))
-            .filter(|(_, record)| record.target == *target)
-            .map(|(kind, record)| (kind, record.priority))
-            .collect()
+    let Some(last) = last else {
+        let all = order.iter().filter_map(|pool| pool.health);
+        let all = all.flat_map(|health| &health.evidence);
+        return all.take(EVIDENCE).cloned().collect();
     };
-    let has = |decision: &Decision, address| {
-        decision
-            .addresses
-            .values()
-            .any(|all| all.contains(&address))
-    };
-    let changed = |pool: &Candidate<'_>, check: &CheckId| {
-        let Some(last) = last else { return true };
+    let (records, addresses) = (moved_records(last, new), moved_addresses(last, new));
+    let changed = |pool: &Candidate<'_>| -> BTreeSet<&CheckId> {
         let uses = inputs.topology.checks_of(&inputs.route.name, pool.name());
-        uses.iter()
-            .filter(|usage| usage.check == *check)
-            .any(|usage| {
-                let name = render::target_name(inputs.route, usage.service, pool, usage.target);
-                let moved =
-                    name.is_some_and(|name| priorities(last, name) != priorities(new, name));
-                moved || has(last, usage.publish) != has(new, usage.publish)
-            })
+        let moved = uses.iter().filter(|usage| {
+            let name = render::target_name(inputs.route, usage.service, pool, usage.target);
+            name.is_some_and(|name| records.contains(&(usage.service, name)))
+                || addresses.contains(&usage.publish)
+        });
+        moved.map(|usage| &usage.check).collect()
     };
     let seen = order.iter().filter_map(|pool| Some((pool, pool.health?)));
-    seen.flat_map(|(pool, health)| health.evidence.iter().map(move |e| (pool, e)))
-        .filter(|(pool, evidence)| changed(pool, &evidence.check))
-        .map(|(_, evidence)| evidence.clone())
-        .take(8)
+    seen.flat_map(|(pool, health)| {
+        let changed = changed(pool);
+        let evidence = health.evidence.iter();
+        evidence.filter(move |evidence| changed.contains(&evidence.check))
+    })
+    .take(EVIDENCE)
+    .cloned()
+    .collect()
+}
+
+/// The targets whose records are not the same in both decisions.
+fn moved_records<'a>(
+    last: &'a Decision,
+    new: &'a Decision,
+) -> BTreeSet<(ServiceKind, &'a DomainName)> {
+    let of = |decision: &'a Decision| -> BTreeSet<(ServiceKind, &'a SrvRecord)> {
+        let sets = decision.services.iter();
+        sets.flat_map(|(kind, records)| records.iter().map(move |record| (*kind, record)))
+            .collect()
+    };
+    let (last, new) = (of(last), of(new));
+    let moved = last.symmetric_difference(&new);
+    moved
+        .map(|(kind, record)| (*kind, &record.target))
         .collect()
+}
+
+/// The addresses that are in one of both decisions.
+fn moved_addresses(last: &Decision, new: &Decision) -> BTreeSet<IpAddr> {
+    let of = |decision: &Decision| -> BTreeSet<IpAddr> {
+        decision.addresses.values().flatten().copied().collect()
+    };
+    of(last).symmetric_difference(&of(new)).copied().collect()
 }

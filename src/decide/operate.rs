@@ -3,6 +3,8 @@
 //! In: the same inputs as deciding. Out: a [`Position`] to put into the route's state. Never here: the
 //! records; `decide` makes them from the state.
 
+use serde::{Deserialize, Serialize};
+
 use super::candidate::{self, Candidate};
 use super::{Inputs, active};
 use crate::health::Verdict;
@@ -22,7 +24,8 @@ pub struct Position {
 }
 
 /// Why a commanded move is not made.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum CommandFault {
     /// The route is pinned.
     #[error("the route is pinned to {0}")]

@@ -8,8 +8,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::Reason;
 use crate::clock::Wall;
-use crate::topology::{DomainName, PoolName, RouteName};
+use crate::topology::{DomainName, PoolName, Route, RouteName};
 
 /// What an override is about. There is at most one override per key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -39,6 +40,21 @@ pub enum OverrideKey {
     },
     /// No automatic change anywhere.
     FreezeAll,
+}
+
+impl OverrideKey {
+    /// Whether it bears on a route.
+    pub fn concerns(&self, route: &Route) -> bool {
+        match self {
+            OverrideKey::Pin { route: name } | OverrideKey::FreezeRoute { route: name } => {
+                *name == route.name
+            }
+            OverrideKey::DrainPool { pool } | OverrideKey::DrainTarget { pool, .. } => {
+                route.uses(pool)
+            }
+            OverrideKey::FreezeAll => true,
+        }
+    }
 }
 
 impl fmt::Display for OverrideKey {
@@ -79,6 +95,16 @@ impl Override {
     /// Whether it has ended at `now`.
     pub fn has_ended(&self, now: Wall) -> bool {
         self.until.is_some_and(|until| until <= now)
+    }
+
+    /// The reason of a decision that follows from its end.
+    pub fn ended(&self) -> Reason {
+        Reason::Override {
+            change: format!("{} expired", self.key),
+            author: None,
+            why: None,
+            key: None,
+        }
     }
 }
 
@@ -136,6 +162,16 @@ impl Overrides {
                 route: route.clone(),
             })
             .or_else(|| self.0.get(&OverrideKey::FreezeAll))
+    }
+
+    /// Takes out the overrides that have ended at `now`.
+    pub fn take_ended(&mut self, now: Wall) -> Vec<Override> {
+        let ended: Vec<OverrideKey> = self
+            .iter()
+            .filter(|value| value.has_ended(now))
+            .map(|value| value.key.clone())
+            .collect();
+        ended.iter().filter_map(|key| self.remove(key)).collect()
     }
 
     /// When the next override ends.

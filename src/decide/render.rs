@@ -3,7 +3,8 @@
 //! In: the order, candidates, the last decision. Out: the records' content. Never here: owner names and
 //! zones; those are `zone/`.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::candidate::Candidate;
@@ -45,10 +46,11 @@ fn records(
             .map(|(_, name)| record(service, priority, name))
             .collect();
     }
+    let before = Before::of(inputs, service.kind, last);
     let mut all = Vec::new();
     let mut kept = Vec::new();
     for (place, (pool, priority)) in order.iter().zip(&priorities).enumerate() {
-        let behind = demoted(inputs, service, pool, last, settled);
+        let behind = demoted(inputs, service, pool, settled.then_some(&before));
         for (index, name) in targets(service, pool) {
             let is_behind = behind.contains(&index);
             // Half-dead servers trap partners (RFC 2782 clients stop at the first connection that is
@@ -59,7 +61,7 @@ fn records(
                 *priority
             };
             let unfit = if settled {
-                !was_there(inputs, service.kind, name)
+                !before.there.contains(name)
             } else {
                 pool.verdict() == Verdict::Down
             };
@@ -101,48 +103,48 @@ fn demoted(
     inputs: &Inputs<'_>,
     service: &Service,
     pool: &Candidate<'_>,
-    last: u16,
-    settled: bool,
-) -> Vec<usize> {
+    settled_in: Option<&Before<'_>>,
+) -> BTreeSet<usize> {
     let goes_behind = |index: usize, name: &DomainName| {
         let target = &pool.pool.targets[index];
         inputs
             .overrides
             .target_is_drained(pool.name(), &target.name)
-            || if settled {
-                was_behind(inputs, service.kind, name, last)
-            } else {
-                pool.service(index, service.kind) == Verdict::Down
+            || match settled_in {
+                Some(before) => before.behind.contains(name),
+                None => pool.service(index, service.kind) == Verdict::Down,
             }
     };
     let all = targets(service, pool);
-    let behind: Vec<usize> = all
+    let behind: BTreeSet<usize> = all
         .iter()
         .filter(|(i, name)| goes_behind(*i, name))
         .map(|(i, _)| *i)
         .collect();
     if behind.len() == all.len() {
-        Vec::new()
+        BTreeSet::new()
     } else {
         behind
     }
 }
 
-/// Whether the last decision had a record of this target.
-fn was_there(inputs: &Inputs<'_>, kind: ServiceKind, name: &DomainName) -> bool {
-    let decision = inputs.state.decision.as_ref();
-    let records = decision.and_then(|decision| decision.services.get(&kind));
-    records.is_some_and(|records| records.iter().any(|record| record.target == *name))
+/// The targets that the last decision had records of, and those of them that stood behind every pool.
+struct Before<'a> {
+    there: BTreeSet<&'a DomainName>,
+    behind: BTreeSet<&'a DomainName>,
 }
 
-fn was_behind(inputs: &Inputs<'_>, kind: ServiceKind, name: &DomainName, last: u16) -> bool {
-    let decision = inputs.state.decision.as_ref();
-    let records = decision.and_then(|decision| decision.services.get(&kind));
-    records.is_some_and(|records| {
-        records
-            .iter()
-            .any(|record| record.target == *name && record.priority > last)
-    })
+impl<'a> Before<'a> {
+    fn of(inputs: &Inputs<'a>, kind: ServiceKind, last: u16) -> Before<'a> {
+        let decision = inputs.state.decision.as_ref();
+        let records = decision.and_then(|decision| decision.services.get(&kind));
+        let records = || records.into_iter().flatten();
+        let behind = records().filter(|record| record.priority > last);
+        Before {
+            there: records().map(|record| &record.target).collect(),
+            behind: behind.map(|record| &record.target).collect(),
+        }
+    }
 }
 
 /// The names a service's records carry for a pool, with the index of the target each stands for.
@@ -167,10 +169,10 @@ pub(super) fn target_name<'a>(
     index: usize,
 ) -> Option<&'a DomainName> {
     let service = route.services.iter().find(|s| s.kind == kind)?;
-    targets(service, pool)
-        .into_iter()
-        .find(|(at, _)| *at == index)
-        .map(|(_, name)| name)
+    match service.target_names.get(pool.name()) {
+        Some(names) => names.get(index),
+        None => pool.pool.targets.get(index).map(|target| &target.name),
+    }
 }
 
 fn record(service: &Service, priority: u16, target: &DomainName) -> SrvRecord {
@@ -197,12 +199,7 @@ pub(super) fn addresses(
         .decision
         .as_ref()
         .filter(|last| last.active == *active.name());
-    let known = Addresses {
-        inputs,
-        active,
-        last: last.map(|last| &last.addresses),
-        settled,
-    };
+    let known = Addresses::of(inputs, active, last.map(|last| &last.addresses), settled);
     let usable: BTreeMap<Family, Vec<IpAddr>> = Family::ALL
         .into_iter()
         .map(|family| (family, known.usable(family)))
@@ -221,23 +218,61 @@ pub(super) fn addresses(
 }
 
 /// The addresses of the active pool, and the set published last if that pool was active then.
-struct Addresses<'i, 'a> {
-    inputs: &'i Inputs<'a>,
-    active: &'i Candidate<'a>,
+struct Addresses<'i> {
     last: Option<&'i BTreeMap<Family, Vec<IpAddr>>>,
     settled: bool,
+    /// In configured order, each once.
+    configured: Vec<IpAddr>,
+    /// The place of each in that order.
+    places: BTreeMap<IpAddr, usize>,
+    /// The best verdict that any target has of an address.
+    verdicts: BTreeMap<IpAddr, Verdict>,
+    proven: BTreeSet<IpAddr>,
 }
 
-impl Addresses<'_, '_> {
+impl<'i> Addresses<'i> {
+    fn of(
+        inputs: &'i Inputs<'_>,
+        active: &Candidate<'_>,
+        last: Option<&'i BTreeMap<Family, Vec<IpAddr>>>,
+        settled: bool,
+    ) -> Addresses<'i> {
+        let mut known = Addresses {
+            last,
+            settled,
+            configured: Vec::new(),
+            places: BTreeMap::new(),
+            verdicts: BTreeMap::new(),
+            proven: inputs.state.proven.clone(),
+        };
+        let targets = active.pool.targets.iter();
+        for address in targets.flat_map(|target| &target.addresses) {
+            if let Entry::Vacant(place) = known.places.entry(address.publish) {
+                place.insert(known.configured.len());
+                known.configured.push(address.publish);
+            }
+        }
+        let seen = active.health.map_or(&[][..], |health| &health.targets);
+        for (address, health) in seen.iter().flat_map(|target| &target.addresses) {
+            let best = known.verdicts.entry(*address).or_insert(health.verdict);
+            *best = (*best).min(health.verdict);
+            if health.proven {
+                known.proven.insert(*address);
+            }
+        }
+        known
+    }
+
     /// The addresses of one family to publish; none when the family is dead.
     fn usable(&self, family: Family) -> Vec<IpAddr> {
         let configured = self.configured(family);
         let last = self.last(family);
-        let stays = |address: &IpAddr| last.contains(address);
+        let published: BTreeSet<IpAddr> = last.iter().copied().collect();
+        let stays = |address: &IpAddr| published.contains(address);
         let verdict = |address: &IpAddr| self.verdict(*address);
         let qualifies = |address: &&IpAddr| stays(address) || self.is_proven(**address);
 
-        if self.settled && !last.is_empty() && last.iter().any(|a| configured.contains(a)) {
+        if self.settled && !last.is_empty() && last.iter().any(|a| self.places.contains_key(a)) {
             return configured.iter().filter(|a| stays(a)).copied().collect();
         }
         let with = |wanted: Verdict| -> Vec<IpAddr> {
@@ -260,7 +295,7 @@ impl Addresses<'_, '_> {
         let waiting = configured.iter().any(|a| !stays(a) && !self.is_proven(*a));
         if usable.is_empty() && waiting {
             // The configuration replaced the addresses: the old ones stay until a new one has proven itself.
-            usable.extend(last.iter().filter(|a| !configured.contains(a)));
+            usable.extend(last.iter().filter(|a| !self.places.contains_key(a)));
         }
         if usable.is_empty() && self.last.is_none() {
             // Just switched to: what is not known to be dead is published, proven or not; what serves before what
@@ -274,7 +309,7 @@ impl Addresses<'_, '_> {
             };
             usable.extend(configured.iter().filter(alike));
         }
-        usable.sort_by_key(|address| configured.iter().position(|a| a == address));
+        usable.sort_by_key(|address| self.places.get(address));
         usable
     }
 
@@ -287,19 +322,9 @@ impl Addresses<'_, '_> {
     }
 
     fn configured(&self, family: Family) -> Vec<IpAddr> {
-        let mut all = Vec::new();
-        for address in self
-            .active
-            .pool
-            .targets
-            .iter()
-            .flat_map(|target| &target.addresses)
-        {
-            if Family::of(address.publish) == family && !all.contains(&address.publish) {
-                all.push(address.publish);
-            }
-        }
-        all
+        let all = self.configured.iter().copied();
+        all.filter(|address| Family::of(*address) == family)
+            .collect()
     }
 
     fn last(&self, family: Family) -> Vec<IpAddr> {
@@ -309,24 +334,12 @@ impl Addresses<'_, '_> {
             .unwrap_or_default()
     }
 
-    /// The best verdict any target has of the address.
     fn verdict(&self, address: IpAddr) -> Verdict {
-        let targets = self.active.health.map_or(&[][..], |health| &health.targets);
-        let verdicts = targets
-            .iter()
-            .filter_map(|target| target.addresses.get(&address));
-        verdicts
-            .map(|known| known.verdict)
-            .min()
-            .unwrap_or(Verdict::Unknown)
+        let known = self.verdicts.get(&address).copied();
+        known.unwrap_or(Verdict::Unknown)
     }
 
     fn is_proven(&self, address: IpAddr) -> bool {
-        let targets = self.active.health.map_or(&[][..], |health| &health.targets);
-        self.inputs.state.proven.contains(&address)
-            || targets
-                .iter()
-                .filter_map(|target| target.addresses.get(&address))
-                .any(|known| known.proven)
+        self.proven.contains(&address)
     }
 }

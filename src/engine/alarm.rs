@@ -37,6 +37,10 @@ pub enum AlarmKind {
     ConfigRejected,
     /// A route does not point at its preferred (or home) pool.
     NotPreferred,
+    /// No other pool of a route could take over from the active one.
+    NoStandby,
+    /// A family of addresses that the route's pools publish is missing from its address record.
+    AddressFamily,
     /// A switch waits for the operator (`failover = "ask"`).
     SwitchWanted,
     /// A service that is not required is not up.
@@ -91,6 +95,8 @@ impl AlarmKind {
             AlarmKind::StateDoubtful => "state-doubtful",
             AlarmKind::ConfigRejected => "config-rejected",
             AlarmKind::NotPreferred => "not-preferred",
+            AlarmKind::NoStandby => "no-standby",
+            AlarmKind::AddressFamily => "address-family",
             AlarmKind::SwitchWanted => "switch-wanted",
             AlarmKind::ServiceImpaired => "service-impaired",
             AlarmKind::Impaired => "impaired",

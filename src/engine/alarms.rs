@@ -126,6 +126,7 @@ impl Engine {
     }
 
     fn node_conditions(&self, all: &mut Vec<Condition>) {
+        let accept = self.typed("look at `repoint status`, then: repoint state accept".into());
         let mut raise = |kind, severity, text: String, remedy: Option<&str>| {
             let remedy = remedy.map(str::to_owned);
             all.push(Condition {
@@ -145,13 +146,30 @@ impl Engine {
             );
         }
         if let Some(fault) = &self.store_fault {
+            // Whether failover goes on is said once: by the doubt, where there is one.
+            let failover = match &self.doubt {
+                Some(_) => "",
+                None => "automatic failover goes on, ",
+            };
+            let memory = match self.forgotten {
+                true => "no pin, drain, freeze or home from before is in force, ",
+                false => "",
+            };
+            let remedy = match self.forgotten {
+                true => {
+                    "fix the state directory, then restart repoint; until then add --volatile to commands"
+                }
+                false => {
+                    "fix the disk of the state directory; until then add --volatile to commands"
+                }
+            };
             raise(
                 AlarmKind::StoreFailing,
                 Severity::Critical,
                 format!(
-                    "the store does not commit: {fault}; automatic failover goes on, commands are refused"
+                    "the store does not commit: {fault}; {memory}{failover}commands are refused unless they are --volatile"
                 ),
-                Some("check the disk of the state directory"),
+                Some(remedy),
             );
         }
         if let Some(doubt) = &self.doubt {
@@ -159,7 +177,7 @@ impl Engine {
                 AlarmKind::StateDoubtful,
                 Severity::Critical,
                 format!("{doubt}; no automatic change is made until it is accepted"),
-                Some("look at `repoint status`, then: repoint state accept"),
+                Some(&accept),
             );
         }
         if let Some(problems) = &self.rejected {
@@ -205,14 +223,17 @@ impl Engine {
                 AlarmKind::OverrideWithoutEnd,
                 Severity::Notice,
                 format!("{} has no end (set by {by} at {})", value.key, value.since),
-                None,
+                Some(self.typed(undo(&value.key))),
             ),
             Some(until) if value.has_ended(now.wall) || !is_near(until, value.since, now) => {}
             Some(until) => raise(
                 AlarmKind::OverrideExpiring,
                 Severity::Notice,
                 format!("{} ends at {until} (set by {by})", value.key),
-                None,
+                Some(format!(
+                    "to keep it, set it again: {}",
+                    self.typed(again(value))
+                )),
             ),
         }
         let topology = self.topology();
@@ -237,7 +258,7 @@ impl Engine {
                     "{} names something that is not configured; it has no effect",
                     value.key
                 ),
-                None,
+                Some(self.typed(undo(&value.key))),
             );
         }
     }
@@ -325,6 +346,34 @@ impl Engine {
             }
         }
     }
+}
+
+/// The command that ends an override.
+fn undo(key: &OverrideKey) -> String {
+    match key {
+        OverrideKey::Pin { route } => format!("repoint unpin {route}"),
+        OverrideKey::DrainPool { pool } => format!("repoint pool undrain {pool}"),
+        OverrideKey::DrainTarget { target, .. } => format!("repoint target undrain {target}"),
+        OverrideKey::FreezeRoute { route } => format!("repoint unfreeze {route}"),
+        OverrideKey::FreezeAll => "repoint unfreeze".into(),
+    }
+}
+
+/// The command that sets an override again, for two hours.
+fn again(value: &Override) -> String {
+    let never = if value.never { " --never" } else { "" };
+    let command = match &value.key {
+        OverrideKey::Pin { route } => match &value.pool {
+            Some(pool) => format!("repoint pin {route} {pool}"),
+            // A pin without a pool is never set.
+            None => return undo(&value.key),
+        },
+        OverrideKey::DrainPool { pool } => format!("repoint pool drain {pool}{never}"),
+        OverrideKey::DrainTarget { target, .. } => format!("repoint target drain {target}"),
+        OverrideKey::FreezeRoute { route } => format!("repoint freeze {route}"),
+        OverrideKey::FreezeAll => "repoint freeze".into(),
+    };
+    format!("{command} --for 2h")
 }
 
 /// Whether an end is to be announced: soon, and not already when a short override is set.

@@ -27,7 +27,7 @@ use super::signing_spread::Sightings;
 use crate::clock::{Mono, Now};
 use crate::config::Configuration;
 use crate::decide::{Generation, Overrides, RouteState, Trigger};
-use crate::health::Health;
+use crate::health::{Health, MOST_PROBES};
 use crate::topology::{CheckId, DomainName, RouteName, Topology};
 use crate::zone::{self, Layout, ZoneVersion, Zones};
 
@@ -45,6 +45,8 @@ const LOOK_ROUND: Duration = Duration::from_secs(30);
 pub struct Engine {
     pub(super) configuration: Arc<Configuration>,
     pub(super) users: BTreeMap<CheckId, BTreeSet<RouteName>>,
+    /// How long a probe may wait for its turn.
+    pub(super) longest_turn: Duration,
     pub(super) health: Health,
     pub(super) overrides: Overrides,
     pub(super) challenges: InForce,
@@ -71,6 +73,8 @@ pub struct Engine {
     /// The serial ahead of ours that an operator accepted last.
     pub(super) taken_over: Option<zone::Serial>,
     pub(super) store_fault: Option<String>,
+    /// The state from before could not be read: nothing of it is in force.
+    pub(super) forgotten: bool,
     pub(super) rejected: Option<String>,
     /// Conditions found outside, by kind and subject.
     pub(super) concerns: BTreeMap<(AlarmKind, String), Concern>,
@@ -108,6 +112,7 @@ impl Engine {
         let topology = &configuration.topology;
         let mut engine = Engine {
             users: users_of(topology),
+            longest_turn: topology.longest_turn(MOST_PROBES),
             health: Health::new(topology, seed, now),
             overrides: remembered.overrides.into_iter().collect(),
             challenges: InForce::new(remembered.challenges),
@@ -139,6 +144,7 @@ impl Engine {
             ahead: None,
             taken_over: None,
             store_fault: remembered.unavailable,
+            forgotten: remembered.forgotten,
             rejected: None,
             concerns: BTreeMap::new(),
             started: now,
@@ -182,6 +188,13 @@ impl Engine {
             Event::Observed(observation) => {
                 let transitions = self.health.observe(&observation, now);
                 self.observed(&observation.check, &mut triggers);
+                self.tell(&transitions, now, &mut triggers, &mut out);
+            }
+            Event::ObservedAll(observations) => {
+                let transitions = self.health.observe_all(&observations, now);
+                for observation in &observations {
+                    self.observed(&observation.check, &mut triggers);
+                }
                 self.tell(&transitions, now, &mut triggers, &mut out);
             }
             Event::Canary(observation) => {

@@ -7,7 +7,7 @@ use super::core::{Engine, Triggers};
 use super::event::Effect;
 use super::record::EntryKind;
 use crate::clock::{Mono, Now};
-use crate::decide::{Reason, Trigger};
+use crate::decide::Trigger;
 
 impl Engine {
     /// When the engine wants to be called with [`Event::Tick`](super::event::Event::Tick) at the latest.
@@ -46,21 +46,10 @@ impl Engine {
         triggers: &mut Triggers,
         out: &mut Vec<Effect>,
     ) {
-        let ended: Vec<_> = self
-            .overrides
-            .iter()
-            .filter(|o| o.has_ended(now.wall))
-            .cloned()
-            .collect();
-        for value in ended {
-            self.overrides.remove(&value.key);
+        for value in self.overrides.take_ended(now.wall) {
             self.journal.set_override(value.key.clone(), None);
             let text = format!("{} expired (set by {})", value.key, value.author);
-            let reason = Reason::Override {
-                change: format!("{} expired", value.key),
-                author: None,
-                why: None,
-            };
+            let reason = value.ended();
             for route in self.routes_under(&value.key) {
                 if let Some(state) = self.routes.get_mut(&route) {
                     state.hold_from = now.mono;

@@ -23,6 +23,8 @@ use crate::zone::{Draft, KeyAlgorithm, Name, Outline, Serial, SigningKey, Zones}
 pub enum Event {
     /// A probe has ended.
     Observed(Box<Observation>),
+    /// Several probes have ended while the engine was busy: what follows from all of them is worked out once.
+    ObservedAll(Vec<Observation>),
     /// An attempt to reach a canary has ended.
     Canary(CanaryObservation),
     /// An operator asks for something.

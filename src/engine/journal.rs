@@ -247,6 +247,7 @@ mod tests {
 
     fn route(home: &str) -> StoredRoute {
         StoredRoute {
+            left: std::collections::BTreeMap::new(),
             route: "contoso".parse().unwrap(),
             decision: None,
             home: Some(home.parse().unwrap()),

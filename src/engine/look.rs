@@ -10,8 +10,8 @@ use super::core::Engine;
 use super::view::{
     CanaryView, CheckView, OwnerView, PoolView, RoutePoolView, RouteView, View, ZoneView,
 };
-use crate::clock::{Mono, Now, Wall};
-use crate::decide::{Hold, latch};
+use crate::clock::Now;
+use crate::decide::{latch, outlook};
 use crate::health::Verdict;
 use crate::topology::{CheckUse, Pool, PoolName, Route};
 use crate::zone::{self, Zones};
@@ -72,12 +72,6 @@ impl Engine {
         let belongs = home
             .clone()
             .or_else(|| route.pool_names().next().cloned())?;
-        let failback_at = wanted.and_then(|wanted| {
-            wanted.holds.iter().find_map(|hold| match hold {
-                Hold::HoldDown { until } => Some(wall_at(*until, now)),
-                _ => None,
-            })
-        });
         let held_by = wanted.map(|wanted| {
             let to = format!("would move to {}", wanted.to);
             wanted
@@ -92,6 +86,8 @@ impl Engine {
                 priority: pool.priority,
                 health: self.health.pool(&route.name, &pool.pool)?.clone(),
                 drained: self.overrides.drain(&pool.pool).is_some(),
+                recovery: self.health.recovery(&route.name, &pool.pool, now),
+                old_answers_until: state.left.get(&pool.pool).copied(),
                 place: decision.order.iter().position(|name| *name == pool.pool),
                 checks: self.checks_of(route, &pool.pool),
             })
@@ -104,16 +100,25 @@ impl Engine {
             home,
             failover: route.failover,
             failback: route.failback,
+            hold_down: route.hold_down,
             warm: self.warm.contains(&route.name),
             latched: state.latched,
             switches: latch::switches(state, now.mono),
             max_switches: route.max_switches,
-            failback_at,
             held_by: held_by.unwrap_or_default(),
-            detection: detection(route),
+            outlook: outlook(&self.inputs(route, state, now))?,
+            detection: self.detection(route),
             owners: self.owner_views(route),
             decision,
         })
+    }
+
+    /// The longest time from the failure of a silent pool to the decision, over required services.
+    fn detection(&self, route: &Route) -> Duration {
+        let turn = self.longest_turn;
+        let required = route.services.iter().filter(|service| service.required);
+        let bounds = required.map(|service| service.check.detection_behind(turn));
+        bounds.max().unwrap_or(Duration::ZERO)
     }
 
     fn checks_of(&self, route: &Route, pool: &PoolName) -> Vec<CheckUse> {
@@ -195,7 +200,12 @@ impl Engine {
         let verdicts = routes
             .keys()
             .filter_map(|route| self.health.pool(route, &pool.name));
+        let left = routes.keys().filter_map(|route| {
+            let state = self.routes.get(route)?;
+            state.left.get(&pool.name).copied()
+        });
         PoolView {
+            old_answers_until: left.max(),
             name: pool.name.clone(),
             site: pool.site.clone(),
             verdict: verdicts
@@ -211,13 +221,6 @@ impl Engine {
             drained: self.overrides.drain(&pool.name).is_some(),
         }
     }
-}
-
-/// The longest time from the failure of a silent pool to the decision, over required services.
-fn detection(route: &Route) -> Duration {
-    let required = route.services.iter().filter(|service| service.required);
-    let bounds = required.map(|service| service.check.detection());
-    bounds.max().unwrap_or(Duration::ZERO)
 }
 
 /// The zones' differences in master-file text, one zone after another.
@@ -250,9 +253,4 @@ pub(super) fn zone_diff(before: &Zones, after: &Zones) -> String {
         }
     }
     text
-}
-
-/// A moment of the monotonic clock as people read it.
-fn wall_at(moment: Mono, now: Now) -> Wall {
-    now.wall + moment.since(now.mono)
 }

@@ -19,6 +19,7 @@ use super::publish::Published;
 use super::record::{Batch, Entry, EntryKind};
 use crate::clock::Now;
 use crate::decide::{OverrideKey, Trigger, latch};
+use crate::health::MOST_PROBES;
 use crate::topology::RouteName;
 use crate::zone::{Draft, Name, ZoneVersion, Zones};
 
@@ -195,6 +196,7 @@ impl Engine {
         self.drafts.return_lent();
         let mut warnings = std::mem::take(&mut plan.warnings);
         warnings.extend(self.held_zones(&published));
+        warnings.extend(self.drained_notes(&plan, &published, now));
         if published.out_of_numbers {
             let why = "no numbers are reserved for a new version";
             if plan.keys.is_empty() {
@@ -348,6 +350,7 @@ impl Engine {
         self.merge_inbound();
         self.rejected = None;
         self.users = users_of(&configuration.topology);
+        self.longest_turn = configuration.topology.longest_turn(MOST_PROBES);
         let transitions = self.health.reconfigure(&configuration.topology, now);
         // Every route is asked about below, whatever these say.
         self.tell(&transitions, now, &mut Triggers::new(), out);
@@ -365,15 +368,7 @@ impl Engine {
     /// The routes an override concerns.
     pub(super) fn routes_under(&self, key: &OverrideKey) -> Vec<RouteName> {
         let routes = self.topology().routes.values();
-        let concerned = routes.filter(|route| match key {
-            OverrideKey::Pin { route: name } | OverrideKey::FreezeRoute { route: name } => {
-                route.name == *name
-            }
-            OverrideKey::DrainPool { pool } | OverrideKey::DrainTarget { pool, .. } => {
-                route.uses(pool)
-            }
-            OverrideKey::FreezeAll => true,
-        });
+        let concerned = routes.filter(|route| key.concerns(route));
         concerned.map(|route| route.name.clone()).collect()
     }
 
@@ -384,7 +379,7 @@ impl Engine {
             format!("cannot {}", request.command.describe()),
             format!("the change could not be stored: {why}"),
             Some(
-                "mend the state directory, or repeat with --volatile: it is then lost at restart"
+                "fix the state directory, or repeat the command with --volatile: it is then lost at restart"
                     .into(),
             ),
         )

@@ -143,7 +143,7 @@ impl Engine {
         let pool = value.pool.as_ref();
         let to = pool.map(|pool| format!(" to {pool}")).unwrap_or_default();
         let change = format!("{key}{to} {verb}");
-        let reason = override_reason(request, change.clone());
+        let reason = override_reason(request, change.clone(), Some(key));
         let routes = self.routes_under(key);
         let mut plan = self.empty_plan(request, EntryKind::Override, one_of(&routes), change, now);
         plan.triggers = triggers(&routes, &Trigger::Operator(reason));
@@ -189,7 +189,7 @@ impl Engine {
             (true, false) => format!("{key} ended, latch released"),
             (false, _) => "latch released".to_owned(),
         };
-        let reason = override_reason(request, change.clone());
+        let reason = override_reason(request, change.clone(), None);
         let mut plan = self.empty_plan(request, EntryKind::Override, one_of(&routes), change, now);
         plan.triggers = triggers(&routes, &Trigger::Operator(reason));
         plan.held_from_now = routes;
@@ -216,23 +216,7 @@ impl Engine {
         else {
             return Err(self.unknown_route(request, route));
         };
-        let verdicts = configured
-            .pool_names()
-            .filter_map(|pool| Some((pool.clone(), self.health.pool(route, pool)?)))
-            .collect();
-        let inputs = Inputs {
-            topology: self.topology(),
-            route: configured,
-            verdicts,
-            overrides: &self.overrides,
-            state,
-            blind: self.health.blind().is_some(),
-            warm: self.warm.contains(route),
-            doubt: self.doubt.is_some(),
-            trigger: Trigger::Observation,
-            commanded: None,
-            now,
-        };
+        let inputs = self.inputs(configured, state, now);
         let position =
             position(&inputs).map_err(|fault| self.move_refused(request, route, &fault))?;
         let reason = Reason::Commanded {
@@ -364,11 +348,12 @@ impl Engine {
     }
 }
 
-fn override_reason(request: &Request, change: String) -> Reason {
+fn override_reason(request: &Request, change: String, set: Option<&OverrideKey>) -> Reason {
     Reason::Override {
         change,
         author: Some(request.author.clone()),
         why: request.why.clone(),
+        key: set.cloned(),
     }
 }
 

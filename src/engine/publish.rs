@@ -4,6 +4,7 @@
 //! Never here: how a decision is reached (`decide`), or how zones are made of it (`zone`).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::RouteChange;
@@ -12,9 +13,9 @@ use super::event::Effect;
 use super::record::{Entry, EntryKind};
 use crate::clock::{Mono, Now};
 use crate::decide::{
-    Change, Generation, Hold, Inputs, Outcome, Reason, RouteState, Wanted, decide, latch,
+    Change, Generation, Hold, Inputs, Outcome, Reason, RouteState, Trigger, Wanted, decide, latch,
 };
-use crate::topology::{PoolName, RouteName};
+use crate::topology::{PoolName, Route, RouteName};
 use crate::zone;
 
 /// What the last question about a route left open.
@@ -106,38 +107,55 @@ impl Engine {
         commanded: Option<(&RouteName, &PoolName)>,
         now: Now,
     ) -> Vec<(RouteName, Outcome)> {
+        for name in triggers.keys() {
+            if !self.routes.contains_key(name) && self.topology().routes.contains_key(name) {
+                self.routes.insert(name.clone(), first_state(now));
+            }
+        }
         let mut outcomes = Vec::new();
         for (name, trigger) in triggers {
             let Some(route) = self.configuration.topology.routes.get(name) else {
                 continue;
             };
-            let state = self
-                .routes
-                .entry(name.clone())
-                .or_insert_with(|| first_state(now));
-            let verdicts = route.pool_names().filter_map(|pool| {
-                self.health
-                    .pool(name, pool)
-                    .map(|health| (pool.clone(), health))
-            });
+            let Some(state) = self.routes.get(name) else {
+                continue;
+            };
             let inputs = Inputs {
-                topology: &self.configuration.topology,
-                route,
-                verdicts: verdicts.collect(),
-                overrides: &self.overrides,
-                state,
-                blind: self.health.blind().is_some(),
-                warm: self.warm.contains(name),
-                doubt: self.doubt.is_some(),
                 trigger: trigger.clone(),
                 commanded: commanded
                     .filter(|(moved, _)| *moved == name)
                     .map(|(_, pool)| pool),
-                now,
+                ..self.inputs(route, state, now)
             };
             outcomes.push((name.clone(), decide(&inputs)));
         }
         outcomes
+    }
+
+    /// What deciding about a route depends on at this moment, as after an observation.
+    pub(super) fn inputs<'a>(
+        &'a self,
+        route: &'a Route,
+        state: &'a RouteState,
+        now: Now,
+    ) -> Inputs<'a> {
+        let verdicts = route.pool_names().filter_map(|pool| {
+            let health = self.health.pool(&route.name, pool)?;
+            Some((pool.clone(), health))
+        });
+        Inputs {
+            topology: &self.configuration.topology,
+            route,
+            verdicts: verdicts.collect(),
+            overrides: &self.overrides,
+            state,
+            blind: self.health.blind().is_some(),
+            warm: self.warm.contains(&route.name),
+            doubt: self.doubt.is_some(),
+            trigger: Trigger::Observation,
+            commanded: None,
+            now,
+        }
     }
 
     /// Puts one outcome into the route's state, the journal and the log.
@@ -157,6 +175,9 @@ impl Engine {
         let mut decision = outcome.decision;
         decision.generation = generation;
         decision.at = now.wall;
+        if let Some(before) = &before {
+            state.note_left(before, &decision.active, now.wall);
+        }
         state.decision = Some(decision.clone());
 
         if before.is_some() && matches!(outcome.change, Change::Switch { .. }) {
@@ -271,14 +292,16 @@ impl Engine {
             let Some(pool) = self.configuration.topology.pools.get(name) else {
                 continue;
             };
-            let health = self.health.pool(route, name);
+            let targets = self.health.pool(route, name).into_iter();
+            let known = targets.flat_map(|health| &health.targets);
+            let proven: BTreeSet<IpAddr> = known
+                .flat_map(|target| &target.addresses)
+                .filter(|(_, address)| address.proven)
+                .map(|(address, _)| *address)
+                .collect();
             for address in pool.targets.iter().flat_map(|target| &target.addresses) {
                 present.insert(address.publish);
-                let known = health.into_iter().flat_map(|health| &health.targets);
-                let proven = known
-                    .filter_map(|t| t.addresses.get(&address.publish))
-                    .any(|a| a.proven);
-                if proven || first_start {
+                if first_start || proven.contains(&address.publish) {
                     state.proven.insert(address.publish);
                 }
             }

@@ -3,7 +3,7 @@
 //! In: overrides, route states, reservations, journal entries. Out: one [`Batch`] per commit, and
 //! [`Remembered`] at start. Never here: SQL, files, or how durable a batch is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -60,6 +60,9 @@ pub struct StoredRoute {
     pub latched: Option<Wall>,
     /// Addresses that have proven themselves.
     pub proven: BTreeSet<IpAddr>,
+    /// Pools that were active before, and until when resolvers may hold answers that put them first.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left: BTreeMap<PoolName, Wall>,
 }
 
 /// Numbers reserved ahead, so that none repeats after a crash or without a disk.
@@ -158,4 +161,6 @@ pub struct Remembered {
     pub doubt: Option<String>,
     /// Why nothing could be stored from the start: the process goes on without a store.
     pub unavailable: Option<String>,
+    /// Nothing could be read either: no override and no decision from before is in force.
+    pub forgotten: bool,
 }

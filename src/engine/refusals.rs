@@ -191,25 +191,49 @@ impl Engine {
             CommandFault::Pinned(_) => (
                 RefusalKind::Conflict,
                 "pinned",
-                Some(format!("end the pin first: repoint unpin {route}")),
+                Some(self.typed(format!("end the pin first: repoint unpin {route}"))),
             ),
-            CommandFault::NotInRoute(_) => (RefusalKind::NotFound, "pool-not-in-route", None),
-            CommandFault::AlreadyActive(_) => (RefusalKind::Conflict, "already-active", None),
+            CommandFault::NotInRoute(_) => (
+                RefusalKind::NotFound,
+                "pool-not-in-route",
+                Some(format!("see its pools: repoint route show {route}")),
+            ),
+            CommandFault::AlreadyActive(pool) => (
+                RefusalKind::Conflict,
+                "already-active",
+                Some(self.typed(format!(
+                    "to hold the route there whatever happens: repoint pin {route} {pool} --for 1h"
+                ))),
+            ),
             CommandFault::Down(pool) => (
                 RefusalKind::Conflict,
                 "pool-down",
-                Some(format!(
+                Some(self.typed(format!(
                     "to hold the route there all the same: repoint pin {route} {pool} --force --for 1h"
-                )),
+                ))),
             ),
             CommandFault::Drained(pool) => (
                 RefusalKind::Conflict,
                 "drained",
-                Some(format!("end the drain first: repoint pool undrain {pool}")),
+                Some(self.typed(format!("end the drain first: {}", self.undrain(pool)))),
             ),
-            CommandFault::NoOther => (RefusalKind::Conflict, "no-other-pool", None),
+            CommandFault::NoOther => (
+                RefusalKind::Conflict,
+                "no-other-pool",
+                Some(format!("see what keeps them: repoint route explain {route}")),
+            ),
         };
         self.refuse(request, kind, code, &fault.to_string(), hint)
+    }
+
+    /// The command that ends the drain of a pool; it may be drained target by target.
+    pub(super) fn undrain(&self, pool: &PoolName) -> String {
+        let targets = self.topology().pools.get(pool).map(|pool| &pool.targets);
+        let target = targets.and_then(|targets| targets.first());
+        match target.filter(|_| self.overrides.drain(pool).is_none()) {
+            Some(target) => format!("repoint target undrain {}", target.name),
+            None => format!("repoint pool undrain {pool}"),
+        }
     }
 
     pub(super) fn unknown_route(&self, request: &Request, route: &RouteName) -> Box<Refusal> {

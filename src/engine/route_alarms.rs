@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::alarm::{AlarmKind, Severity};
 use super::alarms::Condition;
 use super::core::Engine;
-use crate::clock::Now;
+use crate::clock::{Mono, Now};
 use crate::decide::Hold;
 use crate::health::{PoolHealth, Verdict};
-use crate::topology::Route;
+use crate::topology::{PoolName, Route};
 
 /// An active pool that has been unknown for this long is impaired.
 const LONG_UNKNOWN: Duration = Duration::from_secs(60);
@@ -18,13 +18,16 @@ const LONG_UNKNOWN: Duration = Duration::from_secs(60);
 impl Engine {
     /// The conditions of one route.
     pub(super) fn route_conditions(&self, route: &Route, now: Now, all: &mut Vec<Condition>) {
-        let Some(decision) = self
-            .routes
-            .get(&route.name)
-            .and_then(|s| s.decision.as_ref())
-        else {
+        let Some(state) = self.routes.get(&route.name) else {
             return;
         };
+        let Some(decision) = &state.decision else {
+            return;
+        };
+        let inputs = self.inputs(route, state, now);
+        all.extend(self.standby_condition(route, &inputs, now));
+        all.extend(self.preference_condition(route, &inputs));
+        all.extend(self.family_condition(route, &inputs));
         let name = &route.name;
         let active = &decision.active;
         let mut raise = |kind, severity, text: String, remedy: Option<String>| {
@@ -56,27 +59,26 @@ impl Engine {
                 AlarmKind::PinOnDownPool,
                 Severity::Critical,
                 format!("route {name} is pinned to {pool}, which is down"),
-                Some(format!("repoint unpin {name}")),
+                Some(self.typed(format!("repoint unpin {name}"))),
             );
         }
         if self.overrides.drain(active).is_some() && pinned.is_none() {
+            let undrain = self.typed(self.undrain(active));
             raise(
                 AlarmKind::DrainedButActive,
                 Severity::Warning,
                 format!("{active} is drained but active in route {name}: nothing better is there"),
-                Some(format!("repoint pool undrain {active}")),
+                Some(format!(
+                    "see what keeps the others: repoint route explain {name}; or end the drain: {undrain}"
+                )),
             );
         }
-        if self
-            .routes
-            .get(name)
-            .is_some_and(|state| state.latched.is_some())
-        {
+        if state.latched.is_some() {
             raise(
                 AlarmKind::Latched,
                 Severity::Critical,
                 format!("route {name} has switched too often: automatic switching has stopped"),
-                Some(format!("when the cause is mended: repoint unfreeze {name}")),
+                Some(self.typed(format!("when the cause is fixed: repoint unfreeze {name}"))),
             );
         }
         if let Some(wanted) = held.and_then(|held| held.wanted.as_ref())
@@ -90,24 +92,7 @@ impl Engine {
                     "{active} is down and {} serves; {}",
                     wanted.to, wanted.holds[0]
                 ),
-                Some(format!("repoint failover {name} --to {}", wanted.to)),
-            );
-        }
-        let home = self.routes.get(name).and_then(|state| state.home.as_ref());
-        let wanted = home
-            .filter(|home| route.uses(home))
-            .or_else(|| route.pool_names().next());
-        if let Some(wanted) = wanted.filter(|wanted| *wanted != active && pinned.is_none()) {
-            raise(
-                AlarmKind::NotPreferred,
-                Severity::Warning,
-                format!("route {name} points at {active}, not at {wanted}"),
-                Some(match home {
-                    Some(home) if home == wanted => {
-                        format!("when {home} is well: repoint failover {name} --to {home}")
-                    }
-                    _ => format!("when {wanted} is well: repoint failback {name}"),
-                }),
+                Some(self.typed(format!("repoint failover {name} --to {}", wanted.to))),
             );
         }
         // Before the first round is over, what is not known yet is no news.
@@ -145,16 +130,34 @@ impl Engine {
         }
     }
 
+    /// Whether a pool of a route has been unknown for so long that it says something.
+    pub(super) fn is_long_unknown(&self, route: &Route, pool: &PoolName, now: Now) -> bool {
+        let health = self.health.pool(&route.name, pool);
+        health.is_some_and(|health| {
+            health.verdict == Verdict::Unknown && self.has_lasted(health.since, now)
+        })
+    }
+
+    fn has_lasted(&self, since: Mono, now: Now) -> bool {
+        let since = since.max(self.sighted);
+        self.health.blind().is_none() && now.mono.since(since) >= LONG_UNKNOWN
+    }
+
+    /// A command as it must be typed now: without a store it is refused unless it is `--volatile`.
+    pub(super) fn typed(&self, command: String) -> String {
+        match self.store_fault {
+            Some(_) => format!("{command} --volatile"),
+            None => command,
+        }
+    }
+
     /// What is wrong with an active pool that is not down; none when nothing is.
     fn impairment(&self, health: &PoolHealth, now: Now) -> Option<&'static str> {
         let seen = |verdict| health.evidence.iter().any(|e| e.verdict == verdict);
         match health.verdict {
             Verdict::Degraded => Some("degraded"),
             // Blind has its own alarm, and what a start, a reload or blindness left unknown is soon known.
-            Verdict::Unknown if self.health.blind().is_none() => {
-                let since = health.since.max(self.sighted);
-                (now.mono.since(since) >= LONG_UNKNOWN).then_some("unknown")
-            }
+            Verdict::Unknown => self.has_lasted(health.since, now).then_some("unknown"),
             // A check that is only not known yet impairs nothing: a reload has just brought it.
             Verdict::Up if health.partial && (seen(Verdict::Down) || seen(Verdict::Degraded)) => {
                 Some("only partly up")

@@ -24,6 +24,7 @@ impl Engine {
             switches: state.switches.iter().map(wall).collect(),
             latched: state.latched,
             proven: state.proven.clone(),
+            left: state.left.clone(),
         })
     }
 }
@@ -40,6 +41,7 @@ pub(super) fn restore(row: StoredRoute, now: Now) -> (RouteName, RouteState) {
         latched: row.latched,
         hold_from: now.mono,
         proven: row.proven,
+        left: row.left,
     };
     (row.route, state)
 }

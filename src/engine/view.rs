@@ -15,8 +15,8 @@ use super::challenge::Challenge;
 use super::inbound::InboundView;
 use super::signing_view::{SigningView, ZoneKeysView};
 use crate::clock::Wall;
-use crate::decide::{Decision, Generation, Override};
-use crate::health::{CheckHealth, PoolHealth, Verdict};
+use crate::decide::{Decision, Generation, Outlook, Override};
+use crate::health::{CheckHealth, PoolHealth, Recovery, Verdict};
 use crate::topology::{
     CheckId, CheckUse, DomainName, FailbackPolicy, FailoverPolicy, PoolName, RouteName,
     ServiceKind, SiteName,
@@ -78,6 +78,9 @@ pub struct RouteView {
     pub failover: FailoverPolicy,
     /// The policy.
     pub failback: FailbackPolicy,
+    /// How long a pool must be up before the route comes back to it by itself. In seconds, as JSON.
+    #[serde(rename = "hold_down_seconds", with = "seconds")]
+    pub hold_down: Duration,
     /// Every check has been observed once since the start, so automatic changes may be made.
     pub warm: bool,
     /// Latched since.
@@ -86,10 +89,10 @@ pub struct RouteView {
     pub switches: u32,
     /// How many latch it.
     pub max_switches: u32,
-    /// When an automatic failback is possible at the earliest, if one is waiting.
-    pub failback_at: Option<Wall>,
     /// What would change next and why it does not: one sentence each, in order of precedence.
     pub held_by: Vec<String>,
+    /// What comes next, in the words of deciding itself.
+    pub outlook: Outlook,
     /// The longest time from the failure of a silent pool to the decision, over the route's required
     /// services; the first term of what a partner waits. In seconds, as JSON.
     #[serde(rename = "detection_seconds", with = "seconds")]
@@ -120,6 +123,12 @@ pub struct RoutePoolView {
     pub health: PoolHealth,
     /// Whether it is drained.
     pub drained: bool,
+    /// How far it has come on its way back, when it is down and answers well again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<Recovery>,
+    /// Until when resolvers may hold answers that put it first, though it is not active any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old_answers_until: Option<Wall>,
     /// Its place in the decision (effective): `active`, `2nd`, …, counted from zero.
     pub place: Option<usize>,
     /// Its checks, with the target (by index in the pool) and published address each decides about.
@@ -141,6 +150,9 @@ pub struct PoolView {
     pub routes: BTreeMap<RouteName, bool>,
     /// Whether it is drained.
     pub drained: bool,
+    /// Until when resolvers may hold answers that put it first in a route where it is not active any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old_answers_until: Option<Wall>,
 }
 
 /// A check.

@@ -158,6 +158,10 @@ impl Address {
         self.in_flight.as_ref().is_some_and(|probe| probe.id == *id)
     }
 
+    pub(super) fn is_busy(&self) -> bool {
+        self.in_flight.is_some()
+    }
+
     /// The probe of this check has ended, if it is the one in flight.
     pub(super) fn free(&mut self, id: &CheckId) {
         self.in_flight.take_if(|probe| probe.id == *id);

@@ -18,9 +18,12 @@ mod address;
 mod schedule;
 mod transition;
 mod node;
+mod recovery;
 
 pub use canary::CANARY_TIMEOUT;
 pub use judge::{Grade, Outcome, judge};
 pub use node::{Due, Health};
+pub use recovery::Recovery;
+pub use schedule::MOST_PROBES;
 pub use transition::Transition;
 pub use verdict::{AddressHealth, CheckHealth, Evidence, PoolHealth, TargetHealth, Verdict};

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::canary::{Canaries, CanaryNews};
 use super::judge::{Grade, Outcome, judge};
@@ -44,11 +45,11 @@ pub struct Health {
 
 /// One pool as one route uses it.
 #[derive(Clone, Debug)]
-struct Watched {
-    route: Arc<Route>,
-    pool: Arc<Pool>,
-    uses: Vec<CheckUse>,
-    health: PoolHealth,
+pub(super) struct Watched {
+    pub(super) route: Arc<Route>,
+    pub(super) pool: Arc<Pool>,
+    pub(super) uses: Vec<CheckUse>,
+    pub(super) health: PoolHealth,
 }
 
 impl Health {
@@ -111,14 +112,35 @@ impl Health {
     /// A probe has ended. Dropped are results of checks that are not configured (any more), of probes made with
     /// settings that no longer hold, and of probes that had been taken for lost.
     pub fn observe(&mut self, observation: &Observation, now: Now) -> Vec<Transition> {
+        self.observe_all(std::slice::from_ref(observation), now)
+    }
+
+    /// Several probes have ended. Pools are worked out once, so that many results of a large pool cost little more
+    /// than one.
+    pub fn observe_all(&mut self, observations: &[Observation], now: Now) -> Vec<Transition> {
+        let (mut touched, mut transitions) = (Touched::new(), Vec::new());
+        for observation in observations {
+            self.count(observation, now, &mut touched, &mut transitions);
+        }
+        self.refresh(touched, now, &mut transitions);
+        transitions
+    }
+
+    fn count(
+        &mut self,
+        observation: &Observation,
+        now: Now,
+        touched: &mut Touched,
+        transitions: &mut Vec<Transition>,
+    ) {
         let (id, ip) = (&observation.check, observation.peer.ip());
         if !self.schedule.awaits(id, observation.began) {
-            return Vec::new();
+            return;
         }
         let watch = self.checks.get(id);
         let Some(watch) = watch.filter(|watch| observation.began >= watch.born) else {
             self.schedule.ended(id, ip, End::Dropped, now.mono);
-            return Vec::new();
+            return;
         };
         let outcome = judge(observation, &watch.check.settings);
         let shared = outcome.grade == Grade::Failed && fails_before_stream(observation);
@@ -128,10 +150,8 @@ impl Health {
         } else {
             Vec::new()
         };
-        let mut transitions = Vec::new();
-        let mut touched = Touched::new();
         let times = (observation.began, observation.ended);
-        self.note(id, &outcome, times, now, &mut touched, &mut transitions);
+        self.note(id, &outcome, times, now, touched, transitions);
         if let Some(watch) = self.checks.get_mut(id) {
             watch.show(&outcome.line, observation.at);
             if observation.certificate.is_some() {
@@ -141,31 +161,29 @@ impl Health {
                 touched.extend(watch.users.iter().cloned());
             }
         }
+        self.renew_evidence(id);
         let mut again = self.checks.get(id).map(|watch| watch.retry(now));
         for sibling in siblings {
-            self.note(
-                &sibling,
-                &outcome,
-                times,
-                now,
-                &mut touched,
-                &mut transitions,
-            );
+            self.note(&sibling, &outcome, times, now, touched, transitions);
             if let Some(watch) = self.checks.get_mut(&sibling) {
                 watch.show(&outcome.line, observation.at);
                 again = again.min(Some(watch.retry(now)));
             }
+            self.renew_evidence(&sibling);
         }
         let again = again.unwrap_or_default();
+        let recovers = self.checks.get(id).filter(|watch| watch.recovers());
+        let pace = recovers.map(Watch::recovery_pace);
         let end = match outcome.grade {
-            Grade::Good | Grade::Degraded => End::Good,
+            Grade::Good | Grade::Degraded => match pace {
+                Some(again) => End::Recovering { again },
+                None => End::Good,
+            },
             Grade::Unknown => End::Nothing { again },
             Grade::Failed if shared => End::FailedForAll { again },
             Grade::Failed => End::Failed { again },
         };
         self.schedule.ended(id, ip, end, now.mono);
-        self.refresh(touched, now, &mut transitions);
-        transitions
     }
 
     /// An attempt to reach a canary has ended.
@@ -221,6 +239,24 @@ impl Health {
         self.pools
             .get(&(route.clone(), pool.clone()))
             .map(|watched| &watched.health)
+    }
+
+    pub(super) fn watched(&self, route: &RouteName, pool: &PoolName) -> Option<&Watched> {
+        self.pools.get(&(route.clone(), pool.clone()))
+    }
+
+    /// How many successes in a row bring a check up.
+    pub(super) fn rise(&self, id: &CheckId) -> Option<u32> {
+        self.checks.get(id).map(|watch| watch.check.settings.rise)
+    }
+
+    pub(super) fn recovery_pace(&self, id: &CheckId) -> Option<Duration> {
+        self.checks.get(id).map(Watch::recovery_pace)
+    }
+
+    /// When a check is probed next, as far as that is known.
+    pub(super) fn due_at(&self, id: &CheckId, now: Now) -> Option<Mono> {
+        self.schedule.due_at(id).map(|at| at.max(now.mono))
     }
 
     /// Since when our own network has failed, if it does.
@@ -379,7 +415,20 @@ impl Health {
         let mut touched = Touched::new();
         let times = (now.mono, now.mono);
         self.note(id, &outcome, times, now, &mut touched, transitions);
+        self.renew_evidence(id);
         self.refresh(touched, now, transitions);
+    }
+
+    /// A check has its verdict as before, and something else to show for it.
+    fn renew_evidence(&mut self, id: &CheckId) {
+        let Some(watch) = self.checks.get(id) else {
+            return;
+        };
+        for user in &watch.users {
+            if let Some(watched) = self.pools.get_mut(user) {
+                watched.health.renew_evidence(id, &watch.health);
+            }
+        }
     }
 
     /// Works out anew the pools whose checks have changed.
@@ -429,7 +478,7 @@ fn report(
     if newly_proven {
         transitions.push(Transition::Proven { check: id.clone() });
     }
-    if from != to || newly_proven || to != Verdict::Up {
+    if from != to || newly_proven {
         touched.extend(watch.users.iter().cloned());
     }
 }

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use super::target::{Seen, Table, target_health};
+use super::target::{Seen, Table, addresses, target_health};
 use super::verdict::{CheckHealth, Evidence, PoolHealth, Verdict};
 use crate::clock::Now;
 use crate::topology::{CheckId, CheckUse, Family, Pool, Route, ServiceKind};
@@ -28,12 +28,13 @@ pub(super) fn pool_health<'a>(
         .collect();
     let required = required_services(route);
     let families = required_families(route, pool);
-    let table = Table::of(&seen);
+    let table = Table::of(&seen, Verdict::Up, |seen| seen.health.verdict);
+    let enough = |service, family| table.enough_targets(service, family, pool, route.need);
 
     let verdict = required
         .iter()
         .flat_map(|service| families.iter().map(|family| (*service, *family)))
-        .map(|(service, family)| table.enough_targets(service, family, pool, route.need))
+        .map(|(service, family)| enough(service, family).unwrap_or(Verdict::Unknown))
         .max()
         .unwrap_or(Verdict::Unknown);
     let optional = route
@@ -44,7 +45,7 @@ pub(super) fn pool_health<'a>(
         .filter_map(|kind| {
             let verdict = families
                 .iter()
-                .map(|family| table.enough_targets(kind, *family, pool, route.need))
+                .map(|family| enough(kind, *family).unwrap_or(Verdict::Unknown))
                 .max()?;
             (verdict != Verdict::Up).then_some((kind, verdict))
         })
@@ -63,8 +64,12 @@ pub(super) fn pool_health<'a>(
         since,
         since_wall,
         observed: seen.iter().all(|seen| seen.health.observed > 0),
-        targets: (0..pool.targets.len())
-            .map(|index| target_health(index, pool, route, &required, &families, &table, &seen))
+        targets: addresses(pool, &required, &seen)
+            .into_iter()
+            .enumerate()
+            .map(|(index, addresses)| {
+                target_health(index, pool, route, &required, &families, &table, addresses)
+            })
             .collect(),
         optional,
         evidence: evidence(&seen, &required),
@@ -72,7 +77,7 @@ pub(super) fn pool_health<'a>(
 }
 
 /// The services that decide. When none is marked as required, all are: a pool must be judged by something.
-fn required_services(route: &Route) -> BTreeSet<ServiceKind> {
+pub(super) fn required_services(route: &Route) -> BTreeSet<ServiceKind> {
     let marked: BTreeSet<ServiceKind> = route
         .services
         .iter()
@@ -87,7 +92,7 @@ fn required_services(route: &Route) -> BTreeSet<ServiceKind> {
 
 /// The families that decide: those configured, as far as the pool publishes them; else IPv4 where the pool
 /// publishes it, else IPv6. A family that a pool does not publish at all cannot keep it from being up.
-fn required_families(route: &Route, pool: &Pool) -> BTreeSet<Family> {
+pub(super) fn required_families(route: &Route, pool: &Pool) -> BTreeSet<Family> {
     let published: BTreeSet<Family> = pool
         .targets
         .iter()
@@ -107,6 +112,30 @@ fn required_families(route: &Route, pool: &Pool) -> BTreeSet<Family> {
     configured
 }
 
+impl PoolHealth {
+    /// Shows what a check with the same verdict as before has come to. Evidence is in order, so it is found at once.
+    pub(super) fn renew_evidence(&mut self, id: &CheckId, health: &CheckHealth) {
+        let place = self.evidence.binary_search_by(|one| {
+            let verdict = health.verdict.cmp(&one.verdict);
+            verdict.then_with(|| one.check.cmp(id))
+        });
+        if let Ok(place) = place {
+            self.evidence[place] = evidence_of(id, health);
+        }
+    }
+}
+
+fn evidence_of(id: &CheckId, health: &CheckHealth) -> Evidence {
+    let cause = health.cause.clone().or_else(|| health.last.clone());
+    Evidence {
+        check: id.clone(),
+        verdict: health.verdict,
+        failures: health.failures,
+        cause: cause.unwrap_or_else(|| "not observed yet".into()),
+        at: health.last_wall.unwrap_or(health.since_wall),
+    }
+}
+
 /// The checks of required services that are not up, worst first.
 fn evidence(seen: &[Seen<'_>], required: &BTreeSet<ServiceKind>) -> Vec<Evidence> {
     let mut named = BTreeSet::new();
@@ -114,17 +143,7 @@ fn evidence(seen: &[Seen<'_>], required: &BTreeSet<ServiceKind>) -> Vec<Evidence
         .iter()
         .filter(|seen| required.contains(&seen.usage.service) && seen.health.verdict != Verdict::Up)
         .filter(|seen| named.insert(&seen.usage.check))
-        .map(|Seen { usage, health }| Evidence {
-            check: usage.check.clone(),
-            verdict: health.verdict,
-            failures: health.failures,
-            cause: health
-                .cause
-                .clone()
-                .or_else(|| health.last.clone())
-                .unwrap_or_else(|| "not observed yet".into()),
-            at: health.last_wall.unwrap_or(health.since_wall),
-        })
+        .map(|Seen { usage, health }| evidence_of(&usage.check, health))
         .collect();
     evidence.sort_by(|a, b| {
         b.verdict

@@ -2,7 +2,8 @@
 //!
 //! In: checks, the ends of probes, the time. Out: the checks to probe now. Never here: what came back, verdicts.
 //!
-//! A check is due its interval ±10 % after its last probe began; a suspect one `retry` after its last probe ended.
+//! A check is due its interval ±10 % after its last probe began; a suspect one, and one
+//! that comes up, `retry` after its last probe ended.
 //! What shares an address waits for each other there (`address`). All is kept in order of time, so that thousands of
 //! checks cost no more per moment than those that are due.
 
@@ -24,6 +25,10 @@ const LOST_AFTER: Duration = Duration::from_secs(5);
 /// All checks are probed within this time after the start, as far as the spacing allows.
 const FIRST_ROUND: Duration = Duration::from_secs(3);
 
+/// Probes that may be under way at one time: sockets and memory are bounded whatever is configured. The rest waits
+/// here, first due first begun, and not where its waiting would count as the peer's silence.
+pub const MOST_PROBES: usize = 512;
+
 /// All checks and when they are due.
 #[derive(Clone, Debug)]
 pub(super) struct Schedule {
@@ -32,6 +37,9 @@ pub(super) struct Schedule {
     addresses: BTreeMap<IpAddr, Address>,
     /// The next moment each address wants attention.
     wakes: BTreeSet<(Mono, IpAddr)>,
+    /// Addresses with a probe under way.
+    probing: BTreeSet<IpAddr>,
+    most: usize,
 }
 
 /// One check.
@@ -60,6 +68,8 @@ enum Urgency {
 pub(super) enum End {
     /// A success.
     Good,
+    /// A success of a check that is down: the next one comes sooner, so that a pool that works is used.
+    Recovering { again: Duration },
     /// Neither success nor failure.
     Nothing { again: Duration },
     /// A failure of this check alone: the port answers.
@@ -77,6 +87,8 @@ impl Schedule {
             entries: BTreeMap::new(),
             addresses: BTreeMap::new(),
             wakes: BTreeSet::new(),
+            probing: BTreeSet::new(),
+            most: MOST_PROBES,
         }
     }
 
@@ -135,6 +147,7 @@ impl Schedule {
             .iter()
             .take_while(|(wake, _)| *wake <= now)
             .map(|(_, ip)| *ip)
+            .filter(|ip| self.probing.len() < self.most || self.probing.contains(ip))
             .collect();
         for ip in awake {
             let gone = self
@@ -150,7 +163,9 @@ impl Schedule {
                     self.ended(&id, ip, End::Dropped, now);
                 }
             }
-            due.extend(self.start_one(ip, now));
+            if self.probing.len() < self.most {
+                due.extend(self.start_one(ip, now));
+            }
         }
         (due, lost)
     }
@@ -182,6 +197,10 @@ impl Schedule {
                     self.queue(id, calm, Urgency::Interval);
                     self.calm_line(ip, line);
                 }
+                End::Recovering { again } => {
+                    self.queue(id, calm.min(now + again), Urgency::Interval);
+                    self.calm_line(ip, line);
+                }
                 End::Failed { again } => {
                     self.queue(id, now + again, Urgency::Retry);
                     self.calm_line(ip, line);
@@ -197,7 +216,7 @@ impl Schedule {
                 End::Dropped => self.queue(id, due, urgency),
             }
             if let Some(address) = self.addresses.get_mut(&ip) {
-                if end == End::Good {
+                if matches!(end, End::Good | End::Recovering { .. }) {
                     address.answered(began);
                 }
                 address.deal(line, now);
@@ -219,9 +238,18 @@ impl Schedule {
             .unwrap_or_default()
     }
 
+    /// When a check is due; its own moment, without the wait for others at its address.
+    pub(super) fn due_at(&self, id: &CheckId) -> Option<Mono> {
+        self.entries.get(id).map(|entry| entry.turn.due)
+    }
+
     /// The next moment at which [`Schedule::due`] has something to do.
     pub(super) fn next_deadline(&self) -> Option<Mono> {
-        self.wakes.first().map(|(wake, _)| *wake)
+        let full = self.probing.len() >= self.most;
+        let mut wakes = self.wakes.iter();
+        // With every place taken only an end matters, or a probe that is lost.
+        let next = wakes.find(|(_, ip)| !full || self.probing.contains(ip));
+        next.map(|(wake, _)| *wake)
     }
 
     fn queue(&mut self, id: &CheckId, due: Mono, urgency: Urgency) {
@@ -279,6 +307,10 @@ impl Schedule {
     fn set_wake(&mut self, ip: IpAddr) {
         let Some(address) = self.addresses.get_mut(&ip) else {
             return;
+        };
+        match address.is_busy() {
+            true => self.probing.insert(ip),
+            false => self.probing.remove(&ip),
         };
         let wake = address.next();
         if let Some(old) = std::mem::replace(&mut address.wake, wake) {

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::{Mono, Wall};
+use crate::clock::{Mono, Now, Wall};
 use crate::topology::{CheckId, DomainName, Family, ServiceKind};
 
 /// What thresholds made of observations. The order is from best to worst.
@@ -93,6 +93,22 @@ pub struct PoolHealth {
     pub optional: BTreeMap<ServiceKind, Verdict>,
     /// The checks that keep it from being up, worst first.
     pub evidence: Vec<Evidence>,
+}
+
+impl PoolHealth {
+    /// A pool of which nothing is known.
+    pub fn unknown(now: Now) -> PoolHealth {
+        PoolHealth {
+            verdict: Verdict::Unknown,
+            partial: false,
+            since: now.mono,
+            since_wall: now.wall,
+            observed: false,
+            targets: Vec::new(),
+            optional: BTreeMap::new(),
+            evidence: Vec::new(),
+        }
+    }
 }
 
 /// What is known of one target of a pool.

@@ -11,7 +11,10 @@ use super::threshold::{Gate, Tally};
 use super::verdict::{CheckHealth, Verdict};
 use crate::clock::{Mono, Now, Wall};
 use crate::probe::CertificateFacts;
-use crate::topology::{Check, PoolName, RouteName};
+use crate::topology::{Check, PoolName, RouteName, ServiceKind};
+
+/// Least time between two probes of a SIP federation port that comes up.
+const SIP_RECOVERY: Duration = Duration::from_secs(10);
 
 /// One check.
 #[derive(Clone, Debug)]
@@ -140,6 +143,22 @@ impl Watch {
             }
             Verdict::Up | Verdict::Degraded | Verdict::Unknown => settings.retry,
         }
+    }
+
+    /// Whether it is down and answers well again.
+    pub(super) fn recovers(&self) -> bool {
+        self.health.verdict == Verdict::Down && self.health.successes > 0
+    }
+
+    /// How soon after a good probe a check that is down is probed again. A Lync Edge counts what its federation port
+    /// is asked: there it is less often.
+    pub(super) fn recovery_pace(&self) -> Duration {
+        let settings = &self.check.settings;
+        let pace = match self.check.service {
+            ServiceKind::SipFederationTls => settings.retry.max(SIP_RECOVERY),
+            ServiceKind::XmppServer | ServiceKind::XmppsServer => settings.retry,
+        };
+        pace.min(settings.interval)
     }
 
     fn explain_doubt(&mut self, gate: Gate) {

@@ -27,10 +27,13 @@ pub use outside::Probing;
 use crate::clock::{Mono, Now};
 use crate::config::Configuration;
 use crate::engine::{Effect, Engine, Event, Parting, Remembered, Request, RequestId, View};
+use crate::probe::Observation;
 use crate::store::Store;
 
 /// Messages that may wait for the core. Senders wait beyond it.
 const INBOX: usize = 1024;
+/// Observations that are taken in one step.
+const AT_ONCE: usize = 512;
 /// Requests that may wait for the disk at one time.
 const REQUESTS: usize = 256;
 /// A failed core is begun again after the first of these pauses, then after longer ones.
@@ -107,6 +110,8 @@ pub struct Shell<C: Core, P: Probing> {
     alarms: AlarmCommand,
     clock: Clock,
     inbox: mpsc::Receiver<Message>,
+    /// Taken from the inbox, and still to be taken care of.
+    next: Option<Message>,
     replies: HashMap<RequestId, oneshot::Sender<Answer>>,
     requests: u64,
     recalled: Option<oneshot::Receiver<Option<Remembered>>>,
@@ -150,6 +155,7 @@ impl<C: Core, P: Probing> Shell<C, P> {
             alarms,
             clock,
             inbox,
+            next: None,
             replies: HashMap::new(),
             requests: 0,
             recalled: None,
@@ -176,7 +182,7 @@ impl<C: Core, P: Probing> Shell<C, P> {
                 }
             };
             tokio::select! {
-                message = self.inbox.recv() => match message {
+                message = next_message(&mut self.next, &mut self.inbox) => match message {
                     None => return,
                     Some(Message::Stop(reply)) => return self.finish(reply),
                     Some(message) => self.take(message),
@@ -224,7 +230,13 @@ impl<C: Core, P: Probing> Shell<C, P> {
         match message {
             // A core that was thrown away had asked for it.
             Message::Event { run, .. } if run != self.run => {}
-            Message::Event { event, .. } | Message::Notice(event) => self.feed(*event),
+            Message::Event { event, .. } | Message::Notice(event) => match *event {
+                Event::Observed(first) => {
+                    let observed = self.gather(*first);
+                    self.feed(observed);
+                }
+                event => self.feed(event),
+            },
             Message::Ask { ask, reply } => self.ask(*ask, reply),
             Message::View(reply) => {
                 let now = self.clock.now();
@@ -244,6 +256,32 @@ impl<C: Core, P: Probing> Shell<C, P> {
             Message::Alive(_) => {}
             // `run` takes it.
             Message::Stop(_) => {}
+        }
+    }
+
+    /// Takes the observations that wait behind this one already: a core that is behind catches up in one step.
+    fn gather(&mut self, first: Observation) -> Event {
+        let mut all = vec![first];
+        while all.len() < AT_ONCE {
+            match self.inbox.try_recv() {
+                Ok(Message::Event { run, event }) if run == self.run => match *event {
+                    Event::Observed(next) => all.push(*next),
+                    event => {
+                        let event = Box::new(event);
+                        self.next = Some(Message::Event { run, event });
+                        break;
+                    }
+                },
+                Ok(message) => {
+                    self.next = Some(message);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        match <[Observation; 1]>::try_from(all) {
+            Ok([only]) => Event::Observed(Box::new(only)),
+            Err(all) => Event::ObservedAll(all),
         }
     }
 
@@ -421,9 +459,20 @@ impl<C: Core, P: Probing> Shell<C, P> {
     }
 }
 
+/// The message put back, else the next of the inbox.
+async fn next_message(
+    next: &mut Option<Message>,
+    inbox: &mut mpsc::Receiver<Message>,
+) -> Option<Message> {
+    match next.take() {
+        Some(message) => Some(message),
+        None => inbox.recv().await,
+    }
+}
+
 fn name(event: &Event) -> &'static str {
     match event {
-        Event::Observed(_) => "an observation",
+        Event::Observed(_) | Event::ObservedAll(_) => "an observation",
         Event::Canary(_) => "a canary's result",
         Event::Request(_) => "a request",
         Event::Stored { .. } => "a result of the store",

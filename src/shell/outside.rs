@@ -16,14 +16,13 @@ use super::handle::Message;
 use crate::ask::{self, DsSaid, Resolvers, parent_ds};
 use crate::clock::{Now, Wall};
 use crate::engine::{Batch, BatchToken, DraftToken, Event, Keep, StoreFault};
+use crate::health::MOST_PROBES;
 use crate::keys::ParentDs;
 use crate::probe::{CanaryObservation, Observation, Phase, ProbeResult, Prober, Reason};
 use crate::store::Store;
 use crate::topology::{Check, CheckId, DomainName};
 use crate::zone::{KeyAlgorithm, Name, Outline, Rdata, Serial};
 
-/// Probes that may be under way at one time: sockets and memory are bounded whatever is configured.
-const PROBES: usize = 512;
 /// A probe is bounded by its own timeout; one that is this much over it has lost its way.
 const PROBE_GRACE: Duration = Duration::from_secs(10);
 
@@ -74,7 +73,7 @@ impl<P: Probing> Outside<P> {
     ) -> Outside<P> {
         Outside {
             prober,
-            permits: Arc::new(Semaphore::new(PROBES)),
+            permits: Arc::new(Semaphore::new(MOST_PROBES)),
             parents: Arc::new(Semaphore::new(PARENTS)),
             store,
             clock,

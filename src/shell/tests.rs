@@ -71,6 +71,12 @@ impl Core for Puppet {
             Event::Observed(observation) => {
                 self.told.push(format!("observed {:?}", observation.result));
             }
+            Event::ObservedAll(observations) => {
+                let results = observations
+                    .iter()
+                    .map(|one| format!("observed {:?}", one.result));
+                self.told.extend(results);
+            }
             Event::Canary(observation) => {
                 self.told.push(format!("canary {}", observation.answered));
             }

@@ -89,7 +89,7 @@ impl From<Misfit> for Trouble {
 /// Opens the database, or what is left of it.
 pub(super) fn open(directory: &Directory, at: Wall) -> Opened {
     if let Some(fault) = directory.fault() {
-        return without(fault, "the state directory cannot be read");
+        return without(fault);
     }
     let path = directory.database();
     let existed = fs::metadata(&path).is_ok_and(|meta| meta.len() > 0);
@@ -116,7 +116,7 @@ pub(super) fn open(directory: &Directory, at: Wall) -> Opened {
                     }
                     opened
                 }
-                Err(error) => without(&why, &format!("the database cannot be read: {error}")),
+                Err(error) => without(&format!("{why}; nor can it be read: {error}")),
             }
         }
     };
@@ -205,7 +205,7 @@ fn renew(directory: &Directory, why: &str, at: Wall) -> Opened {
         Ok(aside) => aside,
         Err(error) => {
             let fault = format!("{why}; and it cannot be moved aside: {error}");
-            return without(&fault, &format!("the database cannot be read: {why}"));
+            return without(&fault);
         }
     };
     let (saved, accepted) = on_copy(&aside, |connection| {
@@ -276,13 +276,14 @@ fn doubt(opened: &mut Opened, why: String) {
     opened.remembered.doubt = Some(why);
 }
 
-/// Nothing is known and nothing can be written.
-fn without(fault: &str, doubt: &str) -> Opened {
+/// Nothing is known and nothing can be written. That is no doubt about the state: there is none, and nothing that could
+/// be accepted. The process decides from its own probes, as at a first start.
+fn without(fault: &str) -> Opened {
     Opened {
         database: Database::Never(format!("{fault}; it will be tried again at the next start")),
         remembered: Remembered {
-            doubt: Some(doubt.into()),
             unavailable: Some(fault.into()),
+            forgotten: true,
             ..Remembered::default()
         },
         accepted: None,

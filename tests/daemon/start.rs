@@ -170,3 +170,51 @@ fn lost_state_changes_nothing_by_itself_until_it_is_accepted() {
     server.until("the failover", |server| server.active("route1") == "pool2");
     assert!(!server.alarms().contains(&"state-doubtful".to_owned()));
 }
+
+/// The alarm of a kind, as its text and remedy.
+fn alarm(server: &crate::server::Server, kind: &str) -> Option<(String, String)> {
+    let status = server.status();
+    let mut alarms = status["alarms"].as_array()?.iter();
+    let alarm = alarms.find(|alarm| alarm["kind"] == kind)?;
+    let text = |key: &str| alarm[key].as_str().unwrap_or_default().to_owned();
+    Some((text("text"), text("remedy")))
+}
+
+#[test]
+fn with_a_state_directory_that_cannot_be_made_a_dead_pool_is_left_and_the_remedies_work_as_typed() {
+    let mut pools = Pools::new();
+    let text = configuration(&pools, &names(1), 30);
+    let place = Place::new(&text.replace("state = \"state\"", "state = \"taken/state\""));
+    std::fs::write(place.file("taken"), "a file").unwrap();
+    let server = place.start();
+    server.pools_up();
+    let (said, remedy) = alarm(&server, "store-failing").expect("the alarm");
+    assert!(said.contains("automatic failover goes on"), "{said}");
+    assert!(said.contains("no pin, drain, freeze or home"), "{said}");
+    assert!(remedy.contains("--volatile"), "{remedy}");
+    assert_eq!(alarm(&server, "state-doubtful"), None, "one thing is said");
+
+    let address = pools.first.take().unwrap().local_addr().unwrap();
+    server.until("the failover", |server| server.active("route1") == "pool2");
+    let (code, refused) = server.pin("route1", "pool2", "");
+    assert_eq!(code, 503, "{refused}");
+    assert!(
+        refused["hint"].as_str().unwrap().contains("--volatile"),
+        "{refused}"
+    );
+
+    pools.first = Some(std::net::TcpListener::bind(address).unwrap());
+    server.until("a remedy for the way back", |server| {
+        alarm(server, "not-preferred").is_some_and(|(_, remedy)| remedy.starts_with("repoint "))
+    });
+    let (_, remedy) = alarm(&server, "not-preferred").unwrap();
+    let typed = remedy.strip_prefix("repoint ").unwrap().split_whitespace();
+    let done = std::process::Command::new(env!("CARGO_BIN_EXE_repoint"))
+        .args(["--socket", "control.sock"])
+        .args(typed)
+        .current_dir(place.dir.path())
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{remedy}: {done:?}");
+    assert_eq!(server.active("route1"), "pool1");
+}

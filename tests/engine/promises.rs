@@ -202,7 +202,7 @@ impl Promises {
         self.outside.process_begins(!unreadable, propagation, now);
         self.set_forward = None;
         self.nothing_sent(world);
-        self.doubt = world.disk.doubt.is_some() || unreadable;
+        self.doubt = world.disk.doubt.is_some() && !unreadable;
         if unreadable {
             self.hidden = Some((
                 std::mem::take(&mut self.known),

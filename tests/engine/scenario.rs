@@ -16,6 +16,7 @@
 //! ```
 
 mod arrange;
+mod foretold;
 mod look;
 mod operate;
 mod tell;

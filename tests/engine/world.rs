@@ -228,8 +228,8 @@ impl World {
         self.never = self.mood == StoreMood::Dead;
         let remembered = match self.mood {
             StoreMood::Dead => Remembered {
-                doubt: Some("the state directory cannot be read".into()),
                 unavailable: Some("no such device".into()),
+                forgotten: true,
                 ..Remembered::default()
             },
             StoreMood::Failing => Remembered {

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
-use repoint::health::Verdict;
+use repoint::clock::Now;
+use repoint::health::{Health, MOST_PROBES, Verdict};
+use repoint::probe::{Observation, Phase, ProbeResult, Reason};
 use repoint::topology::{CheckSettings, ServiceKind};
 
-use crate::world::{Answer, Spec, World};
+use crate::world::{Answer, Spec, World, pool_name, route_name};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -342,4 +344,142 @@ fn a_failure_that_all_domains_share_counts_once_per_probe() {
         times.dedup();
         assert_eq!(times.len(), 1, "seed {seed}");
     }
+}
+
+#[test]
+fn with_more_silent_addresses_than_probes_every_pool_is_found_within_the_longer_bound() {
+    let count = u16::try_from(2 * MOST_PROBES + 100).unwrap();
+    let far = |n: u16| IpAddr::from([10, 0, n.to_be_bytes()[0], n.to_be_bytes()[1]]);
+    let spec = Spec {
+        pools: (0..count).map(|n| vec![far(n)]).collect(),
+        ..Spec::default()
+    };
+    let mut world = World::new(spec, 1);
+    let turn = world.topology.longest_turn(MOST_PROBES);
+    let limit = world
+        .topology
+        .checks
+        .iter()
+        .next()
+        .unwrap()
+        .1
+        .settings
+        .detection_behind(turn);
+    assert_eq!(
+        limit,
+        26 * SECOND + 4 * 6 * SECOND,
+        "3 s for each further 512"
+    );
+    world.run_for(60 * SECOND);
+    world.set_all(Answer::Dropped);
+    let jitter = SECOND;
+    world.run_for(limit + jitter);
+    let found = (0..usize::from(count)).filter(|n| world.pool(*n) == Verdict::Down);
+    assert_eq!(found.count(), usize::from(count));
+    assert!(world.most <= MOST_PROBES, "{} at one time", world.most);
+    let unknown = world.changes(Verdict::Unknown);
+    assert_eq!(unknown, [], "waiting for a turn is no lost probe");
+}
+
+/// Ten minutes down, then well again: how long it takes from the first good probe on.
+fn recovery(kind: ServiceKind) -> Duration {
+    let spec = Spec {
+        settings: CheckSettings::default_for(kind),
+        kind,
+        ..Spec::default()
+    };
+    let mut world = World::new(spec, 3);
+    world.run_for(200 * SECOND);
+    world.set_all(Answer::Refused);
+    world.run_for(600 * SECOND);
+    assert_eq!(world.pool(0), Verdict::Down);
+    let told = |world: &World| {
+        let now = world.reading();
+        world.health.recovery(&route_name(0), &pool_name(0), now)
+    };
+    assert_eq!(told(&world), None, "it still fails");
+    world.set_all(Answer::Good);
+    world.run_until(600 * SECOND, |world| {
+        told(world).is_some_and(|told| told.good == 1)
+    });
+    let first = world.now();
+    let earliest = told(&world).unwrap();
+    assert_eq!((earliest.good, earliest.of), (1, 6));
+    world.run_until(600 * SECOND, |world| world.pool(0) == Verdict::Up);
+    let came = world.reading().wall;
+    assert!(
+        came >= earliest.up_at,
+        "{came}, not before {}",
+        earliest.up_at
+    );
+    assert!(
+        came.since(earliest.up_at) <= 2 * SECOND,
+        "{came}, not {}",
+        earliest.up_at
+    );
+    assert_eq!(told(&world), None, "it is up");
+    world.now().since(first)
+}
+
+#[test]
+fn a_pool_that_comes_up_is_probed_at_retry_and_a_sip_port_every_ten_seconds() {
+    let xmpp = recovery(ServiceKind::XmppServer);
+    assert!(xmpp <= 12 * SECOND, "{xmpp:?}");
+    let sip = recovery(ServiceKind::SipFederationTls);
+    assert!((50 * SECOND..=52 * SECOND).contains(&sip), "{sip:?}");
+}
+
+#[test]
+fn results_taken_together_count_as_if_taken_one_by_one() {
+    let spec = Spec {
+        pools: vec![(1..=40).map(address).collect()],
+        domains: 2,
+        ..Spec::default()
+    };
+    let mut world = World::new(spec, 5);
+    world.run_for(30 * SECOND);
+    let (mut one, mut all) = (world.health.clone(), world.health.clone());
+    let began = world.reading();
+    for round in 1..20 {
+        let now = Now {
+            mono: began.mono + 3 * SECOND * round,
+            wall: began.wall + 3 * SECOND * round,
+        };
+        let probes = one.due(now).probes;
+        assert_eq!(all.due(now).probes.len(), probes.len());
+        let observations: Vec<Observation> = probes
+            .iter()
+            .enumerate()
+            .map(|(n, (id, check))| Observation {
+                check: id.clone(),
+                peer: check.peer,
+                began: now.mono,
+                ended: now.mono,
+                at: now.wall,
+                reached: None,
+                result: match (n + usize::try_from(round).unwrap()) % 5 {
+                    0 => ProbeResult::Reached,
+                    _ => ProbeResult::Stopped {
+                        phase: Phase::Connect,
+                        reason: Reason::Refused,
+                    },
+                },
+                phases: Vec::new(),
+                tls: None,
+                certificate: None,
+                notes: Vec::new(),
+            })
+            .collect();
+        for observation in &observations {
+            one.observe(observation, now);
+        }
+        all.observe_all(&observations, now);
+        for (id, _) in world.topology.checks.iter() {
+            assert_eq!(one.check(id), all.check(id), "round {round}");
+        }
+        let pool = |health: &Health| health.pool(&route_name(0), &pool_name(0)).cloned();
+        assert_eq!(pool(&one), pool(&all), "round {round}");
+    }
+    let pool = one.pool(&route_name(0), &pool_name(0)).unwrap();
+    assert!(!pool.evidence.is_empty(), "something went down");
 }

@@ -22,6 +22,8 @@ pub(crate) struct Spec {
     pub(crate) ports: Vec<u16>,
     /// Check domains.
     pub(crate) domains: usize,
+    /// The service.
+    pub(crate) kind: ServiceKind,
     /// How checks are made.
     pub(crate) settings: CheckSettings,
     /// Canaries.
@@ -34,6 +36,7 @@ impl Default for Spec {
             pools: vec![vec!["192.0.2.10".parse().unwrap()]],
             ports: vec![5269],
             domains: 1,
+            kind: ServiceKind::XmppServer,
             settings: CheckSettings::default_for(ServiceKind::XmppServer),
             canaries: Vec::new(),
         }
@@ -85,7 +88,7 @@ impl Spec {
                 require_families: None,
                 address: None,
                 services: vec![Service {
-                    kind: ServiceKind::XmppServer,
+                    kind: self.kind,
                     mode: Mode::Order,
                     required: true,
                     owner: OwnerTemplate::new("_xmpp-server._tcp.{domain}").unwrap(),
@@ -188,6 +191,8 @@ pub(crate) struct World {
     pub(crate) canary_starts: Vec<Mono>,
     in_flight: BTreeSet<IpAddr>,
     pub(crate) parallel: bool,
+    /// The most probes that were under way at one time.
+    pub(crate) most: usize,
 }
 
 impl World {
@@ -217,6 +222,7 @@ impl World {
             observations: 0,
             in_flight: BTreeSet::new(),
             parallel: false,
+            most: 0,
         }
     }
 
@@ -343,6 +349,7 @@ impl World {
             retry: self.health.check(&id).unwrap().suspect,
         });
         self.parallel |= !self.in_flight.insert(check.peer.ip());
+        self.most = self.most.max(self.in_flight.len());
         let timeout = check.settings.timeout;
         let stopped = |phase, reason| ProbeResult::Stopped { phase, reason };
         let local = Reason::LocalFailure {

@@ -62,7 +62,7 @@ pub(super) fn judge(facts: &Facts, broken: &BTreeSet<String>, out: &mut Findings
                 list(&certificate.names)
             ),
             "give the pool a certificate that partners accept for the domain, before it is needed: they never recover \
-             by themselves; `repoint probe` shows more",
+             by themselves; `repoint probe ROUTE` shows more",
         );
     }
 }

@@ -115,6 +115,8 @@ impl Story {
             ["primary", apex, how @ ..] => self.primary(apex, how)?,
             ["zone", apex] => self.zone(apex),
             ["status"] => self.status(),
+            ["remedies"] => self.remedies(),
+            ["outlook"] => self.outlook(),
             ["acme", "list"] => self.challenges(),
             ["served"] => self.served(),
             ["history"] => self.history(),

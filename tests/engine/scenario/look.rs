@@ -68,6 +68,49 @@ impl Story {
         }
     }
 
+    /// What each alarm has its reader do.
+    pub(super) fn remedies(&mut self) {
+        let alarms = self.view().map(|view| view.alarms).unwrap_or_default();
+        for alarm in alarms {
+            let remedy = alarm.remedy.unwrap_or_default();
+            self.say(format!("{} {}: {remedy}", alarm.kind, alarm.subject));
+        }
+    }
+
+    /// What comes next for each route.
+    pub(super) fn outlook(&mut self) {
+        let routes = self.view().map(|view| view.routes).unwrap_or_default();
+        for route in routes {
+            let outlook = route.outlook;
+            let name = route.name;
+            match outlook.next {
+                Some(next) => {
+                    let reason = next.reason.describe();
+                    self.say(format!(
+                        "{name} next: to {} at {}: {reason}",
+                        next.to, next.at
+                    ));
+                }
+                None => self.say(format!("{name} next: nothing by itself")),
+            }
+            self.say(format!("{name} loss: {:?}", outlook.loss));
+            if let Some(back) = outlook.back {
+                self.say(format!("{name} back: {back:?}"));
+            }
+            for pool in route.pools {
+                if let Some(up) = pool.recovery {
+                    self.say(format!(
+                        "{}: {} of {}, up at {}",
+                        pool.pool, up.good, up.of, up.up_at
+                    ));
+                }
+                if let Some(until) = pool.old_answers_until {
+                    self.say(format!("{}: resolvers keep it until {until}", pool.pool));
+                }
+            }
+        }
+    }
+
     pub(super) fn served(&mut self) {
         let world = self.world();
         let unix = i64::from(world.wall().unix_seconds());
