@@ -37,9 +37,9 @@ pub enum Obstacle {
     },
     /// An operator drained it. It is used only when everything else is down.
     Drained {
-        /// Who.
+        /// Who; none where each target has its own drain.
         author: Option<String>,
-        /// The end of the drain; none where it has none, or where each target has its own drain.
+        /// The end of the drain of the pool; none where it has none.
         until: Option<Wall>,
     },
     /// An operator drained it with `--never`.
@@ -62,6 +62,9 @@ impl fmt::Display for Standby {
 
 impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if matches!(self, Obstacle::Drained { author: None, .. }) {
+            return f.write_str("drained target by target");
+        }
         let (word, cause, until) = match self {
             Obstacle::Down { cause } => ("down", cause, None),
             Obstacle::Unknown { cause } => ("unknown", cause, None),

@@ -42,16 +42,19 @@ impl Engine {
         };
         let others: Vec<String> = standbys.iter().map(ToString::to_string).collect();
         let others = others.join("; ");
+        // A drained pool that serves is used when all else is down, and it is about to be stopped.
+        let last_resort = standbys
+            .iter()
+            .any(|standby| matches!(standby.obstacle, Some(Obstacle::Drained { .. })));
+        let left = match last_resort {
+            true => format!("only drained pools of route {name} can take over: {others}"),
+            false => format!("no pool of route {name} can take over: {others}"),
+        };
         let (severity, text) = match well {
-            true => (
-                Severity::Warning,
-                format!("if {active} fails, no pool of route {name} can take over: {others}"),
-            ),
+            true => (Severity::Warning, format!("if {active} fails, {left}")),
             false => (
                 Severity::Critical,
-                format!(
-                    "{active} is {verdict}, and no pool of route {name} can take over: {others}"
-                ),
+                format!("{active} is {verdict}, and {left}"),
             ),
         };
         let drained = standbys.iter().find(|standby| {
