@@ -10,6 +10,7 @@
 //! observation and a zone version is pure: no sockets, no files, no clock. `docs/architecture.md` has the code map.
 
 pub mod clock;
+pub mod files;
 pub mod topology;
 pub mod probe;
 pub mod health;

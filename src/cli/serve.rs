@@ -7,12 +7,14 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use tokio::runtime::Builder;
+use nix::sys::signal::{SigSet, Signal};
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::spawn_blocking;
 
 use super::moment::now;
-use crate::config::LogSettings;
-use crate::daemon::{self, Chosen, Daemon, Paths, Signals};
+use crate::daemon::{self, Daemon, Paths, Signals, StartError};
 use crate::serve::Listeners;
+use crate::shell::adopt_orphans;
 
 /// The end of the usage kind: nothing to serve with.
 const NOTHING_TO_SERVE: u8 = 2;
@@ -34,24 +36,23 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(&self) -> ExitCode {
+        // A hangup that comes before it is listened to waits and does not end the process. Threads inherit this.
+        let mut early = SigSet::empty();
+        early.add(Signal::SIGHUP);
+        let _ = early.thread_block();
         // Before any thread is there: it takes the sockets' numbers out of the environment.
         let inherited = Listeners::from_inherited();
         let paths = Paths {
             configuration: self.config.clone(),
             state: self.state.clone(),
         };
-        let chosen = match daemon::choose(paths, now()) {
-            Ok(chosen) => chosen,
-            Err(error) => {
-                eprintln!("{error}");
-                return NOTHING_TO_SERVE.into();
-            }
-        };
-        let settings: LogSettings = chosen.configuration.log;
-        daemon::begin_log(settings);
-        match serve(chosen, inherited) {
+        match serve(paths, inherited, &early) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
+            Err(Ended::Nothing(error)) => {
+                eprintln!("{error}");
+                NOTHING_TO_SERVE.into()
+            }
+            Err(Ended::Failed(error)) => {
                 tracing::error!("{error}");
                 ExitCode::FAILURE
             }
@@ -59,32 +60,67 @@ impl Serve {
     }
 }
 
+/// Why the server does not serve.
+enum Ended {
+    /// There is no configuration to serve.
+    Nothing(StartError),
+    /// The system does not give what the server needs.
+    Failed(io::Error),
+}
+
+impl From<io::Error> for Ended {
+    fn from(error: io::Error) -> Ended {
+        Ended::Failed(error)
+    }
+}
+
 /// Three runtimes: one for plain answers alone, one for the encrypted transports, one for everything else.
-fn serve(chosen: Chosen, inherited: Listeners) -> io::Result<()> {
-    let workers = chosen.configuration.server.workers;
-    let answering = |name| {
-        let mut threads = Builder::new_multi_thread();
-        if let Some(workers) = workers {
-            threads.worker_threads(usize::try_from(workers).unwrap_or(1).max(1));
-        }
-        threads.thread_name(name).enable_all().build()
-    };
-    let (answers, encrypted) = (answering("answers")?, answering("encrypted")?);
+fn serve(paths: Paths, inherited: Listeners, early: &SigSet) -> Result<(), Ended> {
     let rest = Builder::new_multi_thread()
         .thread_name("repoint")
         .enable_all()
         .build()?;
+    let mut answering = Vec::new();
     let result = rest.block_on(async {
-        let signals = Signals::listen()?;
-        let daemon = Daemon::start(chosen, inherited, answers.handle(), encrypted.handle())
-            .await
-            .map_err(io::Error::other)?;
+        // Before anything else: a hangup that comes while files are read must not end the process.
+        let mut signals = Signals::listen()?;
+        early.thread_unblock().map_err(io::Error::from)?;
+        let daemon = tokio::select! {
+            daemon = start(paths, inherited, &mut answering) => daemon?,
+            () = signals.end() => {
+                tracing::info!("stopped before it served");
+                return Ok(());
+            }
+        };
         daemon::supervise(daemon, signals).await;
         Ok(())
     });
     // A disk that hangs must not keep the process from ending.
     rest.shutdown_background();
-    answers.shutdown_background();
-    encrypted.shutdown_background();
+    answering.into_iter().for_each(Runtime::shutdown_background);
     result
+}
+
+/// Reads what there is to serve, beside the signals, and begins to serve it.
+async fn start(
+    paths: Paths,
+    inherited: Listeners,
+    answering: &mut Vec<Runtime>,
+) -> Result<Daemon, Ended> {
+    let chosen = spawn_blocking(move || daemon::choose(paths, now())).await;
+    let chosen = chosen.map_err(io::Error::from)?.map_err(Ended::Nothing)?;
+    daemon::begin_log(chosen.configuration.log);
+    adopt_orphans();
+    let mut handles = Vec::new();
+    for name in ["answers", "encrypted"] {
+        let mut threads = Builder::new_multi_thread();
+        if let Some(workers) = chosen.configuration.server.workers {
+            threads.worker_threads(usize::try_from(workers).unwrap_or(1).max(1));
+        }
+        let runtime = threads.thread_name(name).enable_all().build()?;
+        handles.push(runtime.handle().clone());
+        answering.push(runtime);
+    }
+    let started = Daemon::start(chosen, inherited, &handles[0], &handles[1]).await;
+    started.map_err(|error| Ended::Failed(io::Error::other(error)))
 }

@@ -9,7 +9,7 @@ mod compare;
 mod dnssec;
 mod draft;
 mod exchange;
-mod files;
+mod named_files;
 mod network;
 mod open_files;
 mod problem;
@@ -28,13 +28,14 @@ mod value;
 mod zones;
 
 use std::collections::BTreeMap;
-use std::io::{self, Read as _};
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use toml::de::DeTable;
 
+use crate::files;
 use crate::topology::{DomainName, Topology};
 use crate::tsig;
 use crate::zone::{Layout, Name, StaticZone};
@@ -43,7 +44,7 @@ pub use compare::{Changes, Removal, RestartChange, ZONES_REMOVED_UNASKED, compar
 pub use dnssec::Dnssec;
 use draft::Draft;
 pub use exchange::{Exchange, PrimarySummary, SecondarySummary};
-use files::Files;
+use named_files::Files;
 pub use network::Network;
 pub use open_files::{MOST_CONNECTIONS, OpenFiles};
 use problem::{At, Place};
@@ -56,9 +57,6 @@ pub use settings::{
 pub use sources::{Sources, SourcesError};
 pub use summary::{RouteSummary, ServiceSummary, Summary, summary};
 pub use table::Apply;
-
-/// More octets than a configuration file, or one that it names, may have: a million domains have a third of it.
-const LARGEST_FILE: u64 = 64 << 20;
 
 /// An accepted configuration: complete, and valid as a whole.
 #[derive(Clone, Debug)]
@@ -127,20 +125,8 @@ pub fn load(path: &Path) -> Result<Configuration, ConfigProblems> {
     }
 }
 
-/// The text of a file. A path that leads to a device or a disk image must not take all memory of a machine that
-/// answers for a domain.
 fn read_file(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    let file = std::fs::File::open(path)?;
-    let length = file.take(LARGEST_FILE + 1).read_to_string(&mut text)?;
-    if u64::try_from(length).is_ok_and(|length| length <= LARGEST_FILE) {
-        return Ok(text);
-    }
-    let mebibytes = LARGEST_FILE >> 20;
-    Err(io::Error::new(
-        io::ErrorKind::FileTooLarge,
-        format!("it is larger than {mebibytes} MiB"),
-    ))
+    files::read_text(path, files::LARGEST)
 }
 
 /// Reads a configuration from text. `name` is its file's name, for messages and as the place that relative paths
@@ -251,9 +237,9 @@ fn read(
     let draft = v1::read(document.get_ref(), top, base, problems);
     let routes = draft.routes.iter();
     let domains: Vec<Vec<At<DomainName>>> = routes
-        .map(|route| files::domains(route, files, problems))
+        .map(|route| named_files::domains(route, files, problems))
         .collect();
-    files::check_authorities(&draft, files, problems);
+    named_files::check_authorities(&draft, files, problems);
     let tsig = secrets::keys(&draft, files, problems);
     let manners = secrets::manners(&draft, files, problems);
     let zones = zones::read(&draft, files, problems);
@@ -389,6 +375,11 @@ interval = "20s"
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("repoint.toml");
         std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        let said = load(&path).unwrap_err().to_string();
+        assert!(said.contains("it is a device"), "{said}");
+        std::fs::remove_file(&path).unwrap();
+        let file = std::fs::File::create(&path).unwrap();
+        file.set_len((64 << 20) + 1).unwrap();
         let said = load(&path).unwrap_err().to_string();
         assert!(said.contains("larger than 64 MiB"), "{said}");
     }

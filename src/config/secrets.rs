@@ -4,23 +4,27 @@
 //! In: the `[[tsig]]` tables of a draft, the files they name. Out: [`Keys`], [`MannersSettings`], or problems that never show a secret.
 //! Never here: what a key is for.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use data_encoding::HEXLOWER_PERMISSIVE;
+use toml::de::{DeTable, DeValue};
 
+use crate::files;
 use crate::tsig::{Key, KeyFault, Keys};
 use crate::zone::Name;
 
 use super::draft::{Draft, MannersDraft, SecretDraft, TsigDraft};
-use super::files::Files;
+use super::named_files::Files;
 use super::problem::{At, ConfigProblems, Place, Rule, no_duplicates};
 use super::settings::{CookieSecrets, MannersSettings};
 use super::suggest::quoted;
 
 /// More characters than the secret of any algorithm needs: the file is another one.
 const LONGEST: usize = 4096;
+/// What stands in place of a secret in a backup.
+const REMOVED: &str = "removed-from-backup";
 
 /// The keys of a draft, as far as they could be read.
 pub(super) fn keys(draft: &Draft, files: &mut Files<'_>, problems: &mut ConfigProblems) -> Keys {
@@ -64,6 +68,10 @@ pub(super) fn plain(name: &Name) -> String {
 fn key(tsig: &TsigDraft, files: &mut Files<'_>, problems: &mut ConfigProblems) -> Option<Key> {
     let (name, algorithm, secret) = (tsig.name.as_ref()?, tsig.algorithm.as_ref()?, &tsig.secret);
     let (text, place, path) = match secret.as_ref()? {
+        SecretDraft::Here(text) if text.value == REMOVED => {
+            removed(&name.value, &text.place, files.again, problems);
+            return None;
+        }
         SecretDraft::Here(text) => {
             let path = files.sources.name().to_owned();
             (text.value.clone(), &text.place, path)
@@ -81,6 +89,16 @@ fn key(tsig: &TsigDraft, files: &mut Files<'_>, problems: &mut ConfigProblems) -
             None
         }
     }
+}
+
+/// A backup has no secrets. What it restores is served without the key until the configuration file is there.
+fn removed(name: &Name, place: &Place, again: bool, problems: &mut ConfigProblems) {
+    let message = format!("the secret of TSIG key {name} was removed when a backup was made");
+    let problem = match again {
+        true => problems.warning(Rule::Unreadable, place, message),
+        false => problems.error(Rule::Unreadable, place, message),
+    };
+    problem.help("write the secret, or better a secret_file, into the configuration file");
 }
 
 fn refuse(name: &crate::zone::Name, fault: KeyFault, place: &Place, problems: &mut ConfigProblems) {
@@ -120,10 +138,7 @@ fn secret_file(
 
 /// Says so when everyone on the machine may read a secret.
 fn exposure(what: &str, path: &Path, place: &Place, problems: &mut ConfigProblems) {
-    let Ok(metadata) = std::fs::metadata(path) else {
-        return;
-    };
-    if metadata.permissions().mode() & 0o004 != 0 {
+    if files::is_open_to_all(path) {
         let path = path.display();
         problems
             .warning(
@@ -207,6 +222,28 @@ pub(super) fn masked(text: &str) -> String {
     out
 }
 
+/// A configuration with every TSIG secret in it replaced; it can still be read. Secrets in files of their own are not in it.
+pub(super) fn redacted(text: &str) -> String {
+    let (document, _) = DeTable::parse_recoverable(text);
+    let keys = document.get_ref().get("tsig").map(|keys| keys.get_ref());
+    let mut spans: Vec<Range<usize>> = match keys {
+        Some(DeValue::Array(keys)) => {
+            let tables = keys.iter().filter_map(|key| match key.get_ref() {
+                DeValue::Table(table) => table.get("secret"),
+                _ => None,
+            });
+            tables.map(|secret| secret.span()).collect()
+        }
+        _ => Vec::new(),
+    };
+    spans.sort_by_key(|span| span.start);
+    let mut out = text.to_owned();
+    for span in spans.into_iter().rev() {
+        out.replace_range(span, &format!("\"{REMOVED}\""));
+    }
+    out
+}
+
 /// Where the value of the next `secret` key begins.
 fn value_of_secret(text: &str) -> Option<usize> {
     text.match_indices("secret").find_map(|(at, word)| {
@@ -237,6 +274,18 @@ fn value_length(value: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_redacted_text_has_no_secret_and_is_the_same_otherwise() {
+        let text = "[[tsig]]\nname = \"a\"\nsecret = \"c2VjcmV0\" # x\n[[tsig]]\nsecret_file = \"file\"\n\
+                    [[tsig]]\n\"secret\" = '''\nline\n'''\nname = \"c\"\n";
+        let expected = "[[tsig]]\nname = \"a\"\nsecret = \"removed-from-backup\" # x\n[[tsig]]\n\
+                        secret_file = \"file\"\n[[tsig]]\n\"secret\" = \"removed-from-backup\"\nname = \"c\"\n";
+        assert_eq!(redacted(text), expected);
+        let inline = "tsig = [{ secret=\"abc\", name = \"é\" }, { name = \"b\", secret = 'd' }]\n";
+        let expected = "tsig = [{ secret=\"removed-from-backup\", name = \"é\" }, { name = \"b\", secret = \"removed-from-backup\" }]\n";
+        assert_eq!(redacted(inline), expected);
+    }
 
     #[test]
     fn no_secret_is_left_in_a_text_that_is_shown() {

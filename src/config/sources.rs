@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::secrets;
+
 /// The text of the configuration file and of every file it names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sources {
@@ -56,6 +58,14 @@ impl Sources {
     pub(super) fn read(&self, path: &Path) -> io::Result<String> {
         let missing = || io::Error::new(io::ErrorKind::NotFound, "it was not kept");
         self.files.get(path).cloned().ok_or_else(missing)
+    }
+
+    /// The same without TSIG secrets.
+    pub fn redacted(&self) -> Sources {
+        Sources {
+            text: secrets::redacted(&self.text),
+            ..self.clone()
+        }
     }
 
     /// One text for the store.

@@ -14,7 +14,7 @@ use crate::zone::{
 };
 
 use super::draft::Draft;
-use super::files::{Files, read_file};
+use super::named_files::{Files, read_file};
 use super::problem::{ConfigProblems, Place, Rule};
 use super::validate::Places;
 

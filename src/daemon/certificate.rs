@@ -3,7 +3,6 @@
 //! In: the two paths, the moment. Out: an identity for TLS, and the concern that its alarm is made of. A pair that cannot be used
 //! never takes the place of one that can, and stops nothing else. Never here: TLS.
 
-use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,6 +12,7 @@ use tokio::task::spawn_blocking;
 use crate::clock::Wall;
 use crate::config::ServerSettings;
 use crate::engine::{AlarmKind, Concern, Event, Severity};
+use crate::files;
 use crate::serve::{Certificate, Identity};
 use crate::shell::{Clock, Handle};
 
@@ -158,22 +158,10 @@ fn time_left(certificate: &Certificate, now: Wall) -> Option<Severity> {
 
 fn read(files: &PairFiles) -> Result<(Vec<u8>, Vec<u8>), String> {
     let one = |path: &Path| {
-        read_file(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))
+        files::read(path, LARGEST)
+            .map_err(|error| format!("{} cannot be read: {error}", path.display()))
     };
     Ok((one(&files.chain)?, one(&files.key)?))
-}
-
-fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    let mut octets = Vec::new();
-    let file = std::fs::File::open(path)?;
-    let length = file.take(LARGEST + 1).read_to_end(&mut octets)?;
-    if u64::try_from(length).is_ok_and(|length| length <= LARGEST) {
-        return Ok(octets);
-    }
-    Err(io::Error::new(
-        io::ErrorKind::FileTooLarge,
-        "it is larger than 1 MiB",
-    ))
 }
 
 /// Tells the engine what is wrong with the certificate, or that nothing is.

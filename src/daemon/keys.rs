@@ -10,6 +10,7 @@ use tokio::task::spawn_blocking;
 
 use crate::control::NewKey;
 use crate::engine::{Command, Done, KeyChange, KeyVerb, Refusal, RefusalKind, SAME_TAG};
+use crate::files;
 use crate::shell::{Ask, Handle};
 use crate::store::KeyFiles;
 use crate::topology::DomainName;
@@ -114,19 +115,15 @@ async fn in_files<T: Send + 'static>(
 /// Reads PEM, or BIND's `.private` with the `.key` beside it.
 fn read(file: &Path, zone: &DomainName) -> Result<SigningKey, String> {
     let told = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
-    let meta = std::fs::metadata(file)
+    let text = files::read(file, LARGEST)
         .map_err(|error| format!("{}; the server itself reads it", told(&error)))?;
-    if !meta.is_file() || meta.len() > LARGEST {
-        return Err(told(&"it is not a file with a key"));
-    }
-    let text = std::fs::read(file).map_err(|error| told(&error))?;
     if text.starts_with(b"-----") {
         return SigningKey::from_pem(&text, true).map_err(|fault| told(&fault));
     }
     let text = String::from_utf8(text).map_err(|_| told(&"it is neither PEM nor BIND's format"))?;
     let key = SigningKey::from_bind_private(&text, true).map_err(|fault| told(&fault))?;
     let beside = file.with_extension("key");
-    if let Ok(public) = std::fs::read_to_string(&beside) {
+    if let Ok(public) = files::read_text(&beside, LARGEST) {
         let data = key.dnskey().to_text();
         if let Some(other) =
             owner(&public).filter(|owner| !owner.eq_ignore_ascii_case(zone.as_str()))

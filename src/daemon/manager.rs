@@ -4,14 +4,17 @@
 //! socket, where there is one. Never here: what they bring about.
 
 use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
-use super::Daemon;
+use super::{Daemon, ServedNode};
 use crate::control::{Node, Reload};
+use crate::shell::Handle;
 
 /// The signals that mean something. Listened to before anything else is begun: an early hangup would end the process.
 #[derive(Debug)]
@@ -31,7 +34,8 @@ impl Signals {
         })
     }
 
-    async fn end(&mut self) {
+    /// Waits until the process is told to end.
+    pub async fn end(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
@@ -44,10 +48,30 @@ pub async fn supervise(mut daemon: Daemon, mut signals: Signals) {
     let beat = sd_notify::watchdog_enabled().map(|limit| limit / 2);
     let mut pulse = tokio::time::interval(beat.unwrap_or(Duration::from_secs(3600)));
     pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    tell(&[NotifyState::Ready, NotifyState::Status(&status(&daemon))]);
+    tell(&[
+        NotifyState::Ready,
+        NotifyState::Status(&status(daemon.handle())),
+    ]);
+    // Files are read meanwhile: signals and the watchdog do not wait for a disk.
+    let mut reloading: Option<Pin<Box<dyn Future<Output = ()> + Send>>> = None;
+    let mut asked_again = false;
     loop {
+        let reloaded = async {
+            match &mut reloading {
+                Some(reloading) => reloading.await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            _ = signals.hangup.recv() => reload(&daemon).await,
+            _ = signals.hangup.recv() => match &reloading {
+                // The files may have changed since they were read.
+                Some(_) => asked_again = true,
+                None => reloading = Some(begin_reload(&daemon)),
+            },
+            () = reloaded => {
+                let again = std::mem::take(&mut asked_again);
+                reloading = again.then(|| begin_reload(&daemon));
+            }
             () = daemon.engine_ended() => tracing::error!(
                 "critical: the engine's task has ended; answers go on unchanged until the process is restarted"
             ),
@@ -61,6 +85,7 @@ pub async fn supervise(mut daemon: Daemon, mut signals: Signals) {
             }
         }
     }
+    drop(reloading);
     tell(&[NotifyState::Stopping]);
     tracing::info!("stopping");
     tokio::select! {
@@ -70,7 +95,11 @@ pub async fn supervise(mut daemon: Daemon, mut signals: Signals) {
     tracing::info!("stopped");
 }
 
-async fn reload(daemon: &Daemon) {
+fn begin_reload(daemon: &Daemon) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(reload(Arc::clone(daemon.node()), daemon.handle().clone()))
+}
+
+async fn reload(node: Arc<ServedNode>, handle: Handle) {
     // systemd wants the moment with it, to tell this reload from the next.
     match NotifyState::monotonic_usec_now() {
         Ok(moment) => tell(&[NotifyState::Reloading, moment]),
@@ -83,7 +112,7 @@ async fn reload(daemon: &Daemon) {
         allow_removal: false,
         expected: None,
     };
-    match daemon.node().reload(asked).await {
+    match node.reload(asked).await {
         Ok(done) => {
             tracing::info!(
                 "configuration reloaded; generation {} is served",
@@ -95,12 +124,12 @@ async fn reload(daemon: &Daemon) {
         }
         Err(refusal) => tracing::error!("{refusal}"),
     }
-    tell(&[NotifyState::Ready, NotifyState::Status(&status(daemon))]);
+    tell(&[NotifyState::Ready, NotifyState::Status(&status(&handle))]);
 }
 
-fn status(daemon: &Daemon) -> String {
-    let zones = daemon.handle().zones().load_full();
-    let routes = daemon.handle().configuration().topology.routes.len();
+fn status(handle: &Handle) -> String {
+    let zones = handle.zones().load_full();
+    let routes = handle.configuration().topology.routes.len();
     format!("serving {} zones for {routes} routes", zones.len())
 }
 

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 pub use descriptors::open_files;
 pub use log::begin_log;
@@ -99,7 +99,10 @@ impl Daemon {
     ) -> Result<Daemon, DaemonError> {
         let configuration = Arc::clone(&chosen.configuration);
         let clock = Clock::new();
-        let prober = Arc::new(prober(&chosen, clock).map_err(DaemonError::Prober)?);
+        let of_checks = chosen.clone();
+        let made = spawn_blocking(move || prober(&of_checks, clock)).await;
+        let made = made.map_err(|ended| DaemonError::Sockets(ended.into()))?;
+        let prober = Arc::new(made.map_err(DaemonError::Prober)?);
         let (shell, handle) = Shell::<Engine, Prober>::begin(
             Arc::clone(&configuration),
             chosen.remembered.clone(),
@@ -123,8 +126,10 @@ impl Daemon {
             .then(|| Arc::new(ShownCertificate::default()));
         if let Some(certificate) = &certificate {
             let files = PairFiles::of(&configuration.server);
-            let concern = certificate.look(files, clock.now().wall);
-            certificate::tell(&handle, concern).await;
+            let shown = Arc::clone(certificate);
+            let looked = spawn_blocking(move || shown.look(files, clock.now().wall)).await;
+            // A panic is in the log.
+            certificate::tell(&handle, looked.unwrap_or_default()).await;
         }
         let files = OpenFiles::new(&configuration, raise_open_files(), serve::processors());
         match files.is_short() {

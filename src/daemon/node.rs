@@ -16,6 +16,7 @@ use crate::config::{self, Configuration};
 use crate::control::{Answer, NewKey, Node, Probed, Reload, probe_route};
 use crate::delegation::{Selection, Served};
 use crate::engine::{Command, Done, Entry, Event, Refusal, RefusalKind, View};
+use crate::files;
 use crate::inbound::{Inbound, RefreshError};
 use crate::probe::Prober;
 use crate::secondaries::{Board, SecondaryView};
@@ -39,6 +40,8 @@ pub struct ServedNode {
     counters: Arc<Counters>,
     /// One reload at a time: prober and engine get the same configuration.
     reloading: Mutex<()>,
+    /// One copy of the state at a time.
+    copying: Mutex<()>,
 }
 
 impl ServedNode {
@@ -62,6 +65,7 @@ impl ServedNode {
             secondaries: Board::default(),
             counters,
             reloading: Mutex::new(()),
+            copying: Mutex::new(()),
         }
     }
 
@@ -286,6 +290,8 @@ impl Node for ServedNode {
     fn backup(&self) -> Answer<'_, Vec<u8>> {
         let what = "cannot copy the state";
         Box::pin(async move {
+            // One at a time: each reads the whole database.
+            let _turn = self.copying.lock().await;
             let dir = self.store.directory().to_owned();
             let copied = spawn_blocking(move || copy_of(&dir)).await;
             let copied = copied.map_err(|ended| self.unavailable(what, ended.to_string()))?;
@@ -296,10 +302,10 @@ impl Node for ServedNode {
 
 /// A copy of the store as bytes, by way of a file beside it.
 fn copy_of(dir: &Path) -> Result<Vec<u8>, String> {
-    let copy = dir.join(format!("backup-{}.tmp", std::process::id()));
+    let copy = dir.join(format!("backup-{:016x}.tmp", rand::random::<u64>()));
     let bytes = store::backup(dir, &copy)
         .map_err(|error| error.to_string())
-        .and_then(|()| std::fs::read(&copy).map_err(|error| error.to_string()));
+        .and_then(|()| files::read(&copy, u64::MAX).map_err(|error| error.to_string()));
     // It was not made, or it has been read.
     let _ = std::fs::remove_file(&copy);
     bytes

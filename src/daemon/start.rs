@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::clock::Wall;
 use crate::config::{self, ConfigProblems, Configuration, Sources};
 use crate::engine::{Remembered, misfit};
+use crate::files;
 use crate::store::{Store, StoreError};
 
 /// Where the service manager keeps the state directory it made.
@@ -143,7 +144,7 @@ fn state_directory(paths: &Paths) -> PathBuf {
     if let Some(state) = &paths.state {
         return state.clone();
     }
-    let said = std::fs::read_to_string(&paths.configuration)
+    let said = files::read_text(&paths.configuration, files::LARGEST)
         .ok()
         .and_then(|text| state_in(&text));
     if let Some(said) = said {

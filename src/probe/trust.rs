@@ -10,6 +10,8 @@ use openssl::x509::X509;
 use openssl::x509::store::{X509Store, X509StoreBuilder};
 use openssl::x509::verify::X509VerifyFlags;
 
+use crate::files;
+
 /// Where systems keep their roots in one file: Debian and Alpine, Fedora, openSUSE, older Fedora, macOS and
 /// OpenBSD, FreeBSD. A vendored OpenSSL knows only the directories of its own build.
 const SYSTEM_BUNDLES: [&str; 6] = [
@@ -118,7 +120,7 @@ fn load(path: &Path) -> Result<(X509StoreBuilder, usize), TrustError> {
         path: path.to_owned(),
         why,
     };
-    let pem = std::fs::read(path).map_err(|source| TrustError::Unreadable {
+    let pem = files::read(path, files::LARGEST).map_err(|source| TrustError::Unreadable {
         path: path.to_owned(),
         source,
     })?;

@@ -1,86 +1,196 @@
 //! The alarm command: the operator's program that is told of alarms.
 //!
-//! In: alarms that began or ended. Out: a line of log, and one run of the program each: argv without a shell,
-//! `REPOINT_ALARM_*` in its environment, one line of JSON on its standard input. Never here: waiting; the engine
-//! hands over and goes on.
+//! In: alarms that began or ended. Out: a line of log, and runs of the program: argv without a shell, `REPOINT_ALARM_*`
+//! in its environment, one line of JSON on its standard input. What is told when is in `alarm_book`; what was told is
+//! kept in a file, so that a restart tells the ends. Never here: waiting; the engine hands over and goes on.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
+use tokio::task::{JoinSet, spawn_blocking};
 
+use super::alarm_book::Book;
+use super::descendants;
 use crate::config::AlarmSettings;
 use crate::engine::{Alarm, Severity};
+use crate::files;
 
-/// Programs that may run at one time. Alarms of one kind and subject always go through the same lane, so the
-/// program sees their beginning before their end.
+/// Programs that may run at one time, never two for one alarm.
 const LANES: usize = 4;
-/// Alarms that may wait in a lane for a program that is slow.
-const WAITING: usize = 64;
 /// What the program says on standard error is logged up to here when it fails.
 const SAID: u64 = 2048;
+/// What the program was told of, in the state directory.
+const KEPT: &str = "alarms-told.json";
+/// More octets than that file has.
+const LARGEST_KEPT: u64 = 64 << 20;
 
 /// Tells the log and the operator's program.
 #[derive(Clone, Debug)]
 pub(super) struct AlarmCommand {
     settings: Arc<Mutex<AlarmSettings>>,
-    lanes: Vec<mpsc::Sender<Told>>,
+    book: Arc<Mutex<Book>>,
+    news: Arc<Notify>,
 }
 
 /// What the program reads as JSON.
 #[derive(Clone, Debug, Serialize)]
-struct Told {
-    state: &'static str,
+pub(super) struct Told {
+    pub(super) state: &'static str,
     #[serde(flatten)]
-    alarm: Alarm,
+    pub(super) alarm: Alarm,
+}
+
+/// What came of a run.
+enum Run {
+    Told,
+    Failed,
+    NotBegun,
 }
 
 impl AlarmCommand {
-    /// Begins the lanes. Must be called inside the runtime.
-    pub(super) fn new(settings: &AlarmSettings) -> AlarmCommand {
-        let settings = Arc::new(Mutex::new(settings.clone()));
-        let lanes = (0..LANES)
-            .map(|_| {
-                let (sender, mut lane) = mpsc::channel::<Told>(WAITING);
-                let settings = Arc::clone(&settings);
-                tokio::spawn(async move {
-                    while let Some(told) = lane.recv().await {
-                        let current = lock(&settings).clone();
-                        run(&current, &told).await;
-                    }
-                });
-                sender
-            })
-            .collect();
-        AlarmCommand { settings, lanes }
+    /// Begins to tell, and goes on with what was told before a restart. Must be called inside the runtime.
+    pub(super) fn new(settings: &AlarmSettings, state: &Path) -> AlarmCommand {
+        let file = state.join(KEPT);
+        let book = Book::after_restart(recall(&file), Instant::now());
+        let command = AlarmCommand {
+            settings: Arc::new(Mutex::new(settings.clone())),
+            book: Arc::new(Mutex::new(book)),
+            news: Arc::new(Notify::new()),
+        };
+        tokio::spawn(command.clone().work(file));
+        command
     }
 
     /// Puts another program in place, for alarms from now on.
     pub(super) fn replace(&self, settings: &AlarmSettings) {
         *lock(&self.settings) = settings.clone();
+        self.news.notify_one();
+    }
+
+    /// The engine has begun again, without knowing which alarms stood.
+    pub(super) fn begin_again(&self) {
+        lock(&self.book).begin_again(Instant::now());
+        self.news.notify_one();
     }
 
     /// Logs the alarm and hands it to the program.
     pub(super) fn tell(&self, alarm: Alarm, raised: bool) {
         log(&alarm, raised);
-        if lock(&self.settings).exec.is_empty() {
-            return;
-        }
-        let mut hasher = DefaultHasher::new();
-        (alarm.kind, &alarm.subject).hash(&mut hasher);
-        let lane = usize::try_from(hasher.finish() % LANES as u64).unwrap_or(0);
-        let state = if raised { "raised" } else { "ended" };
-        if self.lanes[lane].try_send(Told { state, alarm }).is_err() {
+        let left_out = {
+            let mut book = lock(&self.book);
+            book.note(alarm, raised);
+            book.take_left_out()
+        };
+        if left_out > 0 {
             tracing::error!(
-                "the alarm command is not told of the last alarm: {WAITING} earlier ones wait for it already"
+                "the alarm command is not told of {left_out} alarms: too many wait for it already"
             );
         }
+        self.news.notify_one();
+    }
+
+    /// Runs the program, as long as the process does.
+    async fn work(self, file: PathBuf) {
+        let mut runs: JoinSet<(Told, bool, Run)> = JoinSet::new();
+        let mut kept = Vec::new();
+        loop {
+            let settings = lock(&self.settings).clone();
+            let mut begun = Vec::new();
+            let (deadline, told) = {
+                let mut book = lock(&self.book);
+                while !settings.exec.is_empty() && runs.len() + begun.len() < LANES {
+                    let Some(told) = book.take(Instant::now()) else {
+                        break;
+                    };
+                    begun.push(told);
+                }
+                let told = serde_json::to_vec(&book.told()).unwrap_or_default();
+                (book.deadline(), told)
+            };
+            // Before it is told: a beginning that is told has its end, whatever happens to this process.
+            if told != kept {
+                kept = told;
+                keep(&file, kept.clone()).await;
+            }
+            for (told, was_begun) in begun {
+                let settings = settings.clone();
+                runs.spawn(async move {
+                    let run = run(&settings, &told).await;
+                    (told, was_begun, run)
+                });
+            }
+            let is_free = !settings.exec.is_empty() && runs.len() < LANES;
+            let rest = async {
+                match deadline.filter(|_| is_free) {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = self.news.notified() => {}
+                () = rest => {}
+                Some(ended) = runs.join_next() => {
+                    // A run that panicked is in the log; its alarm waits for what comes next.
+                    if let Ok((told, was_begun, run)) = ended {
+                        let (mut book, now) = (lock(&self.book), Instant::now());
+                        match run {
+                            Run::Told => book.ended(&told, true, now),
+                            Run::Failed => book.ended(&told, false, now),
+                            Run::NotBegun => book.not_begun(&told, was_begun, now),
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The alarms that were told before.
+fn recall(file: &Path) -> Vec<Alarm> {
+    let text = match files::read_text(file, LARGEST_KEPT) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
+        Err(error) => {
+            tracing::warn!(
+                "cannot read {}, the alarms told before: {error}; their ends are not told",
+                file.display()
+            );
+            return Vec::new();
+        }
+    };
+    serde_json::from_str(&text).unwrap_or_else(|error| {
+        tracing::warn!(
+            "cannot read {}, the alarms told before: {error}; their ends are not told",
+            file.display()
+        );
+        Vec::new()
+    })
+}
+
+/// Keeps them, whole or not at all.
+async fn keep(file: &Path, octets: Vec<u8>) {
+    let place = file.to_owned();
+    let write = move || -> std::io::Result<()> {
+        use std::io::Write as _;
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let fresh = place.with_extension("new");
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let mut new = options.open(&fresh)?;
+        new.write_all(&octets)?;
+        std::fs::rename(&fresh, &place)
+    };
+    let written = spawn_blocking(write).await.map_err(std::io::Error::from);
+    if let Err(error) = written.and_then(|written| written) {
+        tracing::debug!("cannot keep {}: {error}", file.display());
     }
 }
 
@@ -114,49 +224,76 @@ fn log(alarm: &Alarm, raised: bool) {
     }
 }
 
-async fn run(settings: &AlarmSettings, told: &Told) {
+async fn run(settings: &AlarmSettings, told: &Told) -> Run {
     // Taken out of the configuration meanwhile.
     let Some((name, arguments)) = settings.exec.split_first() else {
-        return;
+        return Run::NotBegun;
     };
     let kind = told.alarm.kind;
-    let mut child = match spawn(name, arguments, told) {
+    let mark = format!("{:032x}", rand::random::<u128>());
+    let spawned = {
+        let mut children = descendants::children();
+        let spawned = spawn(name, arguments, told, &mark);
+        let pid = spawned.as_ref().ok().and_then(Child::id);
+        children.extend(pid.and_then(|pid| i32::try_from(pid).ok()));
+        spawned
+    };
+    let mut child = match spawned {
         Ok(child) => child,
         Err(error) => {
-            tracing::error!("cannot run the alarm command {name} for {kind}: {error}");
-            return;
+            tracing::error!(
+                "cannot run the alarm command {name} for {kind}: {error}; it is tried again"
+            );
+            return Run::NotBegun;
         }
     };
     // The group's number is the child's own, as it was put at the head of a group.
     let group = child.id().and_then(|id| i32::try_from(id).ok());
-    match tokio::time::timeout(settings.timeout, attend(&mut child, told)).await {
-        Ok(Ok((status, _))) if status.success() => {}
-        Ok(Ok((status, said))) => tracing::error!(
-            "the alarm command {name} failed for {kind}: {status}: {}",
-            said.trim_end()
-        ),
-        Ok(Err(error)) => tracing::error!("the alarm command {name} failed for {kind}: {error}"),
+    let attended = tokio::time::timeout(settings.timeout, attend(&mut child, told)).await;
+    let run = match attended {
+        Ok(Ok((status, _))) if status.success() => Run::Told,
+        Ok(Ok((status, said))) => {
+            tracing::error!(
+                "the alarm command {name} failed for {kind}: {status}: {}; it is tried again",
+                said.trim_end()
+            );
+            Run::Failed
+        }
+        Ok(Err(error)) => {
+            tracing::error!(
+                "the alarm command {name} failed for {kind}: {error}; it is tried again"
+            );
+            Run::Failed
+        }
         Err(_) => {
             tracing::error!(
-                "the alarm command {name} was killed for {kind}: it took more than {:?}",
+                "the alarm command {name} was killed for {kind}: it took more than {:?}; it is tried again",
                 settings.timeout
             );
+            Run::Failed
         }
-    }
+    };
     // What it left running ends with it, or a hung script would leave one process per alarm.
     if let Some(group) = group {
-        // The group is gone when nothing was left.
+        // All of the group may have ended already.
         let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
     }
-    // Already waited for, unless it was killed just now.
+    // Killed, or ended before: its number is free for another process from here on.
     let _ = child.wait().await;
+    if let Some(pid) = group {
+        descendants::children().remove(&pid);
+    }
+    // A panic is in the log.
+    let _ = spawn_blocking(move || descendants::end_all(&mark)).await;
+    run
 }
 
-fn spawn(name: &str, arguments: &[String], told: &Told) -> std::io::Result<Child> {
+fn spawn(name: &str, arguments: &[String], told: &Told, mark: &str) -> std::io::Result<Child> {
     let alarm = &told.alarm;
     let mut command = Command::new(name);
     command
         .args(arguments)
+        .env(descendants::MARK, mark)
         .env("REPOINT_ALARM_STATE", told.state)
         .env("REPOINT_ALARM_KIND", alarm.kind.as_str())
         .env("REPOINT_ALARM_SUBJECT", &alarm.subject)
@@ -257,7 +394,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let script = r#"{ echo "$REPOINT_ALARM_STATE $REPOINT_ALARM_KIND $REPOINT_ALARM_SEVERITY $REPOINT_ALARM_SUBJECT"
             echo "$REPOINT_ALARM_SINCE $REPOINT_ALARM_TEXT"; cat; } > "$1/all.new"; mv "$1/all.new" "$1/all""#;
-        let command = AlarmCommand::new(&settings(dir.path(), script, Duration::from_secs(60)));
+        let command = AlarmCommand::new(
+            &settings(dir.path(), script, Duration::from_secs(60)),
+            dir.path(),
+        );
         command.tell(alarm("contoso"), true);
         let said = lines(&dir.path().join("all"), 3).await;
         assert_eq!(said[0], "raised blind critical contoso");
@@ -275,12 +415,17 @@ mod tests {
     #[tokio::test]
     async fn the_end_of_an_alarm_is_told_after_its_beginning() {
         let dir = tempfile::tempdir().unwrap();
-        let script = r#"[ "$REPOINT_ALARM_STATE" = ended ] || read wait < "$1/gate"
+        let script = r#"[ "$REPOINT_ALARM_STATE" = ended ] || { echo begun > "$1/begun"; read wait < "$1/gate"; }
             echo "$REPOINT_ALARM_STATE" >> "$1/states""#;
+        let begun = dir.path().join("begun");
         let gate = dir.path().join("gate");
         nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let command = AlarmCommand::new(&settings(dir.path(), script, Duration::from_secs(60)));
+        let command = AlarmCommand::new(
+            &settings(dir.path(), script, Duration::from_secs(60)),
+            dir.path(),
+        );
         command.tell(alarm("contoso"), true);
+        lines(&begun, 1).await;
         command.tell(alarm("contoso"), false);
         tokio::task::spawn_blocking(move || std::fs::write(gate, "\n").unwrap())
             .await
@@ -289,17 +434,9 @@ mod tests {
         assert_eq!(states, ["raised", "ended"]);
     }
 
-    #[tokio::test]
-    async fn a_program_that_hangs_is_killed_with_its_children_and_holds_nothing_up() {
-        let dir = tempfile::tempdir().unwrap();
-        let script = r#"[ "$REPOINT_ALARM_STATE" = raised ] || { echo done >> "$1/done"; exit; }
-            sleep 1000 & echo $! > "$1/child"; wait"#;
-        let command = AlarmCommand::new(&settings(dir.path(), script, Duration::from_millis(300)));
-        command.tell(alarm("contoso"), true);
-        command.tell(alarm("contoso"), false);
-        assert_eq!(lines(&dir.path().join("done"), 1).await, ["done"]);
-        let child = lines(&dir.path().join("child"), 1).await.remove(0);
-        let stat = format!("/proc/{child}/stat");
+    /// Waits until a process is gone.
+    async fn gone(pid: &str) {
+        let stat = format!("/proc/{pid}/stat");
         let gone = async {
             // A zombie that nobody has collected yet is dead too.
             while std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z")) {
@@ -308,7 +445,91 @@ mod tests {
         };
         tokio::time::timeout(Duration::from_secs(60), gone)
             .await
-            .expect("the child of the hung program ends with it");
+            .expect("what the program left running ends with it");
+    }
+
+    #[tokio::test]
+    async fn a_program_that_hangs_is_killed_with_its_children_and_holds_nothing_up() {
+        for child in [
+            r#"sleep 1000 & echo $! > "$1/child""#,
+            r#"setsid sh -c 'echo $$ > "$1/child"; exec sleep 1000' x "$1" &"#,
+            r#"(setsid sh -c 'echo $$ > "$1/child"; exec sleep 1000' x "$1" >/dev/null 2>&1 &)"#,
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let script = format!(
+                r#"[ "$REPOINT_ALARM_STATE" = raised ] || {{ echo done >> "$1/done"; exit; }}
+                {child}
+                sleep 1000"#
+            );
+            let short = settings(dir.path(), &script, Duration::from_secs(2));
+            let command = AlarmCommand::new(&short, dir.path());
+            command.tell(alarm("contoso"), true);
+            let child = lines(&dir.path().join("child"), 1).await.remove(0);
+            command.tell(alarm("contoso"), false);
+            assert_eq!(lines(&dir.path().join("done"), 1).await, ["done"]);
+            gone(&child).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn five_hundred_alarms_and_a_slow_program_leave_none_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let script = r#"echo "$REPOINT_ALARM_SUBJECT $REPOINT_ALARM_STATE" >> "$1/told""#;
+        let slow = settings(dir.path(), script, Duration::from_secs(60));
+        let command = AlarmCommand::new(&slow, dir.path());
+        let each = || (0..500).map(|n| alarm(&n.to_string()));
+        each().for_each(|alarm| command.tell(alarm, true));
+        lines(&dir.path().join("told"), 20).await;
+        each().for_each(|alarm| command.tell(alarm, false));
+        command.tell(alarm("last"), true);
+        let done = async {
+            while !lock(&command.book).is_settled() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), done)
+            .await
+            .unwrap();
+        let told = lines(&dir.path().join("told"), 1).await;
+        let of = |subject: &str| -> Vec<&str> {
+            let lines = told.iter().filter_map(|line| line.split_once(' '));
+            lines
+                .filter(|(of, _)| *of == subject)
+                .map(|(_, state)| state)
+                .collect()
+        };
+        for n in 0..500 {
+            let states = of(&n.to_string());
+            assert!(
+                states.is_empty() || states == ["raised", "ended"],
+                "{n}: {states:?}"
+            );
+        }
+        assert_eq!(of("last"), ["raised"]);
+    }
+
+    #[tokio::test]
+    async fn an_end_is_told_after_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let script = r#"echo "$REPOINT_ALARM_SUBJECT $REPOINT_ALARM_STATE" >> "$1/told""#;
+        let quick = settings(dir.path(), script, Duration::from_secs(60));
+        let first = AlarmCommand::new(&quick, dir.path());
+        for subject in ["contoso", "fabrikam"] {
+            first.tell(alarm(subject), true);
+        }
+        lines(&dir.path().join("told"), 2).await;
+        let second = AlarmCommand::new(&quick, dir.path());
+        second.tell(alarm("fabrikam"), true);
+        second.tell(alarm("tailspin"), true);
+        let told = lines(&dir.path().join("told"), 3).await;
+        assert_eq!(told[2], "tailspin raised", "fabrikam was told before");
+        second.tell(alarm("fabrikam"), false);
+        assert_eq!(
+            lines(&dir.path().join("told"), 4).await[3],
+            "fabrikam ended"
+        );
+        let told = lines(&dir.path().join("told"), 5).await;
+        assert_eq!(told[4], "contoso ended", "it did not come back");
     }
 
     #[tokio::test]
@@ -316,7 +537,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut missing = settings(dir.path(), "", Duration::from_secs(60));
         missing.exec = vec!["/nonexistent/program".into()];
-        let command = AlarmCommand::new(&missing);
+        let command = AlarmCommand::new(&missing, dir.path());
         command.tell(alarm("contoso"), true);
         command.replace(&settings(
             dir.path(),

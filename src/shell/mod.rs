@@ -5,8 +5,10 @@
 //!
 //! A core that panics is thrown away and begun again from the store after a pause. Answers go on meanwhile.
 
+mod alarm_book;
 mod alarm_command;
 mod clocks;
+mod descendants;
 mod handle;
 mod outside;
 
@@ -19,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use alarm_command::AlarmCommand;
 pub use clocks::Clock;
+pub use descendants::adopt_orphans;
 use handle::{Answer, Live, Message, restarting, unavailable};
 pub use handle::{Ask, Handle};
 use outside::Outside;
@@ -136,7 +139,7 @@ impl<C: Core, P: Probing> Shell<C, P> {
             rand::random(),
             clock.now(),
         );
-        let alarms = AlarmCommand::new(&configuration.alarm);
+        let alarms = AlarmCommand::new(&configuration.alarm, store.directory());
         let live = Arc::new(Live::new(configuration));
         let handle = Handle {
             inbox: sender.clone(),
@@ -451,6 +454,7 @@ impl<C: Core, P: Probing> Shell<C, P> {
                 self.core = Some(core);
                 self.began = Instant::now();
                 tracing::warn!("the engine runs again");
+                self.alarms.begin_again();
                 self.carry_out(effects);
                 self.live.configured.send_modify(|count| *count += 1);
             }

@@ -9,6 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::files;
 use crate::keys::KeyRing;
 use crate::topology::DomainName;
 use crate::zone::{KeyAlgorithm, KeyFault, SigningKey};
@@ -220,11 +221,7 @@ fn zone_and_tag(name: &str) -> Option<(DomainName, u16)> {
 }
 
 fn read(path: &Path) -> Result<SigningKey, String> {
-    let meta = fs::metadata(path).map_err(|error| error.to_string())?;
-    if !meta.is_file() || meta.len() > LARGEST {
-        return Err("it is not a file with a key".into());
-    }
-    let pem = fs::read(path).map_err(|error| error.to_string())?;
+    let pem = files::read(path, LARGEST).map_err(|error| error.to_string())?;
     SigningKey::from_pem(&pem, true).map_err(|fault| fault.to_string())
 }
 

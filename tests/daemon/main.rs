@@ -8,7 +8,9 @@
 #[path = "../dns/mod.rs"]
 mod dns;
 
+mod alarms;
 mod disk;
+mod files;
 mod kill;
 mod listeners;
 mod load;

@@ -227,6 +227,14 @@ impl Server {
         kill(pid, signal).unwrap();
     }
 
+    /// Whether it has a handler for a signal by now.
+    pub(crate) fn catches(&self, signal: Signal) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        let mask = u64::from_str_radix(caught.unwrap_or("0").trim(), 16).unwrap();
+        mask & (1 << (signal as i32 - 1)) != 0
+    }
+
     /// Waits for its end.
     pub(crate) fn ended(&mut self) -> ExitStatus {
         let until = Instant::now() + PATIENCE;
