@@ -259,7 +259,7 @@ mod tests {
                     continue;
                 }
                 let name = path.strip_prefix(root).unwrap().display().to_string();
-                let is_test = name.ends_with("tests.rs") || name.ends_with("golden.rs");
+                let is_test = name.contains("/tests") || name.ends_with("golden.rs");
                 if is_test || ELSEWHERE.iter().any(|place| name.starts_with(place)) {
                     continue;
                 }

@@ -58,6 +58,7 @@ fn entry(kind: EntryKind, n: usize) -> Entry {
 fn reservation(generation: u64) -> Batch {
     Batch {
         reservation: Some(Reservation {
+            goal: None,
             generation: Generation(generation),
             serial: 7,
         }),
@@ -346,9 +347,9 @@ async fn a_database_that_is_gone_is_lost_state_and_not_a_first_start() {
 async fn a_first_start_that_was_killed_is_still_a_first_start() {
     let dir = tempfile::tempdir().unwrap();
     for (file, bytes) in [
-        ("repoint.db", 0),
-        ("repoint.db-wal", 32),
-        ("repoint.db-journal", 512),
+        ("lock", 0),
+        ("repoint.db.new", 4096),
+        ("repoint.db.new-journal", 512),
     ] {
         fs::write(dir.path().join(file), vec![0; bytes]).unwrap();
     }
@@ -357,6 +358,161 @@ async fn a_first_start_that_was_killed_is_still_a_first_start() {
     commit(&store, pin(1)).await.unwrap();
     drop(store);
     assert_eq!(pinned(&open(dir.path()).1).len(), 1);
+}
+
+#[tokio::test]
+async fn any_sign_of_an_earlier_life_is_doubted() {
+    let signs: [(&str, &[u8]); 9] = [
+        ("repoint.db", b""),
+        ("repoint.db-wal", &[0; 32]),
+        ("repoint.db-shm", &[0; 32]),
+        ("reserved.json", b"{\"generation\":7,\"serial\":7}"),
+        ("accepted.json", b"{}"),
+        ("accepted/repoint.toml", b"version = 1"),
+        ("keys/contoso.com.1.pem", b"key"),
+        ("stopped.json", b"1"),
+        ("repoint.db.before-restore-1", b""),
+    ];
+    for (sign, content) in signs {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(sign);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, content).unwrap();
+        let (store, remembered) = open(dir.path());
+        let doubt = remembered.doubt.expect(sign);
+        assert!(doubt.contains("earlier run"), "{sign}: {doubt}");
+        assert_eq!(commit(&store, pin(1)).await, Ok(()), "{sign}");
+        drop(store);
+        let again = open(dir.path()).1;
+        assert_eq!(again.doubt.unwrap(), doubt, "{sign}: until it is accepted");
+    }
+}
+
+/// Commits in a process that is killed, so that the log is not folded into the database.
+fn killed_after_commits(dir: &Path) {
+    let mut process = child("child_that_commits_until_it_is_killed", dir, &[]);
+    let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let mut acknowledged = lines
+        .map(Result::unwrap)
+        .filter(|line| line.contains("acknowledged"));
+    acknowledged.nth(20).unwrap();
+    process.kill().unwrap();
+    process.wait().unwrap();
+}
+
+#[test]
+fn a_log_that_is_lost_or_damaged_is_doubted() {
+    let harms: [(&str, fn(&Path)); 4] = [
+        ("removed", |wal| fs::remove_file(wal).unwrap()),
+        ("emptied", |wal| fs::write(wal, "").unwrap()),
+        ("cut", |wal| {
+            let file = fs::OpenOptions::new().write(true).open(wal).unwrap();
+            let length = file.metadata().unwrap().len();
+            file.set_len(length / 2).unwrap();
+        }),
+        ("damaged", |wal| {
+            let mut octets = fs::read(wal).unwrap();
+            let middle = octets.len() / 2;
+            octets[middle..middle + 64].fill(0x55);
+            fs::write(wal, octets).unwrap();
+        }),
+    ];
+    for (name, harm) in harms {
+        for first in [true, false] {
+            let dir = tempfile::tempdir().unwrap();
+            if !first {
+                drop(open(dir.path()));
+            }
+            killed_after_commits(dir.path());
+            harm(&dir.path().join("repoint.db-wal"));
+            let (store, remembered) = open(dir.path());
+            let doubt = remembered.doubt.expect(name);
+            assert!(doubt.contains("log was lost or damaged"), "{name}: {doubt}");
+            drop(store);
+            assert_eq!(open(dir.path()).1.doubt, Some(doubt), "{name}: told once");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_is_older_than_the_numbers_beside_it_is_doubted() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    commit(&store, reservation(500)).await.unwrap();
+    drop(store);
+    fs::remove_file(dir.path().join("commits")).unwrap();
+    let later = r#"{"generation":900,"serial":9}"#;
+    fs::write(dir.path().join("reserved.json"), later).unwrap();
+    let remembered = open(dir.path()).1;
+    assert!(remembered.doubt.unwrap().contains("reserved.json"));
+    assert_eq!(remembered.reservation.unwrap().generation, Generation(900));
+}
+
+#[tokio::test]
+async fn numbers_that_cannot_be_true_are_left_out_with_words() {
+    for text in [
+        r#"{"generation":18446744073709551615,"serial":9}"#,
+        r#"{"generation":18446744073709551000,"serial":9}"#,
+        r#"{"generation":-1,"serial":9}"#,
+        r#"{"generation":"many","serial":9}"#,
+        r#"{"serial":9}"#,
+        "[]",
+        "garbage",
+        "",
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _) = open(dir.path());
+        commit(&store, reservation(500)).await.unwrap();
+        drop(store);
+        let file = dir.path().join("reserved.json");
+        fs::write(&file, text).unwrap();
+        let remembered = open(dir.path()).1;
+        let known = remembered.reservation.unwrap();
+        assert_eq!(
+            (known.generation, remembered.doubt),
+            (Generation(500), None),
+            "{text}"
+        );
+        // And where the database is gone too, numbers begin later than any that were given out.
+        for suffix in ["", "-wal", "-shm"] {
+            let _ = fs::remove_file(dir.path().join(format!("repoint.db{suffix}")));
+        }
+        fs::write(&file, text).unwrap();
+        let remembered = open(dir.path()).1;
+        assert!(remembered.doubt.is_some(), "{text}");
+        let known = remembered.reservation.unwrap();
+        assert!(
+            (1_000_000..1 << 62).contains(&known.generation.0),
+            "{text}: {known:?}"
+        );
+    }
+}
+
+#[test]
+fn a_state_directory_that_was_open_to_others_is_closed() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    fs::create_dir(&state).unwrap();
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o775)).unwrap();
+    drop(open(&state));
+    assert_eq!(
+        fs::metadata(&state).unwrap().permissions().mode() & 0o777,
+        0o700
+    );
+}
+
+#[test]
+fn somebody_elses_lock_does_not_prevent_a_start() {
+    use nix::fcntl::{Flock, FlockArg};
+    let dir = tempfile::tempdir().unwrap();
+    let other = fs::File::open(dir.path()).unwrap();
+    let held = Flock::lock(other, FlockArg::LockSharedNonblock).unwrap();
+    let (store, remembered) = open(dir.path());
+    assert_eq!((remembered.doubt, remembered.unavailable), (None, None));
+    let second = Store::open(dir.path(), AT).unwrap_err();
+    assert!(second.to_string().contains("another repoint"), "{second}");
+    drop(held);
+    drop(store);
 }
 
 #[tokio::test]
@@ -506,6 +662,76 @@ async fn a_flood_of_verdicts_is_bounded_and_pushes_no_switch_out() {
         .query_row("SELECT count(*) FROM entries", [], |row| row.get(0))
         .unwrap();
     assert!((40_000..=40_300).contains(&rows), "{rows}");
+}
+
+#[tokio::test]
+async fn alarms_and_challenges_push_out_no_switch_and_no_override() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let mut batch = Batch::default();
+    batch.entries.push(entry(EntryKind::Switch, 0));
+    batch.entries.push(entry(EntryKind::Override, 1));
+    for (kind, count) in [(EntryKind::Alarm, 22_000), (EntryKind::Challenge, 7_000)] {
+        batch.entries.extend((0..count).map(|n| Entry {
+            text: format!("number {n}"),
+            ..entry(kind, 2)
+        }));
+    }
+    commit(&store, batch).await.unwrap();
+    let kept = |kinds: &[EntryKind]| {
+        let filter = HistoryFilter {
+            kinds: kinds.to_vec(),
+            limit: 10_000,
+            ..HistoryFilter::default()
+        };
+        store.history(&filter).unwrap().len()
+    };
+    assert_eq!(kept(&[EntryKind::Switch, EntryKind::Override]), 2);
+    let challenges = kept(&[EntryKind::Challenge]);
+    assert!((5_000..5_300).contains(&challenges), "{challenges}");
+    drop(store);
+    let raw = rusqlite::Connection::open(dir.path().join("repoint.db")).unwrap();
+    let alarms: i64 = raw
+        .query_row("SELECT count(*) FROM entries WHERE budget = 2", [], |row| {
+            row.get(0)
+        })
+        .unwrap();
+    assert!((20_000..=20_300).contains(&alarms), "{alarms}");
+}
+
+#[tokio::test]
+async fn an_alarm_that_comes_and_goes_is_counted_and_not_stored_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let of = |text: &str, n: u64| Entry {
+        text: text.into(),
+        at: AT + Duration::from_secs(n),
+        ..entry(EntryKind::Alarm, 0)
+    };
+    let both = |n: u64| [of("alarm begins", 2 * n), of("alarm ends", 2 * n + 1)];
+    let batch = Batch {
+        entries: (0..1000).flat_map(both).collect(),
+        ..Batch::default()
+    };
+    commit(&store, batch).await.unwrap();
+    let history = store.history(&HistoryFilter::default()).unwrap();
+    let texts: Vec<&str> = history.iter().map(|entry| entry.text.as_str()).collect();
+    let [begins, ends] = texts[..] else {
+        panic!("{texts:?}");
+    };
+    assert!(
+        begins.starts_with("alarm begins (1000 times since 2026-"),
+        "{begins}"
+    );
+    assert!(
+        ends.starts_with("alarm ends (1000 times since 2026-"),
+        "{ends}"
+    );
+    assert_eq!(
+        history[1].at,
+        AT + Duration::from_secs(1999),
+        "at the last time"
+    );
 }
 
 #[tokio::test]

@@ -95,11 +95,20 @@ fn backup(session: &Session, file: &Path, state: Option<&Path>) -> Result<ExitCo
             Ok(reply.bytes().len() as u64)
         }),
     };
+    let copied = copied.and_then(|bytes| match store::verify(file) {
+        Ok(()) => Ok(bytes),
+        Err(why) => Err(Failure::Local(Fault {
+            what: "cannot copy the state".into(),
+            why: format!("what came ({bytes} bytes) is not a whole copy: {why}"),
+            in_force: "no copy was made".into(),
+            hint: Some("type it again; look at the log of the server".into()),
+        })),
+    });
     match copied {
         Ok(bytes) => {
             let json = serde_json::json!({ "file": file, "bytes": bytes });
             session.talk(
-                "DNSSEC keys are not in it: where zones are signed, copy the directory keys/ of the state directory yourself\n",
+                "DNSSEC keys and TSIG secrets are not in it: copy the directory keys/ of the state directory and the configuration yourself\n",
             );
             session.say(&json, || {
                 format!(

@@ -31,7 +31,8 @@ pub enum AlarmKind {
     Certificate,
     /// The store cannot commit.
     StoreFailing,
-    /// State was restored or lost: no automatic change until it is accepted.
+    /// State was restored or lost: no automatic change until it is accepted. With a zone as its subject: a server that
+    /// counts has a later serial of it than ours.
     StateDoubtful,
     /// The configuration file was refused: the last accepted one is in force.
     ConfigRejected,
@@ -49,6 +50,8 @@ pub enum AlarmKind {
     Impaired,
     /// An override names a pool, target or route that is not configured.
     OverrideUnmatched,
+    /// A server has a later serial of a zone than ours, and nothing proves it.
+    SerialAhead,
     /// A secondary does not answer.
     SecondarySilent,
     /// A secondary does not get the current version of a zone.
@@ -101,6 +104,7 @@ impl AlarmKind {
             AlarmKind::ServiceImpaired => "service-impaired",
             AlarmKind::Impaired => "impaired",
             AlarmKind::OverrideUnmatched => "override-unmatched",
+            AlarmKind::SerialAhead => "serial-ahead",
             AlarmKind::SecondarySilent => "secondary-silent",
             AlarmKind::SecondaryBehind => "secondary-behind",
             AlarmKind::ServerCertificate => "server-certificate",

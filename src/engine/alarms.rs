@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::alarm::{Alarm, AlarmKind, Concern, Severity};
 use super::core::Engine;
+use super::damper::Dampers;
 use super::event::Effect;
 use super::inbound::{Staleness, in_force};
 use super::record::EntryKind;
@@ -26,6 +27,7 @@ const REPEAT: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Clone, Debug, Default)]
 pub(super) struct Alarms {
     standing: BTreeMap<(AlarmKind, String), (Alarm, Mono)>,
+    dampers: Dampers,
 }
 
 impl Alarms {
@@ -57,7 +59,7 @@ impl Engine {
         for condition in self.conditions(now) {
             let key = (condition.kind, condition.subject.clone());
             let before = self.alarms.standing.remove(&key);
-            let alarm = Alarm {
+            let mut alarm = Alarm {
                 kind: condition.kind,
                 subject: condition.subject,
                 severity: condition.severity,
@@ -65,6 +67,12 @@ impl Engine {
                 text: condition.text,
                 remedy: condition.remedy,
             };
+            if let Some((old, _)) = &before {
+                let eases = alarm.severity < old.severity;
+                if self.alarms.dampers.holds(&key, eases, now.mono) {
+                    alarm = old.clone();
+                }
+            }
             let told = before.as_ref().map(|(_, told)| *told);
             let changed = before
                 .as_ref()
@@ -90,7 +98,11 @@ impl Engine {
             standing.insert(key, (alarm, told));
         }
         let ended = std::mem::replace(&mut self.alarms.standing, standing);
-        for (alarm, _) in ended.into_values() {
+        for (key, (alarm, told)) in ended {
+            if self.alarms.dampers.holds(&key, true, now.mono) {
+                self.alarms.standing.insert(key, (alarm, told));
+                continue;
+            }
             let text = format!("alarm {} ended: {}", alarm.kind, alarm.text);
             self.note(
                 EntryKind::Alarm,
@@ -120,6 +132,7 @@ impl Engine {
             self.override_conditions(value, now, &mut all);
         }
         self.certificate_conditions(now, &mut all);
+        self.claim_conditions(&mut all);
         self.inbound_conditions(now, &mut all);
         self.key_conditions(now, &mut all);
         all

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::ahead::Claims;
 use super::alarm::{AlarmKind, Concern};
 use super::alarms::{Alarms, first_error};
 use super::challenge::InForce;
@@ -68,10 +69,8 @@ pub struct Engine {
     pub(super) late: BTreeMap<BatchToken, String>,
     pub(super) alarms: Alarms,
     pub(super) doubt: Option<String>,
-    /// The latest serial that somebody else has given out for a zone of ours.
-    pub(super) ahead: Option<zone::Serial>,
-    /// The serial ahead of ours that an operator accepted last.
-    pub(super) taken_over: Option<zone::Serial>,
+    /// Serials ahead of ours that other servers claim.
+    pub(super) claims: Claims,
     pub(super) store_fault: Option<String>,
     /// The state from before could not be read: nothing of it is in force.
     pub(super) forgotten: bool,
@@ -141,8 +140,11 @@ impl Engine {
             late: BTreeMap::new(),
             alarms: Alarms::default(),
             doubt: remembered.doubt,
-            ahead: None,
-            taken_over: None,
+            claims: Claims::after_restart(
+                remembered
+                    .reservation
+                    .is_some_and(|used| used.goal.is_some()),
+            ),
             store_fault: remembered.unavailable,
             forgotten: remembered.forgotten,
             rejected: None,
@@ -224,12 +226,13 @@ impl Engine {
                 };
                 self.next_look = now.mono;
             }
-            Event::SerialAhead { who, apex, serial } => {
-                self.hear_ahead(&who, &apex, serial, now, &mut out);
-            }
+            Event::SerialAhead(claim) => self.hear_claim(*claim, now),
             Event::Kept(result) => self.kept(result, now),
             Event::Inbound(news) => self.hear_inbound(*news, now, &mut out),
-            Event::Sighted(sightings) => self.sighted(sightings, now),
+            Event::Sighted(sightings) => {
+                self.withdraw_claims(&sightings);
+                self.sighted(sightings, now);
+            }
             Event::Parent { zone, heard } => self.heard_of_parent(&zone, heard, now),
             Event::KeyMade { zone, made } => self.key_made(&zone, made, now),
             Event::Drafted { token, drafted } => self.drafted(token, drafted, now, &mut out),
@@ -265,10 +268,10 @@ impl Engine {
         self.serving
     }
 
-    /// The serial that the clock, and the serials of the static zones, ask for next.
+    /// The serial that the clock, the serials of the static zones, and claims of other servers ask for next.
     pub(super) fn next_serial(&self, now: Now) -> zone::Serial {
-        self.layout
-            .next_serial(self.numbers.serial(), now.wall.unix_seconds())
+        let unix_seconds = now.wall.unix_seconds();
+        self.aimed(self.layout.next_serial(self.numbers.serial(), unix_seconds))
     }
 
     pub(super) fn topology(&self) -> &Topology {
@@ -298,6 +301,7 @@ impl Engine {
             self.publish_drafted(now, out);
             self.publish_received(now, out);
             self.tend_keys(now, out);
+            self.follow_claims(now, out);
             self.next_request(now, out);
         }
         let due = self.health.due(now);
@@ -323,6 +327,7 @@ impl Engine {
                 .reserve(self.numbers.wish(self.next_serial(now)));
         }
         if self.next_look <= now.mono {
+            self.sweep_claims(now);
             self.look(now, out);
             self.next_look = now.mono + LOOK_ROUND;
         }
@@ -386,6 +391,7 @@ impl Engine {
             Ok(()) => {
                 if let Some(Some(reservation)) = self.journal.stored(token) {
                     self.numbers.granted(reservation);
+                    self.claims.look_again();
                     triggers.append(&mut self.starved);
                 }
             }
@@ -421,51 +427,6 @@ impl Engine {
             at: self.last.wall,
             last,
         }
-    }
-
-    /// Somebody else gives out serials for our zone, or we have lost ours: nothing automatic until an operator has looked.
-    fn hear_ahead(
-        &mut self,
-        who: &str,
-        apex: &zone::Name,
-        serial: zone::Serial,
-        now: Now,
-        out: &mut Vec<Effect>,
-    ) {
-        let ours = self.zones.version_at(apex).map(|version| version.serial());
-        // A version may have been published since it was asked.
-        let Some(ours) = ours.filter(|ours| serial.is_after(*ours)) else {
-            return;
-        };
-        // A zone that cannot be signed keeps its serial: what was accepted is not to be accepted again with each poll.
-        let accepted = self.taken_over;
-        let accepted = accepted.is_some_and(|accepted| !serial.is_after(accepted));
-        if accepted && self.keeps_serial(apex) {
-            return;
-        }
-        if self.ahead.is_some_and(|ahead| !serial.is_after(ahead)) {
-            return;
-        }
-        self.ahead = Some(serial);
-        let zone = apex.to_string();
-        let zone = zone.trim_end_matches('.');
-        let text = format!(
-            "{who} has serial {serial} of {zone}, ahead of our {ours}: another primary, or state that was lost"
-        );
-        self.note(EntryKind::Alarm, None, text.clone(), now);
-        out.push(Effect::Log {
-            warn: true,
-            text: text.clone(),
-        });
-        let before = self
-            .doubt
-            .take()
-            .filter(|doubt| !doubt.contains(" ahead of our "));
-        self.doubt = Some(match before {
-            Some(before) => format!("{before}; {text}"),
-            None => text,
-        });
-        self.next_look = now.mono;
     }
 
     /// A journal entry without a decision.

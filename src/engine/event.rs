@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::ahead::Claim;
 use super::alarm::{Alarm, AlarmKind, Concern};
 use super::command::{Done, Refusal, Request, RequestId};
 use super::inbound::InboundNews;
@@ -16,7 +17,7 @@ use super::signing_spread::Sighting;
 use crate::keys::ParentDs;
 use crate::probe::{CanaryObservation, Observation};
 use crate::topology::{Check, CheckId, DomainName};
-use crate::zone::{Draft, KeyAlgorithm, Name, Outline, Serial, SigningKey, Zones};
+use crate::zone::{Draft, KeyAlgorithm, Outline, Serial, SigningKey, Zones};
 
 /// What the engine is told.
 #[derive(Clone, Debug)]
@@ -55,15 +56,8 @@ pub enum Event {
         /// None when all is well.
         concern: Option<Concern>,
     },
-    /// A server that has zones from us has one with a later serial than ours.
-    SerialAhead {
-        /// Which server, as people name it.
-        who: String,
-        /// The zone.
-        apex: Name,
-        /// Its serial.
-        serial: Serial,
-    },
+    /// A server has a later serial of a zone than ours. Said again as long as it is the case.
+    SerialAhead(Box<Claim>),
     /// Secondaries said which serials they have: other ones than before.
     Sighted(Vec<Sighting>),
     /// The parent of a zone was asked for its DS.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::challenge::Challenge;
 use super::event::BatchToken;
-use super::record::{Batch, Entry, Reservation, StoredRoute};
+use super::record::{Batch, Budget, Entry, Reservation, StoredRoute};
 use crate::clock::Mono;
 use crate::decide::{Override, OverrideKey};
 use crate::keys::ZoneRow;
@@ -181,10 +181,14 @@ impl Journal {
     }
 
     fn bound(&mut self) {
-        let over = self.waiting.entries.len().saturating_sub(MOST_ENTRIES);
-        if over > 0 {
-            self.waiting.entries.drain(..over);
-            self.dropped += over as u64;
+        let entries = &mut self.waiting.entries;
+        let over = entries.len().saturating_sub(MOST_ENTRIES);
+        for _ in 0..over {
+            // What changed answers, or what a person did, is the last to go.
+            let mut each = entries.iter();
+            let least = each.position(|entry| entry.kind.budget() != Budget::Changes);
+            entries.remove(least.unwrap_or(0));
+            self.dropped += 1;
         }
     }
 }
@@ -299,5 +303,12 @@ mod tests {
             journal.entry(entry("x"));
         }
         assert_eq!(journal.dropped, 5);
+        let mut switch = entry("switch");
+        switch.kind = EntryKind::Switch;
+        journal.entry(switch.clone());
+        for _ in 0..MOST_ENTRIES + 5 {
+            journal.entry(entry("x"));
+        }
+        assert!(journal.waiting.entries.contains(&switch), "others go first");
     }
 }

@@ -3,6 +3,7 @@
 //! In: [`Event`]s and the time. Out: [`Effect`]s, in order. The core never reads a clock, opens a socket or
 //! sleeps, so a test drives hours of failures in milliseconds. `shell` around it does all of that.
 
+mod ahead;
 mod alarm;
 mod command;
 mod event;
@@ -14,6 +15,7 @@ mod keeping;
 mod challenge;
 mod inbound;
 mod core;
+mod damper;
 mod drain_notes;
 mod drafts;
 mod due;
@@ -36,6 +38,7 @@ mod signing_view;
 mod signing_alarms;
 mod signing_commands;
 
+pub use ahead::{Claim, Standing};
 pub use alarm::{Alarm, AlarmKind, Concern, Severity};
 pub use challenge::{Challenge, ChallengeChange};
 pub use command::{
@@ -46,7 +49,7 @@ pub use core::Engine;
 pub use event::{BatchToken, DraftToken, Effect, Event, StoreFault};
 pub use inbound::{InboundAttempt, InboundCopy, InboundNews, InboundOutcome, InboundView, misfit};
 pub use keeping::{Keep, KeptInbound};
-pub use record::{Batch, Entry, EntryKind, Parting, Remembered, Reservation, StoredRoute};
+pub use record::{Batch, Budget, Entry, EntryKind, Parting, Remembered, Reservation, StoredRoute};
 pub use signing_commands::SAME_TAG;
 pub use signing_spread::Sighting;
 pub use signing_view::{KeyView, ParentView, SigningKeyView, SigningView, ZoneKeysView};

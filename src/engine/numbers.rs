@@ -24,6 +24,8 @@ pub(super) struct Numbers {
     upto: Option<Reservation>,
     /// The bounds are not stored: the store failed at the start.
     borrowed: bool,
+    /// Serials are to go past this one.
+    goal: Option<Serial>,
 }
 
 impl Numbers {
@@ -35,6 +37,7 @@ impl Numbers {
             serial: used.map(|used| Serial(used.serial)),
             upto: None,
             borrowed: false,
+            goal: used.and_then(|used| used.goal).map(Serial),
         }
     }
 
@@ -50,6 +53,7 @@ impl Numbers {
         Some(Reservation {
             generation: self.generation,
             serial: self.serial?.0,
+            goal: self.goal.map(|goal| goal.0),
         })
     }
 
@@ -79,7 +83,7 @@ impl Numbers {
     /// what is reserved already: a clock set back asks for less, and numbers up to the old bound may be used
     /// while the new one is on its way.
     pub(super) fn wish(&self, next: Serial) -> Reservation {
-        let generation = Generation(self.generation.0 + u64::from(BLOCK));
+        let generation = Generation(self.generation.0.saturating_add(u64::from(BLOCK)));
         let serial = Serial(next.0.wrapping_add(BLOCK));
         match self.upto.filter(|_| !self.borrowed) {
             Some(upto) => Reservation {
@@ -89,10 +93,12 @@ impl Numbers {
                 } else {
                     serial.0
                 },
+                goal: self.goal.map(|goal| goal.0),
             },
             None => Reservation {
                 generation,
                 serial: serial.0,
+                goal: self.goal.map(|goal| goal.0),
             },
         }
     }
@@ -122,23 +128,24 @@ impl Numbers {
         self.upto = Some(Reservation {
             generation: Generation(u64::MAX),
             serial: ahead.0.wrapping_add(1 << 29),
+            goal: None,
         });
         self.borrowed = true;
     }
 
-    /// Goes on behind a serial that somebody else has used. Out: the bounds that must be durable first; taking them over
-    /// again is no change.
-    pub(super) fn take_over(&mut self, used: Serial) -> Reservation {
-        if self.serial.is_none_or(|serial| used.is_after(serial)) {
-            self.serial = Some(used);
-        }
-        let generation = Generation(self.generation.0.saturating_add(u64::from(BLOCK)));
-        let reservation = Reservation {
-            generation: self
-                .upto
-                .map_or(generation, |upto| upto.generation.max(generation)),
-            serial: self.serial.map_or(0, |serial| serial.0.wrapping_add(BLOCK)),
-        };
+    /// The serial of another server that ours are to go past.
+    pub(super) fn goal(&self) -> Option<Serial> {
+        self.goal
+    }
+
+    /// Sets or ends the goal; it is kept with the next reservation.
+    pub(super) fn set_goal(&mut self, goal: Option<Serial>) {
+        self.goal = goal;
+    }
+
+    /// Extends the reservation at once, for a command. Out: the bounds that must be durable first.
+    pub(super) fn extend(&mut self, next: Serial) -> Reservation {
+        let reservation = self.wish(next);
         self.upto = Some(reservation);
         self.borrowed = false;
         reservation

@@ -308,11 +308,7 @@ impl Engine {
             self.challenges.put(name, values.clone());
         }
         if let Some(serial) = plan.takes_over {
-            (self.ahead, self.taken_over) = (None, Some(serial));
-            let reservation = self.numbers.take_over(serial);
-            // Behind one that may be under way, which knows nothing of it.
-            self.journal.reserve(reservation);
-            self.zones = Arc::new(self.zones.renewed());
+            self.accept_claim(serial, now);
         }
         self.look_again();
         out.push(Effect::Log {

@@ -32,7 +32,7 @@ pub(super) struct Plan {
     pub(super) accepts_state: bool,
     /// The clock is right, though signatures from before begin in its future.
     pub(super) accepts_clock: bool,
-    /// Serials go on behind this one, in every zone.
+    /// Serials go past this one, in every zone.
     pub(super) takes_over: Option<Serial>,
     pub(super) keys: Vec<TakenStep>,
     pub(super) triggers: Triggers,
@@ -289,22 +289,31 @@ impl Engine {
 
     /// One doubt at a time: who accepts old state has not looked at the clock yet.
     fn plan_accept(&self, request: &Request, now: Now) -> Result<Plan, Box<Refusal>> {
-        let Some(doubt) = &self.doubt else {
+        let claims = self.acceptable_claims();
+        let claimed = claims.as_ref().map(|(_, text)| text.as_str());
+        let doubts: Vec<&str> = self.doubt.as_deref().into_iter().chain(claimed).collect();
+        if doubts.is_empty() {
             return self.plan_accept_clock(request, now);
-        };
-        let change = format!("state accepted ({doubt})");
+        }
+        let change = format!("state accepted ({})", doubts.join("; "));
         let mut plan = self.empty_plan(request, EntryKind::Configuration, None, change, now);
         let all: Vec<_> = self.topology().routes.keys().cloned().collect();
         plan.triggers = triggers(&all, &Trigger::Observation);
         plan.accepts_state = true;
-        plan.takes_over = self.ahead;
+        plan.takes_over = claims.map(|(serial, _)| serial);
         Ok(plan)
     }
 
     fn plan_accept_clock(&self, request: &Request, now: Now) -> Result<Plan, Box<Refusal>> {
         if !self.signing.dating.is_doubtful() {
             let why = "the state is not in doubt";
-            return Err(self.refuse(request, RefusalKind::Conflict, "not-in-doubt", why, None));
+            let hint = self.unproven_claim().map(|claim| {
+                format!(
+                    "only {} claims a serial ahead of ours; a secondary of repoint belongs into [[secondary]], with a key",
+                    claim.server
+                )
+            });
+            return Err(self.refuse(request, RefusalKind::Conflict, "not-in-doubt", why, hint));
         }
         let change = format!("clock accepted ({}): zones are signed anew", now.wall);
         let mut plan = self.empty_plan(request, EntryKind::Configuration, None, change, now);

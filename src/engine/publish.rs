@@ -49,7 +49,7 @@ impl Engine {
             .iter()
             .any(|(_, outcome)| outcome.change != Change::None);
         let numbers = if changed {
-            self.numbers.take(self.next_serial(now))
+            self.take_numbers(now)
         } else {
             None
         };
@@ -84,7 +84,7 @@ impl Engine {
         now: Now,
         out: &mut Vec<Effect>,
     ) -> Published {
-        let Some(numbers) = self.numbers.take(self.next_serial(now)) else {
+        let Some(numbers) = self.take_numbers(now) else {
             return Published {
                 changes: Vec::new(),
                 out_of_numbers: true,

@@ -72,6 +72,9 @@ pub struct Reservation {
     pub generation: Generation,
     /// SOA serials up to and including this one (RFC 1982 order) may be used.
     pub serial: u32,
+    /// A serial of another server that an operator accepted: ours go past it, in steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goal: Option<u32>,
 }
 
 /// One line of history.
@@ -123,6 +126,35 @@ pub enum EntryKind {
     Inbound,
     /// A challenge of a certificate authority was set, cleared or ended.
     Challenge,
+}
+
+/// Which part of the history's room an entry takes. What pools and keys of others can bring about has a part of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Budget {
+    /// What happens all the time.
+    Routine = 0,
+    /// What changed answers, or what a person did.
+    Changes = 1,
+    /// Conditions that began or ended.
+    Conditions = 2,
+    /// Challenges of certificate authorities.
+    Challenges = 3,
+}
+
+impl EntryKind {
+    /// The budget of entries of this sort.
+    pub fn budget(self) -> Budget {
+        match self {
+            EntryKind::Start | EntryKind::Reorder | EntryKind::Verdict => Budget::Routine,
+            EntryKind::Switch
+            | EntryKind::Override
+            | EntryKind::Latch
+            | EntryKind::Configuration
+            | EntryKind::Keys => Budget::Changes,
+            EntryKind::WouldSwitch | EntryKind::Alarm | EntryKind::Inbound => Budget::Conditions,
+            EntryKind::Challenge => Budget::Challenges,
+        }
+    }
 }
 
 /// What is left to store when the engine ends.

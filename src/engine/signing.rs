@@ -275,6 +275,9 @@ impl Engine {
             return Some("the state is in doubt".into());
         }
         let name = Name::from(apex);
+        if self.is_doubted(&name) {
+            return Some("another server has a later serial of the zone".into());
+        }
         if self.zones.awaits_keys(&name) {
             return Some("the zone is being signed".into());
         }

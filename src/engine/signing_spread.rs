@@ -188,6 +188,18 @@ impl Engine {
         signs && !faulty && !self.zones.awaits_keys(apex)
     }
 
+    /// A configured secondary that does not have this version of a zone yet. One that is ahead does not count: it does
+    /// not follow us.
+    pub(super) fn follower_without(&self, apex: &Name, serial: Serial) -> Option<String> {
+        let heard = self.sightings.serials.get(apex);
+        let mut secondaries = self.configuration.secondaries.iter();
+        let late = secondaries.find(|secondary| {
+            let has = heard.and_then(|heard| heard.get(&secondary.address));
+            secondary.has(apex) && has.is_none_or(|has| serial.is_after(*has))
+        })?;
+        Some(format!("secondary {} to have serial {serial}", late.name))
+    }
+
     /// What a configured secondary that does not have this version of a zone, or a later one of ours, has still to do.
     fn lacking(&self, apex: &Name, serial: Serial) -> Option<String> {
         let newest = self.zones.version_at(apex)?.serial();

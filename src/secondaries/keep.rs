@@ -15,7 +15,7 @@ use super::ledger::{Errand, Ledger};
 use super::view::SecondaryView;
 use crate::ask::SourceAddresses;
 use crate::clock::{Now, ReadNow};
-use crate::engine::{AlarmKind, Concern, Event};
+use crate::engine::{AlarmKind, Claim, Concern, Event, Standing};
 use crate::serve::Berths;
 use crate::shell::{Clock, Handle};
 use crate::topology::DomainName;
@@ -122,14 +122,18 @@ async fn ended_errand(board: &Board, handle: &Handle, errand: &Errand, done: Don
         }
     };
     let Some(ahead) = ahead else { return };
-    let event = Event::SerialAhead {
-        who: format!(
-            "secondary {} ({})",
-            ahead.secondary.name, ahead.secondary.address
-        ),
+    let secondary = &ahead.secondary;
+    let claim = Claim {
+        server: format!("secondary {} ({})", secondary.name, secondary.address),
+        standing: match secondary.tsig {
+            Some(_) => Standing::SignedSecondary,
+            None => Standing::Secondary,
+        },
+        addresses: [secondary.address.ip().to_canonical()].into(),
         apex: ahead.apex,
         serial: ahead.has,
     };
+    let event = Event::SerialAhead(Box::new(claim));
     // The engine may have stopped: then nobody needs to know.
     let _ = handle.notify(event).await;
 }

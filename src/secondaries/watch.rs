@@ -4,6 +4,7 @@
 //! that was lost here. Never here: NOTIFY; an alarm for a server that does not answer or is behind, which
 //! `delegation check` finds.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use super::ledger::Reply;
 use super::others::{Nameserver, is_known, nameservers};
 use crate::ask::{Resolvers, SourceAddresses};
 use crate::clock::ReadNow;
-use crate::engine::Event;
+use crate::engine::{Claim, Event, Standing};
 use crate::shell::{Clock, Handle};
 use crate::zone::{Name, ZoneVersion};
 
@@ -60,14 +61,15 @@ async fn round(handle: &Handle, sources: &SourceAddresses, now: &ReadNow) {
     let permits = Arc::new(Semaphore::new(AT_ONCE));
     let mut asked = JoinSet::new();
     for server in servers {
-        for address in addresses(&server, &resolvers).await {
+        let all: BTreeSet<IpAddr> = addresses(&server, &resolvers).await.into_iter().collect();
+        for address in all.iter().copied() {
             let zones = server.zones.iter();
             let zones = zones.filter(|zone| !is_known(&configuration, address, zone.apex()));
             let zones: Vec<Arc<ZoneVersion>> = zones.cloned().collect();
             if zones.is_empty() {
                 continue;
             }
-            let (name, handle) = (server.name.clone(), handle.clone());
+            let (nameserver, handle) = ((server.name.clone(), all.clone()), handle.clone());
             let (permits, now) = (permits.clone(), now.clone());
             let way = Way {
                 server: SocketAddr::new(address, PORT),
@@ -76,7 +78,7 @@ async fn round(handle: &Handle, sources: &SourceAddresses, now: &ReadNow) {
             asked.spawn(async move {
                 // The semaphore is never closed.
                 let _permit = permits.acquire_owned().await;
-                ask_for_all(&name, way, &zones, &handle, &now).await;
+                ask_for_all(&nameserver, way, &zones, &handle, &now).await;
             });
         }
     }
@@ -94,7 +96,7 @@ async fn addresses(server: &Nameserver, resolvers: &Resolvers) -> Vec<IpAddr> {
 
 /// Asks one address for each zone, until it does not answer.
 async fn ask_for_all(
-    name: &Name,
+    (name, all): &(Name, BTreeSet<IpAddr>),
     way: Way,
     zones: &[Arc<ZoneVersion>],
     handle: &Handle,
@@ -105,11 +107,14 @@ async fn ask_for_all(
         match serial(way, ours, None, now).await {
             Reply::Serial(has) if has.is_after(ours.serial()) => {
                 let text = name.to_string();
-                let event = Event::SerialAhead {
-                    who: format!("nameserver {} ({address})", text.trim_end_matches('.')),
+                let claim = Claim {
+                    server: format!("nameserver {} ({address})", text.trim_end_matches('.')),
+                    standing: Standing::Nameserver,
+                    addresses: all.clone(),
                     apex: ours.apex().clone(),
                     serial: has,
                 };
+                let event = Event::SerialAhead(Box::new(claim));
                 // The engine may have stopped: then nobody needs to know.
                 let _ = handle.notify(event).await;
             }

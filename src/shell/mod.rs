@@ -484,7 +484,7 @@ fn name(event: &Event) -> &'static str {
         Event::Inbound(_) => "news of a primary",
         Event::ConfigurationRejected { .. } => "a refused configuration",
         Event::Concern { .. } => "a condition found outside",
-        Event::SerialAhead { .. } => "a serial ahead of ours",
+        Event::SerialAhead(_) => "a serial ahead of ours",
         Event::Parent { .. } => "word from a parent zone",
         Event::KeyMade { .. } => "a new key",
         Event::Drafted { .. } => "a signed zone",

@@ -89,7 +89,7 @@ impl Core for Puppet {
             Event::Tick => self.told.push("tick".into()),
             Event::ConfigurationRejected { .. }
             | Event::Concern { .. }
-            | Event::SerialAhead { .. }
+            | Event::SerialAhead(_)
             | Event::Kept(_)
             | Event::Inbound(_)
             | Event::Sighted(_)

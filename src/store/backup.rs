@@ -8,16 +8,21 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use rusqlite::backup::Backup;
+use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
 use super::directory::Directory;
 use super::{DATABASE, StoreError, rows, schema};
 use crate::clock::Wall;
+use crate::config::Sources;
 
 /// More than any server publishes between a backup and its restoring: no generation is issued twice.
 const GENERATIONS_SKIPPED: u64 = 1_000_000;
+
+/// How long another program may hold the database.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why no backup was made.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +65,12 @@ pub(super) enum CopyError {
     /// The database or its copy.
     #[error("{0}")]
     Sqlite(#[from] rusqlite::Error),
+    /// Somebody else holds the database.
+    #[error("another program holds the database for more than {} s", PATIENCE.as_secs())]
+    Busy,
+    /// What came of it is no whole database.
+    #[error("the copy is not whole: {0}")]
+    Faulty(String),
     /// The copy's file.
     #[error("{0}")]
     File(#[from] io::Error),
@@ -72,7 +83,8 @@ pub fn backup(dir: &Path, to: &Path) -> Result<(), BackupError> {
             dir.join(DATABASE),
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )?;
-        copy_into(&source, to)
+        source.busy_timeout(PATIENCE)?;
+        copy_with(&source, to, without_secrets)
     };
     copy().map_err(|error| BackupError {
         dir: dir.to_owned(),
@@ -131,12 +143,52 @@ fn put_back(directory: &Directory, from: &Path, at: Wall) -> Result<(), String> 
         .map_err(|e| say(&e))
 }
 
+/// Whether a file is a whole copy of the state.
+///
+/// # Errors
+/// Why it is not.
+pub fn verify(copy: &Path) -> Result<(), String> {
+    let check = || -> Result<Option<String>, super::open::Trouble> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(copy, flags)?;
+        schema::fits(&connection)?;
+        Ok(schema::check_pages(&connection)?)
+    };
+    match check() {
+        Ok(None) => Ok(()),
+        Ok(Some(fault)) => Err(fault),
+        Err(trouble) => Err(trouble.to_string()),
+    }
+}
+
+/// Takes secrets out of a copy, also out of pages that are free: who may take a copy need not be who may read secrets.
+fn without_secrets(copy: &Connection) -> Result<(), CopyError> {
+    let Some(accepted) = rows::accepted(copy)? else {
+        return Ok(());
+    };
+    // What is no configuration of ours has nobody's secrets in a place that is known: it is left out whole.
+    let redacted = Sources::from_json(&accepted).map(|sources| sources.redacted().to_json());
+    rows::replace_accepted(copy, redacted.ok().as_deref())?;
+    copy.execute_batch("VACUUM")?;
+    Ok(())
+}
+
 /// Copies a database as it is at one moment into a new file for this user alone, whole or not at all.
 pub(super) fn copy_into(source: &Connection, to: &Path) -> Result<(), CopyError> {
+    copy_with(source, to, |_| Ok(()))
+}
+
+fn copy_with(
+    source: &Connection,
+    to: &Path,
+    change: impl Fn(&Connection) -> Result<(), CopyError>,
+) -> Result<(), CopyError> {
     let mut fresh = to.as_os_str().to_owned();
     fresh.push(".new");
     let fresh = PathBuf::from(fresh);
-    let result = fill(source, &fresh).and_then(|()| Ok(fs::rename(&fresh, to)?));
+    let result = fill(source, &fresh, change)
+        .and_then(|()| verify(&fresh).map_err(CopyError::Faulty))
+        .and_then(|()| Ok(fs::rename(&fresh, to)?));
     if result.is_err() {
         // It may not have been made at all.
         let _ = fs::remove_file(&fresh);
@@ -144,7 +196,11 @@ pub(super) fn copy_into(source: &Connection, to: &Path) -> Result<(), CopyError>
     result
 }
 
-fn fill(source: &Connection, fresh: &Path) -> Result<(), CopyError> {
+fn fill(
+    source: &Connection,
+    fresh: &Path,
+    change: impl Fn(&Connection) -> Result<(), CopyError>,
+) -> Result<(), CopyError> {
     // Emptied first: left over from an attempt that was interrupted.
     let file = OpenOptions::new()
         .write(true)
@@ -154,9 +210,17 @@ fn fill(source: &Connection, fresh: &Path) -> Result<(), CopyError> {
         .open(fresh)?;
     let mut copy = Connection::open(fresh)?;
     // All pages in one step: one moment, whatever is written meanwhile.
-    Backup::new(source, &mut copy)?.step(-1)?;
+    let began = Instant::now();
+    loop {
+        match Backup::new(source, &mut copy)?.step(-1)? {
+            StepResult::Done => break,
+            _ if began.elapsed() > PATIENCE => return Err(CopyError::Busy),
+            _ => std::thread::sleep(Duration::from_millis(10)),
+        }
+    }
     // Without a log beside it, so that the one file is all there is to keep.
     let _mode: String = copy.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0))?;
+    change(&copy)?;
     copy.close().map_err(|(_, error)| error)?;
     file.sync_all()?;
     Ok(())

@@ -3,18 +3,17 @@
 //! In: a path. Out: a locked directory; the accepted configuration and the reserved numbers as plain files,
 //! for operators to read and for the day the database is lost. Never here: SQL.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
-
+use super::lock::Locks;
 use super::{DATABASE, StoreError, accepted};
 use crate::clock::Wall;
 use crate::config::Sources;
 use crate::engine::Reservation;
+use crate::files;
 
 /// The accepted configuration as it is stored, beside the files it was read from.
 const ACCEPTED: &str = "accepted.json";
@@ -23,8 +22,20 @@ const RESERVED: &str = "reserved.json";
 /// The mark of the last stop, gone as soon as another process begins: with it, and only with the database that has
 /// the same mark, nothing was published that was not kept. A file, because removing one works on a full disk.
 const STOPPED: &str = "stopped.json";
+/// What SQLite adds to the database's name for its side files; the last is the database itself.
+const SIDES: [&str; 4] = ["-wal", "-shm", "-journal", ""];
+/// More octets than the accepted configuration has with all its files.
+const LARGEST_ACCEPTED: u64 = 1 << 30;
+/// More octets than the other files have.
+const LARGEST_NOTE: u64 = 64 << 10;
 /// Databases moved aside are evidence; so many of them are kept.
 const KEPT_ASIDE: usize = 5;
+
+/// How many batches were committed. It is behind the database after a power cut, and never ahead of it: where it is, the
+/// database has lost its log.
+const COMMITS: &str = "commits";
+/// No reservation reaches this generation in the life of a node.
+const MOST_GENERATION: u64 = 1 << 62;
 
 /// The state directory, locked for this process as far as it can be.
 #[derive(Debug)]
@@ -32,8 +43,7 @@ pub(super) struct Directory {
     path: PathBuf,
     /// Why it cannot be used, when it cannot even be opened.
     fault: Option<String>,
-    /// The lock is on the directory itself: it needs no file, so it works on a full or read-only disk.
-    _lock: Option<Flock<File>>,
+    _locks: Locks,
 }
 
 impl Directory {
@@ -46,31 +56,22 @@ impl Directory {
                 return Ok(Directory {
                     path: path.to_owned(),
                     fault: Some(format!("{}: {error}", path.display())),
-                    _lock: None,
+                    _locks: Locks::default(),
                 });
             }
         };
-        let identity = file.metadata().ok();
-        let (lock, fault) = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => (Some(lock), None),
-            Err((_, Errno::EWOULDBLOCK)) => {
-                return Err(StoreError::InUse {
-                    dir: path.to_owned(),
-                    holder: identity.and_then(|meta| lock_holder(meta.dev(), meta.ino())),
-                });
-            }
-            // A file system without locks (some network ones) is no reason not to remember.
-            Err((_, Errno::ENOLCK | Errno::EOPNOTSUPP)) => (None, None),
-            Err((_, errno)) => (
-                None,
-                Some(format!("cannot lock {}: {errno}", path.display())),
-            ),
-        };
-        Ok(Directory {
-            path: path.to_owned(),
-            fault,
-            _lock: lock,
-        })
+        close_to_others(&file, path);
+        match Locks::take(file, path) {
+            Ok((locks, fault)) => Ok(Directory {
+                path: path.to_owned(),
+                fault,
+                _locks: locks,
+            }),
+            Err(holder) => Err(StoreError::InUse {
+                dir: path.to_owned(),
+                holder,
+            }),
+        }
     }
 
     /// Why it cannot be used at all.
@@ -86,17 +87,35 @@ impl Directory {
         self.path.join(DATABASE)
     }
 
-    /// Whether a repoint has remembered something here before, going by anything but the database itself. The log
-    /// beside an empty database is no sign of it: a first start that was killed leaves one.
-    pub(super) fn has_traces(&self) -> bool {
-        let Ok(entries) = fs::read_dir(&self.path) else {
-            return false;
-        };
-        entries.flatten().any(|entry| {
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            name == ACCEPTED || name == RESERVED || name.starts_with("repoint.db.")
-        })
+    /// A sign that a repoint has remembered something here before, going by anything but the content of the database. Our
+    /// own first start leaves none when it is killed: the database is made under another name.
+    pub(super) fn trace(&self) -> Option<String> {
+        let database = fs::metadata(self.database()).ok();
+        let is_empty = database.as_ref().is_none_or(|meta| meta.len() == 0);
+        let entries = fs::read_dir(&self.path).ok()?;
+        let mut names: Vec<String> = entries
+            .flatten()
+            .filter(|entry| entry.file_name() != "keys" || has_entries(&entry.path()))
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .filter(|name| match name.as_str() {
+                ACCEPTED | RESERVED | STOPPED | COMMITS | "accepted" | "accepted.old" | "keys" => {
+                    true
+                }
+                DATABASE => is_empty,
+                "repoint.db-wal" | "repoint.db-shm" | "repoint.db-journal" => is_empty,
+                name => name.starts_with("repoint.db.") && !name.starts_with("repoint.db.new"),
+            })
+            .collect();
+        names.sort();
+        names.into_iter().next()
+    }
+
+    /// Whether the database or a side file of it is there.
+    pub(super) fn has_remains(&self) -> bool {
+        let database = self.database();
+        SIDES
+            .iter()
+            .any(|side| with_suffix(&database, side).exists())
     }
 
     /// Moves the database and its log aside and says where.
@@ -109,13 +128,15 @@ impl Directory {
             }
             aside = self.path.join(format!("{DATABASE}.{why}-{stamp}-{n}"));
         }
-        for suffix in ["-wal", "-shm", ""] {
+        for suffix in SIDES {
             let from = with_suffix(&self.database(), suffix);
             match fs::rename(&from, with_suffix(&aside, suffix)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
         }
+        // The count belongs to the database that is gone. It may not be there.
+        let _ = fs::remove_file(self.path.join(COMMITS));
         self.forget_oldest_aside(why);
         Ok(aside)
     }
@@ -129,13 +150,16 @@ impl Directory {
             .flatten()
             .filter_map(|entry| entry.file_name().into_string().ok())
             .filter(|name| {
-                name.starts_with(&prefix) && !name.ends_with("-wal") && !name.ends_with("-shm")
+                let is_side = SIDES
+                    .iter()
+                    .any(|side| !side.is_empty() && name.ends_with(side));
+                name.starts_with(&prefix) && !is_side
             })
             .collect();
         names.sort();
         let superfluous = names.len().saturating_sub(KEPT_ASIDE);
         for name in &names[..superfluous] {
-            for suffix in ["-wal", "-shm", ""] {
+            for suffix in SIDES {
                 // Best effort: a file that stays costs room, nothing else.
                 let _ = fs::remove_file(with_suffix(&self.path.join(name), suffix));
             }
@@ -152,16 +176,50 @@ impl Directory {
     }
 
     pub(super) fn read_accepted(&self) -> Option<String> {
-        fs::read_to_string(self.path.join(ACCEPTED)).ok()
+        files::read_text(&self.path.join(ACCEPTED), LARGEST_ACCEPTED).ok()
     }
 
     pub(super) fn write_reserved(&self, reservation: Reservation) -> io::Result<()> {
         self.replace(RESERVED, &serde_json::to_string(&reservation)?)
     }
 
-    pub(super) fn read_reserved(&self) -> Option<Reservation> {
-        let text = fs::read_to_string(self.path.join(RESERVED)).ok()?;
-        serde_json::from_str(&text).ok()
+    /// The numbers beside the database; none where there is no such file.
+    ///
+    /// # Errors
+    /// Why the file says nothing that can be true.
+    pub(super) fn read_reserved(&self) -> Result<Option<Reservation>, String> {
+        let path = self.path.join(RESERVED);
+        let told = |why: String| format!("{} cannot be used: {why}", path.display());
+        let text = match files::read_text(&path, LARGEST_NOTE) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(told(error.to_string())),
+        };
+        let read: Reservation = serde_json::from_str(&text).map_err(|e| told(e.to_string()))?;
+        match is_plausible(&read) {
+            true => Ok(Some(read)),
+            false => Err(told(format!(
+                "generation {} cannot be true",
+                read.generation
+            ))),
+        }
+    }
+
+    /// Notes how many batches are committed. Not synced: only a count ahead of the database says anything.
+    pub(super) fn write_commits(&self, count: u64) -> io::Result<()> {
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(self.path.join(COMMITS))?;
+        file.write_all_at(format!("{count:020}\n").as_bytes(), 0)
+    }
+
+    /// How many batches were committed, as far as it is known beside the database.
+    pub(super) fn read_commits(&self) -> Option<u64> {
+        let text = files::read_text(&self.path.join(COMMITS), LARGEST_NOTE).ok()?;
+        text.trim_end().parse().ok()
     }
 
     /// Leaves the mark of a stop in order.
@@ -172,7 +230,7 @@ impl Directory {
     /// Takes the mark away, durably, and gives it; none when it was not there or stays.
     pub(super) fn take_stopped(&self) -> Option<String> {
         let path = self.path.join(STOPPED);
-        let mark = fs::read_to_string(&path).ok()?;
+        let mark = files::read_text(&path, LARGEST_NOTE).ok()?;
         fs::remove_file(&path).ok()?;
         File::open(&self.path).ok()?.sync_all().ok()?;
         Some(mark)
@@ -222,24 +280,33 @@ pub(super) fn make_private(path: &Path) -> io::Result<()> {
         .map(drop)
 }
 
-/// The process that holds the lock of a file, by the kernel's list. Only for the error message.
-fn lock_holder(dev: u64, ino: u64) -> Option<u32> {
-    let wanted = format!(
-        "{:02x}:{:02x}:{ino}",
-        nix::sys::stat::major(dev),
-        nix::sys::stat::minor(dev)
-    );
-    let locks = fs::read_to_string("/proc/locks").ok()?;
-    locks.lines().find_map(|line| {
-        // 1: FLOCK  ADVISORY  WRITE 4711 08:01:1835032 0 EOF
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let [_, "FLOCK", _, _, pid, file, ..] = fields[..] else {
-            return None;
-        };
-        if file == wanted {
-            pid.parse().ok()
-        } else {
-            None
-        }
-    })
+/// Whether a reservation can be what a node has written.
+pub(super) fn is_plausible(reservation: &Reservation) -> bool {
+    reservation.generation.0 < MOST_GENERATION
+}
+
+fn has_entries(path: &Path) -> bool {
+    fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some())
+}
+
+/// State is for its user alone: it has private keys and secrets.
+fn close_to_others(directory: &File, path: &Path) {
+    let Ok(mode) = directory
+        .metadata()
+        .map(|meta| meta.permissions().mode() & 0o7777)
+    else {
+        return;
+    };
+    if mode & 0o077 == 0 {
+        return;
+    }
+    let path = path.display();
+    match directory.set_permissions(Permissions::from_mode(mode & 0o700)) {
+        Ok(()) => tracing::warn!(
+            "the state directory {path} was open to others (mode {mode:04o}): it is closed now"
+        ),
+        Err(error) => tracing::warn!(
+            "the state directory {path} is open to others (mode {mode:04o}) and cannot be closed: {error}; type: chmod 700 {path}"
+        ),
+    }
 }

@@ -75,7 +75,7 @@ pub(super) fn query(path: &Path, filter: &HistoryFilter) -> Result<Vec<Entry>, H
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     let kinds: Vec<String> = filter.kinds.iter().map(json).collect::<Result<_, _>>()?;
     let mut statement = connection.prepare(
-        "SELECT generation, at, route, kind, text, author, why, decision FROM entries
+        "SELECT generation, at, route, kind, text, author, why, decision, times, first FROM entries
          WHERE (?1 IS NULL OR route = ?1 OR route IS NULL)
            AND (?2 IS NULL OR at >= ?2)
            AND (?3 = '[]' OR kind IN (SELECT value FROM json_each(?3)))
@@ -100,6 +100,12 @@ fn entry(row: &Row<'_>) -> Result<Entry, HistoryError> {
     let route: Option<String> = row.get(2)?;
     let kind: String = row.get(3)?;
     let decision: Option<String> = row.get(7)?;
+    let (times, first): (i64, Option<i64>) = (row.get(8)?, row.get(9)?);
+    let text: String = row.get(4)?;
+    let text = match first.filter(|_| times > 1) {
+        Some(first) => format!("{text} ({times} times since {})", Wall::from_millis(first)),
+        None => text,
+    };
     Ok(Entry {
         generation: Generation(u64::try_from(generation).unwrap_or(0)),
         at: Wall::from_millis(row.get(1)?),
@@ -108,7 +114,7 @@ fn entry(row: &Row<'_>) -> Result<Entry, HistoryError> {
             None => None,
         },
         kind: serde_json::from_str(&kind).map_err(unreadable)?,
-        text: row.get(4)?,
+        text,
         author: row.get(5)?,
         why: row.get(6)?,
         // A decision a later version wrote differently is left out rather than the whole history.

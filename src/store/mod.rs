@@ -11,6 +11,7 @@ mod directory;
 mod history;
 mod octets;
 mod key_files;
+mod lock;
 mod open;
 mod rows;
 mod schema;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-pub use backup::{BackupError, RestoreError, backup, restore};
+pub use backup::{BackupError, RestoreError, backup, restore, verify};
 pub use history::{HistoryError, HistoryFilter};
 pub use key_files::KeyFiles;
 pub use writer::Commit;

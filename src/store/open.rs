@@ -11,12 +11,14 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::directory::{Directory, later, make_private, with_suffix};
+use super::backup::CopyError;
+use super::directory::{Directory, is_plausible, later, make_private, with_suffix};
 use super::rows;
 use super::schema::{self, Misfit};
 use super::zones;
 use crate::clock::Wall;
-use crate::engine::{Batch, Remembered};
+use crate::decide::Generation;
+use crate::engine::{Batch, Remembered, Reservation};
 
 /// What the writer begins with.
 #[derive(Debug)]
@@ -93,14 +95,15 @@ pub(super) fn open(directory: &Directory, at: Wall) -> Opened {
     }
     let path = directory.database();
     let existed = fs::metadata(&path).is_ok_and(|meta| meta.len() > 0);
-    let lost = !existed && directory.has_traces();
+    let lost = directory.trace().filter(|_| !existed).map(|trace| {
+        format!(
+            "the database was missing from the state directory or empty, and {trace} there is from an earlier run"
+        )
+    });
     let mut opened = match attempt(directory, existed, at) {
         Ok(mut opened) => {
-            if lost {
-                doubt(
-                    &mut opened,
-                    "the database was missing from the state directory".into(),
-                );
+            if let Some(lost) = lost {
+                doubt(&mut opened, lost);
             }
             opened
         }
@@ -110,25 +113,71 @@ pub(super) fn open(directory: &Directory, at: Wall) -> Opened {
             match read_copy(&path, existed) {
                 Ok(mut opened) => {
                     opened.remembered.unavailable = Some(why);
-                    if lost {
-                        opened.remembered.doubt =
-                            Some("the database was missing from the state directory".into());
-                    }
+                    opened.remembered.doubt = lost.or(opened.remembered.doubt);
                     opened
                 }
                 Err(error) => without(&format!("{why}; nor can it be read: {error}")),
             }
         }
     };
-    let reserved = opened.remembered.reservation;
-    opened.remembered.reservation = later(reserved, directory.read_reserved());
+    check_numbers(&mut opened, directory, at);
     opened
+}
+
+/// Takes the later of the numbers in the database and beside it. The copy beside it is written after the database: one
+/// that is later says that the database has lost something, and one that cannot be true is left out with words.
+fn check_numbers(opened: &mut Opened, directory: &Directory, at: Wall) {
+    let mut known = opened.remembered.reservation;
+    if let Some(absurd) = known.filter(|known| !is_plausible(known)) {
+        known = None;
+        doubt(
+            opened,
+            format!(
+                "the database reserves generation {}, which cannot be true",
+                absurd.generation
+            ),
+        );
+    }
+    let beside = match directory.read_reserved() {
+        Ok(beside) => beside,
+        Err(why) => {
+            tracing::warn!("{why}; the database's own numbers count, and the file is written anew");
+            if known.is_none() {
+                doubt(opened, why);
+                // Later than all numbers that a node gives out one by one.
+                known = Some(Reservation {
+                    generation: Generation(u64::try_from(at.as_millis()).unwrap_or(0)),
+                    serial: at.unix_seconds(),
+                    goal: None,
+                });
+            }
+            None
+        }
+    };
+    let is_later =
+        |beside: &Reservation| known.is_none_or(|known| beside.generation > known.generation);
+    if opened.remembered.doubt.is_none() && beside.as_ref().is_some_and(is_later) {
+        doubt(
+            opened,
+            "the database is older than reserved.json beside it: it or its log was lost or put back".into(),
+        );
+    }
+    let all = later(known, beside);
+    if let (Database::Open(connection), Some(all)) =
+        (&opened.database, all.filter(|_| all != known))
+        && let Err(error) = rows::set_reservation(connection, &all)
+    {
+        tracing::warn!("cannot write the numbers of reserved.json into the database: {error}");
+    }
+    opened.remembered.reservation = all;
 }
 
 /// A connection for the writer, of the latest schema.
 pub(super) fn open_writable(directory: &Directory) -> Result<Connection, Trouble> {
     let path = directory.database();
-    make_private(&path).map_err(|error| Trouble::Unusable(error.to_string()))?;
+    if !path.exists() {
+        make_whole(directory).map_err(|error| Trouble::Unusable(error.to_string()))?;
+    }
     let mut connection = Connection::open_with_flags(
         &path,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
@@ -138,7 +187,34 @@ pub(super) fn open_writable(directory: &Directory) -> Result<Connection, Trouble
     Ok(connection)
 }
 
+/// Makes the database under another name first: one without its tables was never made by us, it has lost them. The file
+/// is made before SQLite does, so that it and its side files are for this user alone.
+fn make_whole(directory: &Directory) -> Result<(), CopyError> {
+    let fresh = with_suffix(&directory.database(), ".new");
+    for suffix in ["-wal", "-shm", "-journal", ""] {
+        match fs::remove_file(with_suffix(&fresh, suffix)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    make_private(&fresh)?;
+    let mut connection = Connection::open_with_flags(
+        &fresh,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    schema::create(&mut connection)?;
+    connection.close().map_err(|(_, error)| error)?;
+    fs::rename(&fresh, directory.database())?;
+    Ok(fs::File::open(directory.path())?.sync_all()?)
+}
+
 fn attempt(directory: &Directory, existed: bool, at: Wall) -> Result<Opened, Trouble> {
+    // An empty file is no database that we made. What lies beside it belongs to one that is gone.
+    if !existed && directory.has_remains() {
+        let aside = directory.move_aside("empty", at);
+        aside.map_err(|error| Trouble::Unusable(error.to_string()))?;
+    }
+    let has_tables = !existed || schema::has_tables(&directory.database())?;
     let mut connection = open_writable(directory)?;
     if existed && let Some(fault) = schema::check_pages(&connection)? {
         return Err(Trouble::Unreadable(fault));
@@ -146,6 +222,7 @@ fn attempt(directory: &Directory, existed: bool, at: Wall) -> Result<Opened, Tro
     let (mut remembered, unreadable) = rows::recall(&connection)?;
     recall_zones(&connection, &mut remembered)?;
     let accepted = rows::accepted(&connection)?;
+    let commits = rows::commits(&connection)?;
     let mark = rows::stopped(&connection)?;
     remembered.complete = directory
         .take_stopped()
@@ -160,6 +237,23 @@ fn attempt(directory: &Directory, existed: bool, at: Wall) -> Result<Opened, Tro
         let why =
             format!("{unreadable} rows of the database could not be understood and are left out");
         doubt(&mut opened, why);
+    }
+    if !has_tables {
+        doubt(
+            &mut opened,
+            "the database had no tables: its log was lost".into(),
+        );
+    }
+    let told = directory.read_commits().filter(|_| existed);
+    if let Some(lost) = told.and_then(|told| told.checked_sub(commits))
+        && lost > 0
+    {
+        let why = format!(
+            "the database lacks the last {lost} changes that were committed to it: its log was lost or damaged, or it was put back"
+        );
+        doubt(&mut opened, why);
+        // The doubt is kept in the database: the count goes on from what is there. A disk that takes nothing is told below.
+        let _ = directory.write_commits(commits);
     }
     match written.map_err(Trouble::from) {
         Ok(()) => Ok(opened),

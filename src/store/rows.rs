@@ -6,19 +6,32 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::engine::{Batch, Challenge, Entry, EntryKind, Remembered};
+use crate::engine::{Batch, Budget, Challenge, Entry, Remembered, Reservation};
 
 /// How much history is kept. The limits are by count first, because a wall clock that was set wrong for an hour
-/// must not empty it: of each sort the newest `KEPT_AT_LEAST` stay, whatever their age.
+/// must not empty it: of each budget the newest `KEPT_AT_LEAST` stay, whatever their age.
 const DAY: i64 = 24 * 60 * 60 * 1000;
-const LASTING: Bounds = Bounds {
-    count: 60_000,
-    age: 366 * DAY,
-};
-const ROUTINE: Bounds = Bounds {
-    count: 40_000,
-    age: 92 * DAY,
-};
+/// By budget: none pushes out the entries of another.
+const BOUNDS: [Bounds; 4] = [
+    Bounds {
+        count: 40_000,
+        age: 92 * DAY,
+    },
+    Bounds {
+        count: 60_000,
+        age: 366 * DAY,
+    },
+    Bounds {
+        count: 20_000,
+        age: 366 * DAY,
+    },
+    Bounds {
+        count: 5_000,
+        age: 92 * DAY,
+    },
+];
+/// An entry that says the same as one of the last so many of its budget, within a day, is counted and not stored again.
+const REPEATS_WITHIN: i64 = 200;
 const KEPT_AT_LEAST: i64 = 1_000;
 /// Old entries are removed once in so many new ones.
 const TRIM_EVERY: i64 = 256;
@@ -30,13 +43,14 @@ struct Bounds {
 
 /// Keys of `meta`.
 const ACCEPTED: &str = "accepted";
+const COMMITS: &str = "commits";
 const DOUBT: &str = "doubt";
 const OPENED: &str = "opened";
 const RESERVATION: &str = "reservation";
 const STOPPED: &str = "stopped";
 
-/// Commits a batch whole or not at all.
-pub(super) fn commit(connection: &mut Connection, batch: &Batch) -> Result<(), rusqlite::Error> {
+/// Commits a batch whole or not at all. Out: how many batches the database has taken.
+pub(super) fn commit(connection: &mut Connection, batch: &Batch) -> Result<u64, rusqlite::Error> {
     let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for (key, value) in &batch.overrides {
         match value {
@@ -81,7 +95,24 @@ pub(super) fn commit(connection: &mut Connection, batch: &Batch) -> Result<(), r
     for entry in &batch.entries {
         insert(&change, entry)?;
     }
-    change.commit()
+    let commits = commits(&change)?.saturating_add(1);
+    set_meta(&change, COMMITS, &commits.to_string())?;
+    change.commit()?;
+    Ok(commits)
+}
+
+/// How many batches the database has taken.
+pub(super) fn commits(connection: &Connection) -> Result<u64, rusqlite::Error> {
+    let text = meta(connection, COMMITS)?;
+    Ok(text.and_then(|text| text.parse().ok()).unwrap_or(0))
+}
+
+/// Takes over numbers from beside the database.
+pub(super) fn set_reservation(
+    connection: &Connection,
+    reservation: &Reservation,
+) -> Result<(), rusqlite::Error> {
+    set_meta(connection, RESERVATION, &json(reservation)?)
 }
 
 /// Keeps a doubt until the state is accepted.
@@ -167,6 +198,19 @@ pub(super) fn accepted(connection: &Connection) -> Result<Option<String>, rusqli
     meta(connection, ACCEPTED)
 }
 
+/// Puts another text in place of the accepted configuration, or none.
+pub(super) fn replace_accepted(
+    connection: &Connection,
+    accepted: Option<&str>,
+) -> Result<(), rusqlite::Error> {
+    match accepted {
+        Some(accepted) => set_meta(connection, ACCEPTED, accepted),
+        None => connection
+            .execute("DELETE FROM meta WHERE key = ?1", [ACCEPTED])
+            .map(drop),
+    }
+}
+
 /// Raises the reserved generation, so that nothing issued after a backup was made is issued again.
 pub(super) fn skip_generations(connection: &Connection, by: u64) -> Result<(), rusqlite::Error> {
     let (remembered, _) = recall(connection)?;
@@ -178,59 +222,96 @@ pub(super) fn skip_generations(connection: &Connection, by: u64) -> Result<(), r
 }
 
 fn insert(change: &Transaction<'_>, entry: &Entry) -> Result<(), rusqlite::Error> {
-    let lasting = !matches!(
-        entry.kind,
-        EntryKind::Start | EntryKind::Reorder | EntryKind::Verdict
-    );
+    let budget = entry.kind.budget();
     let decision = entry.decision.as_ref().map(json).transpose()?;
+    let (kind, at) = (json(&entry.kind)?, entry.at.as_millis());
+    let route = entry.route.as_ref().map(|route| route.as_str());
+    let before: Option<(i64, i64, i64)> = match budget {
+        Budget::Conditions | Budget::Challenges => change
+            .prepare_cached(
+                "SELECT id, times, coalesce(first, at) FROM
+                     (SELECT * FROM entries WHERE budget = ?1 ORDER BY id DESC LIMIT ?2)
+                 WHERE kind = ?3 AND text = ?4 AND route IS ?5 AND author IS ?6 AND why IS ?7
+                     AND decision IS NULL AND abs(?8 - at) < ?9 LIMIT 1",
+            )?
+            .query_row(
+                params![
+                    budget as i64,
+                    REPEATS_WITHIN,
+                    kind,
+                    entry.text,
+                    route,
+                    entry.author,
+                    entry.why,
+                    at,
+                    DAY,
+                ],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+            )
+            .optional()?,
+        Budget::Routine | Budget::Changes => None,
+    };
+    if let Some((id, ..)) = before {
+        change
+            .prepare_cached("DELETE FROM entries WHERE id = ?1")?
+            .execute([id])?;
+    }
+    let (times, first) = match before {
+        Some((_, times, first)) => (times.saturating_add(1), Some(first)),
+        None => (1, None),
+    };
     change
         .prepare_cached(
-            "INSERT INTO entries (generation, at, route, kind, lasting, text, author, why, decision)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO entries
+                 (generation, at, route, kind, budget, text, author, why, decision, times, first)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?
         .execute(params![
             i64::try_from(entry.generation.0).unwrap_or(i64::MAX),
-            entry.at.as_millis(),
-            entry.route.as_ref().map(|route| route.as_str()),
-            json(&entry.kind)?,
-            lasting,
+            at,
+            route,
+            kind,
+            budget as i64,
             entry.text,
             entry.author,
             entry.why,
             decision,
+            times,
+            first,
         ])?;
     if change.last_insert_rowid() % TRIM_EVERY == 0 {
-        trim(change, true, &LASTING, entry.at.as_millis())?;
-        trim(change, false, &ROUTINE, entry.at.as_millis())?;
+        for (budget, bounds) in (0..).zip(&BOUNDS) {
+            trim(change, budget, bounds, at)?;
+        }
     }
     Ok(())
 }
 
 fn trim(
     change: &Transaction<'_>,
-    lasting: bool,
+    budget: i64,
     bounds: &Bounds,
     now: i64,
 ) -> Result<(), rusqlite::Error> {
     let nth = |n: i64| -> Result<Option<i64>, rusqlite::Error> {
         change
             .query_row(
-                "SELECT id FROM entries WHERE lasting = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2",
-                params![lasting, n],
+                "SELECT id FROM entries WHERE budget = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2",
+                params![budget, n],
                 |row| row.get(0),
             )
             .optional()
     };
     if let Some(id) = nth(bounds.count)? {
         change.execute(
-            "DELETE FROM entries WHERE lasting = ?1 AND id <= ?2",
-            params![lasting, id],
+            "DELETE FROM entries WHERE budget = ?1 AND id <= ?2",
+            params![budget, id],
         )?;
     }
     if let Some(id) = nth(KEPT_AT_LEAST)? {
         change.execute(
-            "DELETE FROM entries WHERE lasting = ?1 AND id <= ?2 AND at < ?3",
-            params![lasting, id, now - bounds.age],
+            "DELETE FROM entries WHERE budget = ?1 AND id <= ?2 AND at < ?3",
+            params![budget, id, now - bounds.age],
         )?;
     }
     Ok(())

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::backup::{CopyError, copy_into};
 
@@ -63,6 +63,13 @@ pub(super) const STEPS: &[&str] = &[
     "CREATE TABLE challenges (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;",
     // 4: DNSSEC keys' public halves and stages, JSON of `keys::ZoneRow`.
     "CREATE TABLE zone_keys (apex TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;",
+    // 5: history with a budget for each sort of entry (0 routine, 1 what people and switches did, 2 conditions, 3
+    // challenges); an entry that repeats is counted, with the moment of the first.
+    "ALTER TABLE entries RENAME COLUMN lasting TO budget;
+     ALTER TABLE entries ADD COLUMN times INTEGER NOT NULL DEFAULT 1;
+     ALTER TABLE entries ADD COLUMN first INTEGER;
+     UPDATE entries SET budget = 2 WHERE kind IN ('\"alarm\"', '\"would-switch\"', '\"inbound\"');
+     UPDATE entries SET budget = 3 WHERE kind = '\"challenge\"';",
 ];
 
 /// Why a database cannot be used as it is.
@@ -134,6 +141,26 @@ pub(super) fn migrate(
     change.pragma_update(None, "user_version", steps.len() as i64)?;
     change.commit()?;
     Ok(())
+}
+
+/// Makes the tables of a new database.
+pub(super) fn create(connection: &mut Connection) -> Result<(), rusqlite::Error> {
+    let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for step in STEPS {
+        change.execute_batch(step)?;
+    }
+    change.pragma_update(None, "application_id", APPLICATION_ID)?;
+    change.pragma_update(None, "user_version", STEPS.len() as i64)?;
+    change.commit()
+}
+
+/// Whether a database has any table, without changing it.
+pub(super) fn has_tables(path: &Path) -> Result<bool, rusqlite::Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    Ok(tables > 0)
 }
 
 /// Whether the file is a repoint database of a schema this program knows, without changing it.

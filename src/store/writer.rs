@@ -324,12 +324,17 @@ impl Desk {
 
     fn write(&mut self, batch: &Batch) -> Result<(), StoreFault> {
         let connection = self.connection()?;
-        let result = rows::commit(connection, batch);
-        if let Err(error) = result {
-            // A connection that failed once (disk full, I/O error) may be in any state: begin the next with
-            // a fresh one. Note that a commit whose sync failed may come to light after a crash all the same.
-            self.database = Database::Later;
-            return Err(StoreFault::Failed(error.to_string()));
+        let commits = match rows::commit(connection, batch) {
+            Ok(commits) => commits,
+            Err(error) => {
+                // A connection that failed once (disk full, I/O error) may be in any state: begin the next with
+                // a fresh one. Note that a commit whose sync failed may come to light after a crash all the same.
+                self.database = Database::Later;
+                return Err(StoreFault::Failed(error.to_string()));
+            }
+        };
+        if let Err(error) = self.directory.write_commits(commits) {
+            tracing::debug!("cannot note how many batches are committed: {error}");
         }
         if let Some(reservation) = batch.reservation
             && let Err(error) = self.directory.write_reserved(reservation)

@@ -16,6 +16,53 @@ fn repoint(place: &Place, arguments: &[&str]) -> Output {
 }
 
 #[test]
+fn copies_that_are_made_at_once_are_all_whole_and_have_no_secret() {
+    let secret = "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2U=";
+    let key = format!(
+        "[[tsig]]\nname = \"k.example\"\nalgorithm = \"hmac-sha256\"\nsecret = \"{secret}\"\n"
+    );
+    let place = Place::new(&format!(
+        "{}{key}",
+        configuration(&Pools::new(), &names(1), 30)
+    ));
+    let mut server = place.start();
+    assert_eq!(server.pin("route1", "pool2", "").0, 200);
+    let copies: Vec<String> = (0..8).map(|n| format!("copy-{n}.db")).collect();
+    std::thread::scope(|scope| {
+        for copy in &copies {
+            scope.spawn(|| {
+                let said = repoint(&place, &["state", "backup", copy]);
+                assert!(said.status.success(), "{said:?}");
+            });
+        }
+    });
+    for copy in &copies {
+        let octets = std::fs::read(place.file(copy)).unwrap();
+        assert!(
+            octets.starts_with(b"SQLite format 3"),
+            "{copy}: {} octets",
+            octets.len()
+        );
+        let mut windows = octets.windows(secret.len());
+        assert!(
+            !windows.any(|window| window == secret.as_bytes()),
+            "{copy} has the secret"
+        );
+    }
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.ended().code(), Some(0));
+    let restored = repoint(
+        &place,
+        &["state", "restore", "copy-3.db", "--state", "state"],
+    );
+    assert!(restored.status.success(), "{restored:?}");
+    // Also where the configuration file is gone.
+    place.configure("[server]\nstate = \"state\"\nbroken");
+    let server = place.start();
+    assert_eq!(server.active("route1"), "pool2");
+}
+
+#[test]
 fn a_backup_comes_back_in_doubt_and_in_force_and_automatic_changes_wait_for_acceptance() {
     let place = Place::new(&configuration(&Pools::new(), &names(1), 30));
     let mut server = place.start();

@@ -4,6 +4,7 @@
 //! random events without a broken promise. Never here: sockets, files of the store, the machine's clocks.
 #![allow(clippy::unwrap_used)]
 
+mod ahead;
 #[path = "../keys/chain.rs"]
 mod chain;
 mod disk;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use repoint::engine::{AlarmKind, Command, Event, KeyChange, KeyVerb};
+use repoint::engine::{AlarmKind, Claim, Command, Event, KeyChange, KeyVerb, Standing};
 use repoint::keys::{Advice, Stage};
 use repoint::zone::{KeyAlgorithm, Name, Serial, SigningKey};
 
@@ -120,11 +120,13 @@ fn a_serial_that_was_accepted_is_not_doubted_again_for_a_zone_that_keeps_its_own
     pass(&mut world, 60);
     let ahead = Serial(version(&world).serial().0.wrapping_add(500_000));
     let hear = |world: &mut World, serial| {
-        world.event(Event::SerialAhead {
-            who: "secondary ns2".into(),
+        world.event(Event::SerialAhead(Box::new(Claim {
+            server: "secondary ns2".into(),
+            standing: Standing::SignedSecondary,
+            addresses: ["198.51.100.53".parse().unwrap()].into(),
             apex: Name::from(&zone()),
             serial,
-        });
+        })));
         pass(world, 5);
     };
     hear(&mut world, ahead);

@@ -217,9 +217,9 @@ fn address_and_key_are_both_required() {
 }
 
 #[test]
-fn a_secondary_ahead_of_us_stops_what_is_automatic_until_it_is_accepted() {
+fn a_signed_secondary_ahead_of_us_is_an_alarm_until_it_is_accepted() {
     private_network::enter(
-        "followers::a_secondary_ahead_of_us_stops_what_is_automatic_until_it_is_accepted",
+        "followers::a_signed_secondary_ahead_of_us_is_an_alarm_until_it_is_accepted",
         LIMIT,
         |dir| {
             let mut site = Site::start(dir, &secondary(Software::Knot), &zone_file(1));

@@ -32,8 +32,8 @@ fn a_second_primary_that_only_ns_records_name_is_an_alarm() {
             let site = Site::start(dir, "", &zone(1));
             let alarm = wait_for("the second primary is noticed", PATIENCE, || {
                 let alarms = site.repoint.alarms();
-                let mut doubtful = alarms.iter().filter(|a| a["kind"] == "state-doubtful");
-                doubtful.next().map(|alarm| alarm["text"].to_string())
+                let mut ahead = alarms.iter().filter(|a| a["kind"] == "serial-ahead");
+                ahead.next().map(|alarm| alarm["text"].to_string())
             });
             let who = format!(
                 "nameserver ns9.{ZONE} ({}) has serial 3000000000",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use repoint::clock::Wall;
-use repoint::engine::{Event, InboundNews, InboundOutcome};
+use repoint::engine::{Claim, Event, InboundNews, InboundOutcome, Standing};
 use repoint::topology::DomainName;
 use repoint::zone::{Cancellation, Include, Serial, StaticZone};
 
@@ -81,14 +81,26 @@ impl Story {
                     i64::try_from(humantime::parse_duration(time).unwrap().as_millis()).unwrap();
                 self.world().wall_off += if sign == "-" { -millis } else { millis };
             }
-            ["secondary", "ahead", by] => {
+            [who @ ("secondary" | "nameserver"), "ahead", by] => {
                 let ours = self.world().zones.iter().next()?.clone();
                 let by: u32 = by.parse().ok()?;
-                self.world().event(Event::SerialAhead {
-                    who: "secondary ns2 (198.51.100.53:53)".to_owned(),
+                let (server, standing) = match *who {
+                    "secondary" => (
+                        "secondary ns2 (198.51.100.53:53)",
+                        Standing::SignedSecondary,
+                    ),
+                    _ => (
+                        "nameserver ns3.example.net (203.0.113.53)",
+                        Standing::Nameserver,
+                    ),
+                };
+                self.world().event(Event::SerialAhead(Box::new(Claim {
+                    server: server.to_owned(),
+                    standing,
+                    addresses: ["198.51.100.53".parse().unwrap()].into(),
                     apex: ours.apex().clone(),
                     serial: Serial(ours.serial().0.wrapping_add(by)),
-                });
+                })));
                 self.ahead = Some(Serial(ours.serial().0.wrapping_add(by)));
                 self.wait(Duration::ZERO);
             }
