@@ -262,3 +262,16 @@ proptest! {
         prop_assert_eq!(generic.to_master_text(), zone.to_master_text());
     }
 }
+
+#[test]
+fn very_many_records_of_one_name_are_refused_in_one_line() {
+    let mut text =
+        "$TTL 300\n@ SOA ns1.example.net. hostmaster 1 60 30 600 30\n@ NS ns1.example.net.\n"
+            .to_owned();
+    // Compared each with each, so many records take minutes.
+    for n in 0..300_000_u32 {
+        text.push_str(&format!("many A {}\n", std::net::Ipv4Addr::from(n)));
+    }
+    let problems = parse("test", text.as_bytes()).unwrap_err();
+    assert_eq!(problems.len(), 1, "{:?}", problems.first());
+}

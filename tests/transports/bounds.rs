@@ -63,6 +63,9 @@ pub(crate) fn serve(limits: TcpLimits) -> Server {
     for n in 0..150 {
         zone.push_str(&format!("big TXT \"{n} {}\"\n", "x".repeat(200)));
     }
+    for n in 0..270 {
+        zone.push_str(&format!("huge TXT \"{n} {}\"\n", "x".repeat(200)));
+    }
     let published = Arc::new(ArcSwap::from_pointee(zones(&[("other.example", &zone)])));
     let any = || vec!["127.0.0.1:0".parse().unwrap()];
     let addresses = Addresses {

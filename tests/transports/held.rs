@@ -3,10 +3,19 @@
 //! The server is in this process and gives no answer up, so that nothing here depends on how fast the machine is.
 
 use std::io::{Read, Write};
+use std::sync::Arc;
 
 use data_encoding::BASE64URL_NOPAD;
-use repoint::serve::Counts;
+use http_body_util::Empty;
+use hyper::body::Bytes;
+use hyper::client::conn::http2::Builder;
+use hyper::{Request, StatusCode};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use repoint::serve::{Counts, TcpLimits};
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
 
 use crate::bounds::{Server, patient, serve};
 use crate::client::{Offer, connect, framed};
@@ -123,4 +132,56 @@ fn a_quic_client_that_takes_nothing_has_few_answers_made() {
         }
     });
     drop(connection);
+}
+
+/// What all connections hold together (docs/transports.md), in octets.
+const ALL: usize = 32 << 20;
+/// An answer has more octets than this.
+const HUGE: usize = 57_000;
+
+#[test]
+fn clients_that_take_nothing_hold_no_more_together_than_is_documented() {
+    let server = serve(TcpLimits {
+        connections: 1000,
+        per_address: 1000,
+        ..patient()
+    });
+    let asked = BASE64URL_NOPAD.encode(&query("huge.other.example", "TXT").octets());
+    let url = format!("https://ns1.example.net/dns-query?dns={asked}");
+    let (mut held, mut refused) = (Vec::new(), 0);
+    server.runtime.block_on(async {
+        let mut tls = quic::anyone();
+        tls.alpn_protocols = vec![b"h2".to_vec()];
+        let connector = TlsConnector::from(Arc::new(tls));
+        // Two answers on each connection; more than enough connections.
+        for _ in 0..ALL / HUGE / 2 + 20 {
+            let stream = TcpStream::connect(server.https).await.unwrap();
+            let name = ServerName::try_from("ns1.example.net").unwrap();
+            let stream = connector.connect(name, stream).await.unwrap();
+            // Nothing of an answer but its head is taken.
+            let (mut sender, connection) = Builder::new(TokioExecutor::new())
+                .initial_stream_window_size(0)
+                .handshake(TokioIo::new(stream))
+                .await
+                .unwrap();
+            tokio::spawn(connection);
+            for _ in 0..2 {
+                sender.ready().await.unwrap();
+                let request = Request::get(&url).body(Empty::<Bytes>::new()).unwrap();
+                let response = sender.send_request(request).await.unwrap();
+                match response.status() {
+                    StatusCode::OK => held.push((response, sender.clone())),
+                    status => {
+                        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+                        refused += 1;
+                    }
+                }
+            }
+        }
+    });
+    assert!(refused > 0);
+    assert!(held.len() * HUGE <= ALL, "{} answers are held", held.len());
+    assert_eq!(server.counts().over_budget, refused);
+    // Ordinary answers need nothing of it.
+    assert!(server.answers(&mut from("127.0.0.9", server.plain)));
 }
