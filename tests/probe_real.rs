@@ -14,10 +14,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use repoint::clock::{Mono, Now, Wall};
 use repoint::demo::{Authority, Leaf};
+use repoint::health::{Grade, judge};
 use repoint::probe::{
-    CertificateFault, Observation, ProbeResult, Prober, Reason, StreamCondition, report,
+    CertificateFault, Observation, Phase, ProbeResult, Prober, Reason, StreamCondition, report,
 };
-use repoint::topology::{Check, CheckId, CheckSettings, Depth, DomainName, ServiceKind};
+use repoint::topology::{Accept, Check, CheckId, CheckSettings, Depth, DomainName, ServiceKind};
 
 /// libunbound refuses `.test` by itself, so that the servers are given this.
 const DOMAIN: &str = "contoso.example";
@@ -236,6 +237,34 @@ fn leaf() -> Leaf {
     }
 }
 
+/// The same server, with a virtual host that has no certificate of its own, as after a forgotten renewal.
+fn prosody_without_certificate(directory: &Path, address: IpAddr) -> (Command, PathBuf) {
+    let (command, log) = prosody(directory, address);
+    let config = directory.join("prosody.cfg.lua");
+    let text = fs::read_to_string(&config).unwrap();
+    let without = |line: &&str| !line.starts_with("ssl = ");
+    let text: Vec<&str> = text.lines().filter(without).collect();
+    fs::write(&config, text.join("\n")).unwrap();
+    (command, log)
+}
+
+#[tokio::test]
+async fn prosody_without_a_certificate_is_a_failure() {
+    let server = Server::start(&leaf(), prosody_without_certificate).await;
+    let mut check = server.check(ServiceKind::XmppServer, Depth::Tls);
+    check.settings.accept = Accept::ALL.into();
+    let observation = probe(&check).await;
+    let refused = matches!(
+        observation.result,
+        ProbeResult::Stopped {
+            phase: Phase::Tls,
+            reason: Reason::TlsRefused { .. },
+        }
+    );
+    assert!(refused, "{observation:?}\n{}", server.told());
+    assert_eq!(judge(&observation, &check.settings).grade, Grade::Failed);
+}
+
 async fn is_climbed_to_every_depth(server: &Server) {
     for service in [ServiceKind::XmppServer, ServiceKind::XmppsServer] {
         for depth in Depth::ALL {
@@ -246,6 +275,7 @@ async fn is_climbed_to_every_depth(server: &Server) {
                 "{service} {depth}\n{}",
                 server.told()
             );
+            let depth = depth.of(service);
             if depth >= Depth::Tls {
                 assert_eq!(observation.certificate.unwrap().fault, None);
                 assert!(!observation.tls.unwrap().legacy);

@@ -42,7 +42,7 @@ pub fn judge(observation: &Observation, settings: &CheckSettings) -> Outcome {
     let mut sum = Sum::new(settings);
     match &observation.result {
         ProbeResult::Reached => {}
-        ProbeResult::Stopped { reason, .. } => sum.stopped(reason, &line),
+        ProbeResult::Stopped { phase, reason } => sum.stopped(*phase, reason, &line),
     }
     if sum.grade < Grade::Unknown {
         sum.shortcomings(observation);
@@ -106,14 +106,11 @@ impl<'a> Sum<'a> {
     }
 
     /// The probe did not reach its depth.
-    fn stopped(&mut self, reason: &Reason, line: &str) {
+    fn stopped(&mut self, phase: Phase, reason: &Reason, line: &str) {
         match reason {
             Reason::LocalFailure { .. } => self.worsen(Grade::Unknown, line.to_owned()),
             Reason::Certificate { fault } => self.certificate_refused(&fault.describe()),
-            // The depth before TLS was reached; of TLS itself nothing is known, and a pool is not taken
-            // out of service for what our client cannot speak.
-            Reason::TlsUnsupported { .. } => self.degraded(Accept::TlsUnsupported, line.to_owned()),
-            Reason::StreamError { condition } => self.stream_error(condition, line),
+            Reason::StreamError { condition } => self.stream_error(phase, condition, line),
             Reason::Refused
             | Reason::ConnectTimeout
             | Reason::Unreachable
@@ -127,12 +124,18 @@ impl<'a> Sum<'a> {
             | Reason::WrongDomain { .. }
             | Reason::StarttlsNotOffered
             | Reason::StarttlsRefused
+            | Reason::TlsRefused { .. }
+            | Reason::OtherProtocol
             | Reason::TlsBroken { .. } => self.worsen(Grade::Failed, line.to_owned()),
         }
     }
 
-    fn stream_error(&mut self, condition: &StreamCondition, line: &str) {
+    fn stream_error(&mut self, phase: Phase, condition: &StreamCondition, line: &str) {
         match condition {
+            // It had taken us until we asked for TLS: it is TLS that fails, and for partners as well.
+            StreamCondition::UndefinedCondition if phase == Phase::Starttls => {
+                self.worsen(Grade::Failed, line.to_owned());
+            }
             StreamCondition::ResourceConstraint => {
                 self.degraded(Accept::ResourceConstraint, line.to_owned());
             }
@@ -297,6 +300,8 @@ mod tests {
             (Phase::StreamFeatures, Reason::StarttlsNotOffered),
             (Phase::Starttls, Reason::StarttlsRefused),
             (Phase::Tls, Reason::TlsBroken { detail: text() }),
+            (Phase::Tls, Reason::TlsRefused { detail: text() }),
+            (Phase::Tls, Reason::OtherProtocol),
         ];
         for (phase, reason) in rows {
             assert_eq!(
@@ -342,6 +347,13 @@ mod tests {
     }
 
     #[test]
+    fn an_unexplained_error_in_answer_to_starttls_is_a_failure() {
+        let condition = StreamCondition::UndefinedCondition;
+        let observation = stopped(Phase::Starttls, Reason::StreamError { condition });
+        assert_eq!(grade(&observation), Grade::Failed);
+    }
+
+    #[test]
     fn our_own_failure_is_unknown() {
         let error = "cannot assign requested address".to_owned();
         let local = stopped(Phase::Connect, Reason::LocalFailure { error });
@@ -358,17 +370,15 @@ mod tests {
             cipher: "AES128-SHA".into(),
             legacy: true,
             client_certificate_wanted: false,
+            alpn: None,
         });
         let mut expiring = observed(ProbeResult::Reached);
         expiring.certificate = Some(certificate(None, 4));
-        let detail = "no protocols available".to_owned();
-        let unsupported = stopped(Phase::Tls, Reason::TlsUnsupported { detail });
         let busy = stream_error(StreamCondition::ResourceConstraint);
         for (observation, accept) in [
             (slow, Accept::Slow),
             (legacy, Accept::LegacyTls),
             (expiring, Accept::CertificateExpiring),
-            (unsupported, Accept::TlsUnsupported),
             (busy, Accept::ResourceConstraint),
         ] {
             assert_eq!(grade(&observation), Grade::Degraded, "{accept}");

@@ -79,7 +79,7 @@ impl<'a> Attempt<'a> {
 
     /// Whether the probe is to go further than `depth`.
     pub(super) fn goes_past(&self, depth: Depth) -> bool {
-        self.check.settings.depth > depth
+        self.check.settings.depth.of(self.check.service) > depth
     }
 
     /// The time now, for what a certificate says.

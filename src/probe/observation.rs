@@ -164,11 +164,14 @@ pub enum Reason {
         /// What the TLS library said.
         detail: String,
     },
-    /// The server speaks only TLS versions or suites that the probe cannot.
-    TlsUnsupported {
-        /// What the TLS library said.
+    /// The server ended the handshake with an alert, and not for want of a client certificate. The probe offers more
+    /// than partners do: they are refused too.
+    TlsRefused {
+        /// The alert.
         detail: String,
     },
+    /// The server selected another application protocol than XMPP between servers (XEP-0368).
+    OtherProtocol,
     /// Partners would refuse the certificate.
     Certificate {
         /// Why.
@@ -209,9 +212,8 @@ impl Reason {
             Reason::StarttlsNotOffered => "STARTTLS not offered".into(),
             Reason::StarttlsRefused => "STARTTLS refused".into(),
             Reason::TlsBroken { detail } => format!("TLS broken: {detail}"),
-            Reason::TlsUnsupported { detail } => {
-                format!("TLS version or suite not supported by the probe: {detail}")
-            }
+            Reason::TlsRefused { detail } => format!("TLS refused: {detail}"),
+            Reason::OtherProtocol => "another protocol than xmpp-server selected (ALPN)".into(),
             Reason::Certificate { fault } => format!("certificate: {}", fault.describe()),
         }
     }
@@ -327,6 +329,9 @@ pub struct TlsFacts {
     pub legacy: bool,
     /// Whether the server asked for a client certificate.
     pub client_certificate_wanted: bool,
+    /// The application protocol that the server selected, if it did.
+    #[serde(default)]
+    pub alpn: Option<String>,
 }
 
 /// What a certificate says. All times are wall time.

@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use super::observation::{
-    CertificateFacts, CertificateFault, Observation, Phase, PhaseTiming, ProbeResult, TlsFacts,
+    CertificateFacts, CertificateFault, Observation, Phase, PhaseTiming, ProbeResult, Reason,
+    TlsFacts,
 };
 use crate::clock::Wall;
 
@@ -89,7 +90,11 @@ fn negotiated(tls: &TlsFacts) -> String {
     } else {
         ""
     };
-    format!("{} {}{asks}", tls.version, tls.cipher)
+    let alpn = match &tls.alpn {
+        Some(alpn) => format!(", ALPN {alpn}"),
+        None => String::new(),
+    };
+    format!("{} {}{alpn}{asks}", tls.version, tls.cipher)
 }
 
 fn shown(certificate: &CertificateFacts, now: Wall) -> String {
@@ -151,6 +156,17 @@ fn result(observation: &Observation) -> String {
 
 fn hints(observation: &Observation) -> Vec<String> {
     let mut hints = Vec::new();
+    if let ProbeResult::Stopped {
+        reason: Reason::TlsRefused { .. },
+        ..
+    } = &observation.result
+    {
+        hints.push(
+            "the probe offers TLS 1.0 to 1.3 and every suite that partners have, so they are refused too; look \
+             whether the server has a certificate for the domain"
+                .to_owned(),
+        );
+    }
     if let Some(TlsFacts {
         legacy: true,
         version,
@@ -190,7 +206,7 @@ fn hints(observation: &Observation) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::clock::Mono;
-    use crate::probe::{Reason, StreamCondition};
+    use crate::probe::StreamCondition;
     use crate::topology::{CheckId, Depth};
     use std::net::SocketAddr;
 
@@ -215,6 +231,7 @@ mod tests {
                 cipher: "AES128-SHA".to_owned(),
                 legacy: true,
                 client_certificate_wanted: false,
+                alpn: None,
             }),
             certificate: Some(CertificateFacts {
                 subject: "CN=contoso.com".to_owned(),

@@ -5,8 +5,7 @@
 //! message; what an Edge answers to strangers is not documented, and failed requests throttle the prober.
 
 use super::attempt::{Attempt, Stop};
-use super::observation::{Phase, Reason};
-use super::tls::{self, Farewell, Secured, TlsClient};
+use super::tls::{self, Secured, TlsClient};
 use crate::topology::Depth;
 
 /// Climbs from TCP to TLS.
@@ -18,17 +17,5 @@ pub(super) async fn probe(attempt: &mut Attempt<'_>, client: &TlsClient) -> Resu
     let Secured::Open(secured) = tls::secure(attempt, client, wire).await? else {
         return Ok(());
     };
-    match attempt.close(tls::hang_up(secured)).await {
-        // RFC 8446 §4.4.2.4: the refusal for want of a certificate comes after our side is done. It is what
-        // a sound Edge does with us.
-        Some(Farewell::CertificateDemanded) => tls::note_demand(attempt),
-        Some(Farewell::Alert(detail)) => {
-            return Err(Stop {
-                phase: Phase::Tls,
-                reason: Reason::TlsBroken { detail },
-            });
-        }
-        Some(Farewell::Closed) | None => {}
-    }
-    Ok(())
+    tls::end_at_handshake(attempt, secured).await
 }

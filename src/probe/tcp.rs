@@ -60,7 +60,7 @@ fn later(error: &io::Error) -> Reason {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Reason::Refused,
         io::ErrorKind::TimedOut => Reason::ConnectTimeout,
-        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Reason::Unreachable,
+        _ if is_word_of_the_network(error) => Reason::Unreachable,
         // Some middleboxes reset in place of a SYN-ACK, others after it: listened, then gone.
         io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => Reason::ClosedAtOnce,
         _ => Reason::LocalFailure {
@@ -69,8 +69,45 @@ fn later(error: &io::Error) -> Reason {
     }
 }
 
+/// Whether the kernel reports an ICMP message: some router or firewall on the way says that packets do not come through
+/// (RFC 1122 §4.2.3.9, RFC 4443 §3.1: "administratively prohibited" is `EACCES`).
+fn is_word_of_the_network(error: &io::Error) -> bool {
+    use nix::errno::Errno;
+
+    const CODES: [Errno; 8] = [
+        Errno::EHOSTUNREACH,
+        Errno::ENETUNREACH,
+        Errno::EHOSTDOWN,
+        Errno::ENONET,
+        Errno::ENOPROTOOPT,
+        Errno::EOPNOTSUPP,
+        Errno::EPROTO,
+        Errno::EACCES,
+    ];
+    let code = error.raw_os_error().map(Errno::from_raw);
+    code.is_some_and(|code| CODES.contains(&code))
+}
+
 fn local(error: io::Error) -> Reason {
     Reason::LocalFailure {
         error: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::errno::Errno;
+
+    #[test]
+    fn what_a_firewall_on_the_way_says_is_not_our_own_failure() {
+        for code in [Errno::EHOSTUNREACH, Errno::EACCES, Errno::ENOPROTOOPT] {
+            let error = io::Error::from_raw_os_error(code as i32);
+            assert_eq!(later(&error), Reason::Unreachable, "{code}");
+            let at_once = matches!(at_once(&error), Reason::LocalFailure { .. });
+            assert!(at_once, "no packet can have come back: {code}");
+        }
+        let error = io::Error::from_raw_os_error(Errno::EMFILE as i32);
+        assert!(matches!(later(&error), Reason::LocalFailure { .. }));
     }
 }

@@ -23,6 +23,19 @@ use super::trust::Trust;
 use super::wire::{TooMuchData, Wire};
 use crate::topology::{Depth, ServiceKind};
 
+/// The suites of TLS 1.3, also those that the library leaves out by default. Together with the groups below: whatever
+/// a partner can offer, so that a server that refuses us refuses partners too.
+const SUITES: &str = "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256:\
+    TLS_AES_128_CCM_SHA256:TLS_AES_128_CCM_8_SHA256";
+/// The groups of all TLS versions. A question mark: if the library has it.
+const GROUPS: &str = "X25519:P-256:P-384:P-521:?X448:?ffdhe2048:?ffdhe3072:?ffdhe4096:?ffdhe6144:?ffdhe8192:\
+    ?secp256k1:?brainpoolP256r1:?brainpoolP384r1:?brainpoolP512r1:?brainpoolP256r1tls13:?brainpoolP384r1tls13:\
+    ?brainpoolP512r1tls13:?X25519MLKEM768:?SecP256r1MLKEM768:?SecP384r1MLKEM1024";
+/// What the library says of a protocol that was not offered, among other things.
+const BAD_EXTENSION: &str = "bad extension";
+/// The protocol of direct TLS between servers (XEP-0368).
+const XMPP_SERVER: &[u8] = b"xmpp-server";
+
 /// Complaints kept of one chain.
 const MAX_CHAIN_FAULTS: usize = 8;
 
@@ -41,10 +54,12 @@ impl TlsClient {
         builder.set_min_proto_version(Some(SslVersion::TLS1))?;
         // Without anonymous suites and pre-shared keys: partners never agree to those.
         builder.set_cipher_list("ALL:!aNULL:!PSK:!SRP:@SECLEVEL=0")?;
+        builder.set_ciphersuites(SUITES)?;
         builder.set_options(SslOptions::ALLOW_UNSAFE_LEGACY_RENEGOTIATION);
         // The library's default first offers a post-quantum key share. It costs more than the rest of the
-        // handshake, and makes a ClientHello of two segments that old servers and middleboxes drop.
-        builder.set_groups_list("X25519:P-256:P-384:P-521:X448:ffdhe2048:ffdhe3072")?;
+        // handshake, and makes a ClientHello of two segments that old servers and middleboxes drop. Here only the
+        // first group has a share; a server that wants another one asks for it.
+        builder.set_groups_list(GROUPS)?;
         builder.set_session_cache_mode(SslSessionCacheMode::OFF);
         builder.set_cert_store(trust.store);
         Ok(TlsClient {
@@ -84,11 +99,13 @@ pub(super) async fn secure(
         })
     };
     let before_tls = wire.received();
+    let direct = attempt.check.service == ServiceKind::XmppsServer;
     let ssl = session(attempt, client, &chain_faults).map_err(ours)?;
     wire.begin_tls();
     let mut stream = SslStream::new(ssl, wire).map_err(ours)?;
     let handshake = async { Ok(Pin::new(&mut stream).connect().await) };
     let outcome = attempt.step(Phase::Tls, handshake).await;
+    stream.get_mut().end_handshake();
 
     let silent = before_tls == 0 && stream.get_ref().received() == 0;
     let outcome = match outcome {
@@ -117,24 +134,53 @@ pub(super) async fn secure(
         }
         Err(error) => Err(stopped(match Failure::of(&error) {
             Failure::Closed if silent => Reason::ClosedAtOnce,
+            // Our hello offers more than any partner's: where it is refused, theirs are.
+            Failure::Alert { text: detail, .. } => Reason::TlsRefused { detail },
+            // The library takes no protocol that was not offered.
+            Failure::Broken(text) if text == BAD_EXTENSION && direct => Reason::OtherProtocol,
             failure => failure.reason(),
         })),
     }
 }
 
+/// Ends a probe that goes no further than the handshake. In TLS 1.3 the server's refusal comes after our side is done
+/// (RFC 8446 §4.4.2.4).
+pub(super) async fn end_at_handshake(
+    attempt: &mut Attempt<'_>,
+    secured: SslStream<Wire>,
+) -> Result<(), Stop> {
+    match attempt.close(hang_up_and_hear(secured)).await {
+        // What a sound Edge does with a stranger.
+        Some(Farewell::CertificateDemanded) => note_demand(attempt),
+        Some(Farewell::Refused(detail)) => {
+            return Err(Stop {
+                phase: Phase::Tls,
+                reason: Reason::TlsRefused { detail },
+            });
+        }
+        Some(Farewell::Closed) | None => {}
+    }
+    Ok(())
+}
+
 /// What came after our goodbye.
-pub(super) enum Farewell {
+enum Farewell {
     /// The peer closed too, or time was up.
     Closed,
     /// The peer had refused us for want of a client certificate.
     CertificateDemanded,
-    /// The peer broke the session off with an alert.
-    Alert(String),
+    /// The peer refused the session with an alert.
+    Refused(String),
+}
+
+/// Sends close_notify and waits until the peer has closed.
+pub(super) async fn hang_up(stream: SslStream<Wire>) {
+    hang_up_and_hear(stream).await;
 }
 
 /// Sends close_notify and reads until the peer has closed. In TLS 1.3 our side is done before the server has
 /// looked at it: whatever it had to complain of comes now, ahead of its own close_notify.
-pub(super) async fn hang_up(mut stream: SslStream<Wire>) -> Farewell {
+async fn hang_up_and_hear(mut stream: SslStream<Wire>) -> Farewell {
     let wanted = stream.get_ref().client_certificate_wanted();
     if stream.shutdown().await.is_err() {
         return Farewell::Closed;
@@ -147,7 +193,7 @@ pub(super) async fn hang_up(mut stream: SslStream<Wire>) -> Farewell {
             Err(error) => {
                 return match Failure::of_read(&error) {
                     Failure::Alert { demand: true, .. } if wanted => Farewell::CertificateDemanded,
-                    Failure::Alert { text, .. } => Farewell::Alert(text),
+                    Failure::Alert { text, .. } => Farewell::Refused(text),
                     _ => Farewell::Closed,
                 };
             }
@@ -175,7 +221,8 @@ fn session(
     let mut ssl = Ssl::new(&client.context)?;
     ssl.set_hostname(attempt.check.domain.as_str())?;
     if attempt.check.service == ServiceKind::XmppsServer {
-        ssl.set_alpn_protos(b"\x0bxmpp-server")?;
+        let length = u8::try_from(XMPP_SERVER.len()).unwrap_or_default();
+        ssl.set_alpn_protos(&[&[length], XMPP_SERVER].concat())?;
     }
     // The chain is judged at the time of the clock that everything else is judged by.
     ssl.param_mut()
@@ -205,6 +252,9 @@ fn facts(ssl: &SslRef, client_certificate_wanted: bool) -> TlsFacts {
             .version2()
             .is_none_or(|version| version == SslVersion::TLS1 || version == SslVersion::TLS1_1),
         client_certificate_wanted,
+        alpn: ssl
+            .selected_alpn_protocol()
+            .map(|protocol| printable(&String::from_utf8_lossy(protocol))),
     }
 }
 
@@ -249,15 +299,8 @@ pub(super) enum Failure {
     Closed,
     /// More than a probe takes.
     TooMuch,
-    /// The server's alert. `demand`: one that servers send for want of a client certificate. `capability`:
-    /// one that they send when there is no common version or suite.
-    Alert {
-        demand: bool,
-        capability: bool,
-        text: String,
-    },
-    /// We cannot speak what the server answered with.
-    Unsupported(String),
+    /// The server's alert. `demand`: one that servers send for want of a client certificate, if they asked for it.
+    Alert { demand: bool, text: String },
     /// Not TLS, or broken.
     Broken(String),
 }
@@ -268,12 +311,6 @@ impl Failure {
         match self {
             Failure::Closed => Reason::Closed,
             Failure::TooMuch => Reason::TooMuch,
-            Failure::Alert {
-                capability: true,
-                text: detail,
-                ..
-            }
-            | Failure::Unsupported(detail) => Reason::TlsUnsupported { detail },
             Failure::Alert { text: detail, .. } | Failure::Broken(detail) => {
                 Reason::TlsBroken { detail }
             }
@@ -315,16 +352,9 @@ impl Failure {
         const UNEXPECTED_EOF: i32 = 294;
         /// OpenSSL's reasons for a received alert are this plus the alert's number (RFC 8446 §6).
         const ALERT: i32 = 1000;
-        /// handshake_failure, bad_certificate, certificate_unknown, access_denied, certificate_required.
-        const DEMANDS: [i32; 5] = [40, 42, 46, 49, 116];
-        /// handshake_failure, protocol_version, insufficient_security.
-        const CAPABILITIES: [i32; 3] = [40, 70, 71];
-        /// What OpenSSL says when the server chose what we cannot speak: unknown, unsupported and wrong
-        /// versions (252, 254, 258, 259, 266), ciphers (248, 261), groups and curves (101, 295, 315),
-        /// signature algorithms (118, 333, 370), a DH key too small (394), legacy renegotiation (338).
-        const UNSUPPORTED: [i32; 15] = [
-            101, 118, 248, 252, 254, 258, 259, 261, 266, 295, 315, 333, 338, 370, 394,
-        ];
+        /// handshake_failure, no_certificate, bad_certificate, unsupported_certificate, certificate_unknown,
+        /// unknown_ca, access_denied, certificate_required.
+        const DEMANDS: [i32; 8] = [40, 41, 42, 43, 46, 48, 49, 116];
 
         let Some(first) = stack.errors().first() else {
             return Failure::Closed;
@@ -337,11 +367,8 @@ impl Failure {
             let alert = code - ALERT;
             Failure::Alert {
                 demand: DEMANDS.contains(&alert),
-                capability: CAPABILITIES.contains(&alert),
                 text,
             }
-        } else if UNSUPPORTED.contains(&code) {
-            Failure::Unsupported(text)
         } else {
             Failure::Broken(text)
         }

@@ -45,9 +45,15 @@ impl Wire {
         self.flight = Some(ClientFlight::default());
     }
 
+    /// The handshake has ended: what is written from here on is not part of it.
+    pub(super) fn end_handshake(&mut self) {
+        if let Some(flight) = &mut self.flight {
+            flight.over = true;
+        }
+    }
+
     /// Whether our part of the handshake had a Certificate message. We have none to show, so there is one
-    /// (an empty one) only where the server asked (RFC 5246 §7.4.6, RFC 8446 §4.4.2). To be asked when the
-    /// handshake has just ended.
+    /// (an empty one) only where the server asked (RFC 5246 §7.4.6, RFC 8446 §4.4.2).
     pub(super) fn client_certificate_wanted(&self) -> bool {
         self.flight
             .as_ref()
@@ -106,6 +112,7 @@ struct ClientFlight {
     cipher_changed: bool,
     certificate: bool,
     encrypted: u32,
+    over: bool,
 }
 
 impl ClientFlight {
@@ -116,6 +123,9 @@ impl ClientFlight {
     const CERTIFICATE: u8 = 11;
 
     fn observe(&mut self, mut bytes: &[u8]) {
+        if self.over {
+            return;
+        }
         while let Some((first, rest)) = bytes.split_first() {
             if self.header_len < self.header.len() {
                 self.header[self.header_len] = *first;

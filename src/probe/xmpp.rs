@@ -14,7 +14,7 @@ use super::attempt::{Attempt, Stop};
 use super::domainpart;
 use super::observation::{Phase, Reason};
 use super::stream::{Features, Header, Incoming, Stream};
-use super::tls::{self, Farewell, Secured, TlsClient};
+use super::tls::{self, Secured, TlsClient};
 use super::wire::Wire;
 use crate::topology::Depth;
 
@@ -120,8 +120,7 @@ async fn inside_tls(attempt: &mut Attempt<'_>, client: &TlsClient, wire: Wire) -
         return Ok(());
     };
     if !attempt.goes_past(Depth::Tls) {
-        hang_up(attempt, secured).await;
-        return Ok(());
+        return tls::end_at_handshake(attempt, secured).await;
     }
     let wanted = secured.get_ref().client_certificate_wanted();
     let mut stream = Stream::new(secured);
@@ -258,7 +257,8 @@ fn worth_goodbye(reason: &Reason) -> bool {
             | Reason::Closed
             | Reason::ClosedAtOnce
             | Reason::TlsBroken { .. }
-            | Reason::TlsUnsupported { .. }
+            | Reason::TlsRefused { .. }
+            | Reason::OtherProtocol
     )
 }
 
@@ -277,10 +277,9 @@ async fn close_wire(wire: &mut Wire) {
     }
 }
 
+/// The stream has been seen: whatever the peer says now is about its end.
 async fn hang_up(attempt: &mut Attempt<'_>, secured: SslStream<Wire>) {
-    if let Some(Farewell::CertificateDemanded) = attempt.close(tls::hang_up(secured)).await {
-        tls::note_demand(attempt);
-    }
+    attempt.close(tls::hang_up(secured)).await;
 }
 
 fn note_all(attempt: &mut Attempt<'_>, notes: impl IntoIterator<Item = String>) {

@@ -122,13 +122,14 @@ impl fmt::Display for Family {
     }
 }
 
-/// How far a probe goes before it is content. Each depth includes the ones before it.
+/// How far a probe goes before it is content. Each depth includes the ones before it; [`Depth::of`] says what the
+/// words mean for services that do not have every step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Depth {
     /// The TCP connection.
     Tcp,
-    /// The stream header and its features (for direct TLS and SIP the same as `tls`).
+    /// The stream header and its features.
     Stream,
     /// `<proceed/>` after `<starttls/>`.
     Starttls,
@@ -139,6 +140,16 @@ pub enum Depth {
 }
 
 impl Depth {
+    /// How far a probe of this service goes when its depth is this one. Direct TLS has no stream outside TLS: `stream`
+    /// is the one inside. SIP ends with the handshake.
+    pub fn of(self, service: ServiceKind) -> Depth {
+        match (service, self) {
+            (ServiceKind::XmppServer, depth) | (_, depth @ Depth::Tcp) => depth,
+            (ServiceKind::XmppsServer, Depth::Stream | Depth::Features) => Depth::Features,
+            (ServiceKind::XmppsServer | ServiceKind::SipFederationTls, _) => Depth::Tls,
+        }
+    }
+
     /// All depths, shallowest first.
     pub const ALL: [Depth; 5] = [
         Depth::Tcp,
@@ -184,8 +195,6 @@ pub enum CertificatePolicy {
 pub enum Accept {
     /// TLS below 1.2.
     LegacyTls,
-    /// The server's TLS cannot be spoken by the probe at all; STARTTLS was offered.
-    TlsUnsupported,
     /// `resource-constraint` stream errors.
     ResourceConstraint,
     /// An answer slower than half of `timeout`.
@@ -196,9 +205,8 @@ pub enum Accept {
 
 impl Accept {
     /// All names, in the order they are documented.
-    pub const ALL: [Accept; 5] = [
+    pub const ALL: [Accept; 4] = [
         Accept::LegacyTls,
-        Accept::TlsUnsupported,
         Accept::ResourceConstraint,
         Accept::Slow,
         Accept::CertificateExpiring,
@@ -208,7 +216,6 @@ impl Accept {
     pub fn as_str(self) -> &'static str {
         match self {
             Accept::LegacyTls => "legacy-tls",
-            Accept::TlsUnsupported => "tls-unsupported",
             Accept::ResourceConstraint => "resource-constraint",
             Accept::Slow => "slow",
             Accept::CertificateExpiring => "certificate-expiring",
@@ -263,8 +270,14 @@ impl CheckSettings {
             ServiceKind::SipFederationTls => Duration::from_secs(60),
             ServiceKind::XmppServer | ServiceKind::XmppsServer => Duration::from_secs(10),
         };
+        // With STARTTLS the stream was judged before TLS. With direct TLS there is only the one inside: without it any
+        // TLS server would pass.
+        let depth = match kind {
+            ServiceKind::XmppsServer => Depth::Features,
+            ServiceKind::XmppServer | ServiceKind::SipFederationTls => Depth::Tls,
+        };
         CheckSettings {
-            depth: Depth::Tls,
+            depth,
             interval,
             retry: Duration::from_secs(2),
             timeout: Duration::from_secs(3),

@@ -261,7 +261,7 @@ fn the_university_has_two_zones_of_its_own_names() {
         "docs/examples/university-prosody.toml can be used\n\
          route university: contoso.example on computing-centre, then library; automatic failover, automatic failback, TTL 30 s\n\
          \x20 xmpp-server: order, probed to depth tls every 10s; a pool that falls silent is found after 26s at most\n\
-         \x20 xmpps-server: order, not required, probed to depth tls every 10s; a pool that falls silent is found after 26s at most\n\
+         \x20 xmpps-server: order, not required, probed to depth features every 10s; a pool that falls silent is found after 26s at most\n\
          2 pools, 8 checks on 4 addresses\n\
          2 zones: _xmpp-server._tcp.contoso.example, _xmpps-server._tcp.contoso.example\n\
          none of them is signed\n\

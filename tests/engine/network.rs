@@ -26,7 +26,7 @@ pub(crate) enum Behaviour {
     HostUnknown,
     TlsGarbage,
     LegacyTls,
-    TlsUnsupported,
+    TlsRefused,
     ResourceConstraint,
     PolicyViolation,
     WrongName,
@@ -49,7 +49,7 @@ impl Behaviour {
             "host-unknown" => Behaviour::HostUnknown,
             "tls-garbage" => Behaviour::TlsGarbage,
             "legacy-tls" => Behaviour::LegacyTls,
-            "tls-unsupported" => Behaviour::TlsUnsupported,
+            "tls-refused" => Behaviour::TlsRefused,
             "resource-constraint" => Behaviour::ResourceConstraint,
             "policy-violation" => Behaviour::PolicyViolation,
             "wrong-name" => Behaviour::WrongName,
@@ -72,6 +72,7 @@ impl Behaviour {
                 | B::Unreachable
                 | B::HostUnknown
                 | B::TlsGarbage
+                | B::TlsRefused
                 | B::WrongName
         )
     }
@@ -214,11 +215,11 @@ impl Network {
                 ),
                 QUICK,
             ),
-            Behaviour::TlsUnsupported => (
+            Behaviour::TlsRefused => (
                 stop(
                     Phase::Tls,
-                    Reason::TlsUnsupported {
-                        detail: "no common version".into(),
+                    Reason::TlsRefused {
+                        detail: "ssl/tls alert handshake failure".into(),
                     },
                 ),
                 QUICK,
@@ -260,6 +261,7 @@ impl Network {
                 cipher: "TLS_AES_128_GCM_SHA256".into(),
                 legacy: version == "TLSv1",
                 client_certificate_wanted: false,
+                alpn: None,
             }),
             certificate: has_tls.then(|| CertificateFacts {
                 subject: "CN=edge".into(),

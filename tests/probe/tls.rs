@@ -8,10 +8,10 @@ use openssl::ssl::{
 };
 use repoint::clock::Now;
 use repoint::demo::{Authority, Identity, Leaf};
-use repoint::probe::{CertificateFault, Observation, Phase, ProbeResult, Reason};
-use repoint::topology::{Check, Depth, ServiceKind};
+use repoint::probe::{CertificateFault, Observation, Phase, ProbeResult, Reason, StreamCondition};
+use repoint::topology::{Check, CheckSettings, Depth, ServiceKind};
 
-use super::fakes::{Fake, HEADER, INSIDE, Step, to_proceed};
+use super::fakes::{self, Fake, HEADER, INSIDE, Step, to_proceed};
 use super::{Bench, SHORT, domain, probe, probe_at, read_now, reason, stopped};
 
 /// A server's TLS settings.
@@ -308,34 +308,73 @@ async fn hello_answered_with(bytes: &[u8]) -> (Phase, Reason) {
     reason(&observation)
 }
 
+/// A ServerHello in TLS 1.2 (3.3) or another version, with this suite.
+fn server_hello(minor: u8, suite: [u8; 2]) -> Vec<u8> {
+    let body = [&[3, minor][..], &[7; 32], &[0], &suite, &[0]].concat();
+    [&[22, 3, minor, 0, 42, 2, 0, 0, 38][..], &body].concat()
+}
+
 #[tokio::test]
-async fn tls_that_we_cannot_speak_is_unsupported_and_not_broken() {
-    // ServerHello of SSL 3.0 with TLS_RSA_WITH_RC4_128_SHA.
-    let body = [&[3, 0][..], &[7; 32], &[0, 0, 5, 0]].concat();
-    let hello = [&[22, 3, 0, 0, 42, 2, 0, 0, 38][..], &body].concat();
-    let protocol_version = [21, 3, 1, 0, 2, 2, 70].to_vec();
-    let handshake_failure = [21, 3, 1, 0, 2, 2, 40].to_vec();
-    let in_ssl3 = [21, 3, 0, 0, 2, 2, 40].to_vec();
-    for answer in [hello, protocol_version, handshake_failure, in_ssl3] {
+async fn a_server_that_refuses_the_handshake_has_refused_partners_too() {
+    let mut answers = vec![[21, 3, 0, 0, 2, 2, 40].to_vec()];
+    // handshake_failure, protocol_version, insufficient_security, internal_error, unrecognized_name,
+    // illegal_parameter, unexpected_message, inappropriate_fallback, access_denied, bad_certificate,
+    // certificate_required: before it has asked for a certificate, none of them is for want of one.
+    for alert in [40, 70, 71, 80, 112, 47, 10, 86, 49, 42, 116] {
+        answers.push([21, 3, 3, 0, 2, 2, alert].to_vec());
+        let late = [21, 3, 3, 0, 2, 2, alert];
+        answers.push([&server_hello(3, [0xc0, 0x2f])[..], &late].concat());
+    }
+    for answer in answers {
         let (phase, reason) = hello_answered_with(&answer).await;
         assert_eq!(phase, Phase::Tls);
         assert!(
-            matches!(reason, Reason::TlsUnsupported { .. }),
+            matches!(reason, Reason::TlsRefused { .. }),
             "{answer:?}: {reason:?}"
         );
     }
 }
 
 #[tokio::test]
+async fn a_server_that_chooses_what_was_not_offered_is_broken() {
+    let ssl3 = server_hello(0, [0, 5]);
+    let rc4 = server_hello(3, [0, 5]);
+    let unknown_version = server_hello(9, [0xc0, 0x2f]);
+    for answer in [ssl3, rc4, unknown_version] {
+        let (_, reason) = hello_answered_with(&answer).await;
+        assert!(
+            matches!(reason, Reason::TlsBroken { .. }),
+            "{answer:?}: {reason:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_partners_can_speak_is_spoken() {
+    let bench = Bench::new();
+    let suites = "TLS_AES_128_CCM_8_SHA256";
+    for group in [
+        "X25519MLKEM768",
+        "brainpoolP384r1tls13",
+        "ffdhe8192",
+        "P-256",
+    ] {
+        let context = server(&bench.identity(), |builder| {
+            builder.set_groups_list(group).unwrap();
+            builder.set_ciphersuites(suites).unwrap();
+        });
+        let fake = with_starttls(context).await;
+        let observation = probe(&bench.check(fake.address, Depth::Tls)).await;
+        assert_eq!(observation.result, ProbeResult::Reached, "{group}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_tls_is_broken() {
-    let internal_error = &[21, 3, 3, 0, 2, 2, 80][..];
-    let unrecognized_name = &[21, 3, 3, 0, 2, 2, 112][..];
     for answer in [
         &[0xde; 64][..],
         b"<stream:features/>",
         b"HTTP/1.1 400 Bad\r\n\r\n",
-        internal_error,
-        unrecognized_name,
     ] {
         let (phase, reason) = hello_answered_with(answer).await;
         assert_eq!(phase, Phase::Tls);
@@ -474,12 +513,12 @@ async fn direct_tls_asks_for_the_domain_and_the_protocol() {
     ];
     for (depth, reached) in [
         (Depth::Tcp, Depth::Tcp),
-        (Depth::Stream, Depth::Tls),
+        (Depth::Stream, Depth::Features),
         (Depth::Starttls, Depth::Tls),
         (Depth::Tls, Depth::Tls),
         (Depth::Features, Depth::Features),
     ] {
-        let then = if depth == Depth::Features {
+        let then = if reached == Depth::Features {
             inside.to_vec()
         } else {
             vec![Step::HearEnd]
@@ -496,6 +535,75 @@ async fn direct_tls_asks_for_the_domain_and_the_protocol() {
             assert_eq!(heard.server_name.as_deref(), Some("contoso.com"));
             assert_eq!(heard.alpn.as_deref(), Some("xmpp-server"));
         }
+    }
+}
+
+#[tokio::test]
+async fn a_server_behind_direct_tls_that_is_not_xmpp_is_found_at_the_default_depth() {
+    let bench = Bench::new();
+    let identity = bench.identity();
+    let usual = CheckSettings::default_for(ServiceKind::XmppsServer).depth;
+    let answering = |text: &str| {
+        [
+            Step::HearAnything,
+            Step::Say(text.to_owned()),
+            Step::HearEnd,
+        ]
+    };
+    let for_clients = HEADER.replace("jabber:server", "jabber:client");
+    let unknown = HEADER.to_owned() + &fakes::error("host-unknown");
+    let condition = StreamCondition::HostUnknown;
+    for (text, expected) in [
+        ("HTTP/1.1 400 Bad Request\r\n\r\n", Reason::NotXml),
+        (for_clients.as_str(), Reason::NotXmpp),
+        (unknown.as_str(), Reason::StreamError { condition }),
+    ] {
+        let context = server(&identity, modern);
+        let script = [vec![Step::Tls(context)], answering(text).to_vec()].concat();
+        let fake = Fake::start(script).await;
+        let observation = probe(&direct(&bench, &fake, usual)).await;
+        assert_eq!(observation.result, stopped(Phase::Features, expected));
+    }
+}
+
+#[tokio::test]
+async fn a_server_behind_direct_tls_that_selects_another_protocol_is_not_one() {
+    let bench = Bench::new();
+    let identity = bench.identity();
+    let inside = [
+        Step::Hear("version='1.0'>"),
+        Step::Say(HEADER.to_owned() + INSIDE),
+        Step::Hear("</stream:stream>"),
+    ];
+    for version in [SslVersion::TLS1_2, SslVersion::TLS1_3] {
+        for (selected, expected) in [
+            (Ok(&b"http/1.1"[..]), Some(Reason::OtherProtocol)),
+            (Ok(&b"xmpp-client"[..]), Some(Reason::OtherProtocol)),
+            (Err(openssl::ssl::AlpnError::NOACK), None),
+        ] {
+            let context = server(&identity, |builder| {
+                builder.set_max_proto_version(Some(version)).unwrap();
+                builder.set_alpn_select_callback(move |_, _| selected);
+            });
+            let script = [vec![Step::Tls(context)], inside.to_vec()].concat();
+            for depth in [Depth::Tls, Depth::Features] {
+                let fake = Fake::start(script.clone()).await;
+                let observation = probe(&direct(&bench, &fake, depth)).await;
+                match expected.clone() {
+                    Some(reason) => assert_eq!(observation.result, stopped(Phase::Tls, reason)),
+                    None => assert_eq!(observation.result, ProbeResult::Reached),
+                }
+            }
+        }
+        let context = server(&identity, |builder| {
+            builder.set_alpn_select_callback(|_, offered| {
+                select_next_proto(b"\x02h2\x08http/1.1", offered)
+                    .ok_or(openssl::ssl::AlpnError::ALERT_FATAL)
+            });
+        });
+        let fake = Fake::start([Step::Tls(context)]).await;
+        let (_, reason) = reason(&probe(&direct(&bench, &fake, Depth::Tls)).await);
+        assert!(matches!(reason, Reason::TlsRefused { .. }), "{reason:?}");
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::topology::{Accept, CertificatePolicy, Depth};
 
 use super::super::draft::CheckDraft;
-use super::super::problem::{At, ConfigProblems};
+use super::super::problem::{At, ConfigProblems, Rule};
 use super::super::suggest::quoted;
 use super::super::table::Table;
 use super::super::value::Value;
@@ -17,6 +17,9 @@ use super::path;
 const SHORTEST: Duration = Duration::from_millis(10);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const HOUR: Duration = Duration::from_secs(3600);
+
+/// Was a word of `accept`: it made a pool up whose TLS no partner could use.
+const NO_LONGER_ACCEPTED: &str = "tls-unsupported";
 
 pub(super) fn read(mut table: Table<'_>, base: &Path, problems: &mut ConfigProblems) -> CheckDraft {
     let depths = Depth::ALL.map(|depth| (depth.as_str(), depth));
@@ -67,9 +70,42 @@ fn accept(value: &Value<'_>, problems: &mut ConfigProblems) -> At<BTreeSet<Accep
         "a list of {}",
         quoted(words.iter().map(|(word, _)| *word), "and")
     );
-    let list = value.list_of(&wanted, problems, |item, p| item.choice(&words, p));
+    let words: Vec<_> = words
+        .into_iter()
+        .map(|(word, accept)| (word, Some(accept)))
+        .collect();
+    let list = value.list_of(&wanted, problems, |item, p| {
+        if item.text(&wanted, p)?.value == NO_LONGER_ACCEPTED {
+            return Some(without_effect(item, p));
+        }
+        item.choice(&words, p)
+    });
     At {
-        value: list.items.into_iter().map(|item| item.value).collect(),
+        value: list
+            .items
+            .into_iter()
+            .filter_map(|item| item.value)
+            .collect(),
         place: list.place,
+    }
+}
+
+/// Older configurations have it, so it is no error.
+fn without_effect(item: &Value<'_>, problems: &mut ConfigProblems) -> At<Option<Accept>> {
+    problems
+        .warning(
+            Rule::NoEffect,
+            item.place(),
+            format!(
+                "{NO_LONGER_ACCEPTED:?} has no effect: the probe offers every TLS that partners do, and a server that \
+                 refuses it is down"
+            ),
+        )
+        .help(
+            "leave it out; old servers that do answer with TLS 1.0 or 1.1 are accepted with \"legacy-tls\"",
+        );
+    At {
+        value: None,
+        place: item.place().clone(),
     }
 }

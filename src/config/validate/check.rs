@@ -30,7 +30,10 @@ pub(super) fn settings(
     let value = |given: &Option<At<Duration>>, default| given.as_ref().map_or(default, |v| v.value);
     let count = |given: &Option<At<u32>>, default| given.as_ref().map_or(default, |v| v.value);
     let settings = CheckSettings {
-        depth: top.depth.as_ref().map_or(defaults.depth, |v| v.value),
+        depth: top
+            .depth
+            .as_ref()
+            .map_or(defaults.depth, |v| v.value.of(subject.kind)),
         interval: value(&top.interval, defaults.interval),
         retry: value(&top.retry, defaults.retry),
         timeout: value(&top.timeout, defaults.timeout),
