@@ -7,7 +7,7 @@
 use std::fmt;
 use std::ops::{Add, Sub};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -77,14 +77,6 @@ impl Wall {
     pub fn since(self, earlier: Wall) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
-
-    /// The same moment as the standard library's type, for formatting.
-    pub fn system_time(self) -> SystemTime {
-        match u64::try_from(self.0) {
-            Ok(after) => UNIX_EPOCH + Duration::from_millis(after),
-            Err(_) => UNIX_EPOCH,
-        }
-    }
 }
 
 impl Add<Duration> for Wall {
@@ -98,9 +90,27 @@ impl Add<Duration> for Wall {
 }
 
 impl fmt::Display for Wall {
-    /// RFC 3339 in UTC, whole seconds: `2026-11-21T03:00:00Z`.
+    /// RFC 3339 in UTC, whole seconds: `2026-11-21T03:00:00Z`. Certificates may name any moment; those outside of the
+    /// years 0 to 9999, which RFC 3339 does not know, are only told apart.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        humantime::format_rfc3339_seconds(self.system_time()).fmt(f)
+        let moment = time::OffsetDateTime::from_unix_timestamp(self.0.div_euclid(1000));
+        let known = moment.ok().filter(|at| (0..=9999).contains(&at.year()));
+        let Some(at) = known else {
+            return f.write_str(match self.0 {
+                ..0 => "before the year 0",
+                _ => "after the year 9999",
+            });
+        };
+        write!(
+            f,
+            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
+            at.year(),
+            u8::from(at.month()),
+            at.day(),
+            at.hour(),
+            at.minute(),
+            at.second()
+        )
     }
 }
 
@@ -134,6 +144,26 @@ mod tests {
             Mono::from_micros(5).since(Mono::from_micros(9)),
             Duration::ZERO
         );
+    }
+
+    #[test]
+    fn a_moment_of_any_year_can_be_shown() {
+        for (seconds, shown) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (1_800_000_000, "2027-01-15T08:00:00Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+            // 500101000000Z and 99991231235959Z in a certificate.
+            (-631_152_000, "1950-01-01T00:00:00Z"),
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
+            (253_402_300_800, "after the year 9999"),
+            (-62_167_219_200, "0000-01-01T00:00:00Z"),
+            (-62_167_219_201, "before the year 0"),
+        ] {
+            assert_eq!(Wall::from_millis(seconds * 1000).to_string(), shown);
+        }
+        for millis in [i64::MIN, i64::MIN + 1, -1, 1, i64::MAX - 1, i64::MAX] {
+            assert!(!Wall::from_millis(millis).to_string().is_empty());
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ use tokio::runtime::Runtime;
 
 use super::failure::{Failure, Fault};
 use crate::engine::Refusal;
+use crate::harmless;
 
 /// The server answers within 60 s or says why not; this is for a server that is stuck.
 const PATIENCE: Duration = Duration::from_secs(70);
@@ -200,8 +201,7 @@ impl Reply {
 
     /// The answer as text for a terminal.
     pub(super) fn text(&self) -> String {
-        let text = String::from_utf8_lossy(&self.bytes);
-        text.chars().map(harmless).collect()
+        harmless::lines(&String::from_utf8_lossy(&self.bytes)).into_owned()
     }
 }
 
@@ -233,20 +233,12 @@ fn clean<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
 fn scrub(value: &mut serde_json::Value) {
     use serde_json::Value;
     match value {
-        Value::String(text) if text.chars().any(|c| harmless(c) != c) => {
-            *text = text.chars().map(harmless).collect();
+        Value::String(text) if text.chars().any(harmless::disturbs) => {
+            *text = harmless::lines(text).into_owned();
         }
         Value::Array(values) => values.iter_mut().for_each(scrub),
         Value::Object(values) => values.values_mut().for_each(scrub),
         _ => {}
-    }
-}
-
-fn harmless(c: char) -> char {
-    match c {
-        '\n' | '\t' => c,
-        c if c.is_control() => '\u{fffd}',
-        c => c,
     }
 }
 

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 
 use crate::demo::{self, Options};
+use crate::harmless;
 
 /// Two built-in pools, one failure, live
 ///
@@ -46,7 +47,7 @@ impl Demo {
         match played {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("{error}");
+                eprintln!("{}", harmless::lines(&error.to_string()));
                 ExitCode::FAILURE
             }
         }

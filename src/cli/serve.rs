@@ -13,6 +13,7 @@ use tokio::task::spawn_blocking;
 
 use super::moment::now;
 use crate::daemon::{self, Daemon, Paths, Signals, StartError};
+use crate::harmless;
 use crate::serve::Listeners;
 use crate::shell::adopt_orphans;
 
@@ -49,7 +50,7 @@ impl Serve {
         match serve(paths, inherited, &early) {
             Ok(()) => ExitCode::SUCCESS,
             Err(Ended::Nothing(error)) => {
-                eprintln!("{error}");
+                eprintln!("{}", harmless::lines(&error.to_string()));
                 NOTHING_TO_SERVE.into()
             }
             Err(Ended::Failed(error)) => {

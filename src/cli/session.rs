@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use super::client::{Client, Reply};
 use super::failure::Failure;
 use super::paint::Paint;
+use crate::harmless;
 
 #[derive(Debug)]
 pub(super) struct Session {
@@ -53,7 +54,8 @@ impl Session {
     /// The answer as JSON. False when nobody reads it any more.
     pub(super) fn print_json(&self, value: &impl Serialize) -> bool {
         // The values come from JSON; they go back to it.
-        serde_json::to_string_pretty(value).is_ok_and(|text| self.print(&format!("{text}\n")))
+        serde_json::to_string_pretty(value)
+            .is_ok_and(|text| self.print(&format!("{}\n", harmless::json(&text))))
     }
 
     /// The answer. False when nobody reads it any more.
@@ -72,7 +74,8 @@ pub(super) fn report(failure: &Failure, json: bool) {
     if let (Failure::Refused(refusal), true) = (failure, json)
         && let Ok(text) = serde_json::to_string_pretty(refusal)
     {
-        write_to(&mut std::io::stdout().lock(), &format!("{text}\n"));
+        let text = format!("{}\n", harmless::json(&text));
+        write_to(&mut std::io::stdout().lock(), &text);
     }
     let paint = paint_for(std::io::stderr().is_terminal());
     write_to(&mut std::io::stderr().lock(), &failure.render(paint));
@@ -91,6 +94,7 @@ fn colours(terminal: bool, no_color: Option<OsString>) -> bool {
 
 /// Whoever closed the pipe has read enough: that is no fault, but going on would be.
 fn write_to(to: &mut impl Write, text: &str) -> bool {
+    let mut to = harmless::Seen(to);
     to.write_all(text.as_bytes())
         .and_then(|()| to.flush())
         .is_ok()

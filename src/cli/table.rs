@@ -3,6 +3,7 @@
 //! In: rows of cells. Out: lines. Only the last column may be cut; nothing else is ever hidden.
 
 use super::paint::{Paint, Tone, WIDTH, cut};
+use crate::harmless;
 
 /// A piece of text in its tone.
 #[derive(Clone, Debug)]
@@ -15,9 +16,8 @@ impl Cell {
     pub(super) fn toned(tone: Tone, text: impl Into<String>) -> Cell {
         let mut text = text.into();
         // A cell is one line, whatever somebody else wrote into it.
-        if text.chars().any(char::is_control) {
-            let harmless = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-            text = text.chars().map(harmless).collect();
+        if text.chars().any(harmless::disturbs) {
+            text = harmless::line(&text).into_owned();
         }
         Cell { text, tone }
     }

@@ -8,6 +8,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{LogFormat, LogSettings};
+use crate::harmless::Seen;
 
 /// Set by systemd when standard error goes to the journal, which has times of its own.
 const JOURNAL: &str = "JOURNAL_STREAM";
@@ -17,7 +18,7 @@ pub fn begin_log(settings: LogSettings) {
     let filter = EnvFilter::new(settings.level.as_str());
     let base = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| Seen(std::io::stderr()))
         .with_target(false);
     let begun = match settings.format {
         LogFormat::Json => base.json().flatten_event(true).finish().try_init(),
