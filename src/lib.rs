@@ -11,6 +11,7 @@
 
 pub mod clock;
 pub mod files;
+pub mod patience;
 pub mod harmless;
 pub mod topology;
 pub mod probe;

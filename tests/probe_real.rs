@@ -110,6 +110,7 @@ impl Server {
             service,
             peer: SocketAddr::new(self.address, service.standard_port()),
             domain: DOMAIN.parse().unwrap(),
+            target: None,
             source: None,
             settings,
         }
@@ -136,6 +137,10 @@ fn program(name: &str, package: &str) -> PathBuf {
 }
 
 fn prosody(directory: &Path, address: IpAddr) -> (Command, PathBuf) {
+    prosody_hosting(DOMAIN, directory, address)
+}
+
+fn prosody_hosting(host: &str, directory: &Path, address: IpAddr) -> (Command, PathBuf) {
     let config = directory.join("prosody.cfg.lua");
     let log = directory.join("prosody.log");
     let text = format!(
@@ -152,7 +157,7 @@ s2s_direct_tls_ssl = {{ certificate = "{directory}/server.crt", key = "{director
 modules_enabled = {{ "s2s", "tls", "dialback", "saslauth" }}
 modules_disabled = {{ "c2s", "posix" }}
 ssl = {{ certificate = "{directory}/server.crt", key = "{directory}/server.key" }}
-VirtualHost "{DOMAIN}"
+VirtualHost "{host}"
 "#,
         directory = directory.display(),
         log = log.display(),
@@ -166,11 +171,15 @@ VirtualHost "{DOMAIN}"
 /// ejabberd, started by `erl` itself: `ejabberdctl` would change to the system's user and directories, and
 /// start a port mapper that stays.
 fn ejabberd(directory: &Path, address: IpAddr) -> (Command, PathBuf) {
+    ejabberd_hosting(DOMAIN, directory, address)
+}
+
+fn ejabberd_hosting(host: &str, directory: &Path, address: IpAddr) -> (Command, PathBuf) {
     let config = directory.join("ejabberd.yml");
     let log = directory.join("ejabberd.log");
     let text = format!(
         r#"
-hosts: ["{DOMAIN}"]
+hosts: ["{host}"]
 loglevel: debug
 certfiles: ["{directory}/server.pem"]
 s2s_use_starttls: required
@@ -306,6 +315,40 @@ async fn is_climbed_to_every_depth(server: &Server) {
             "the server complained of the probe: {told}"
         );
     }
+}
+
+/// An internationalised domain, as the DNS has it.
+const WIDE: &str = "xn--bcher-kva.example";
+
+async fn is_known_in_its_ascii_form(server: &Server) {
+    for service in [ServiceKind::XmppServer, ServiceKind::XmppsServer] {
+        let mut check = server.check(service, CheckSettings::default_for(service).depth);
+        check.domain = WIDE.parse().unwrap();
+        let observation = probe(&check).await;
+        let told = server.told();
+        assert_eq!(observation.result, ProbeResult::Reached, "{told}");
+        assert_eq!(observation.known_as.as_deref(), Some(WIDE), "{told}");
+        assert_eq!(observation.certificate.unwrap().fault, None);
+    }
+}
+
+fn wide_leaf() -> Leaf {
+    Leaf {
+        rsa: true,
+        ..Leaf::for_domain(&WIDE.parse::<DomainName>().unwrap())
+    }
+}
+
+#[tokio::test]
+async fn prosody_that_hosts_the_ascii_form_of_a_domain_is_asked_for_it() {
+    let prosody = |directory: &Path, address| prosody_hosting(WIDE, directory, address);
+    is_known_in_its_ascii_form(&Server::start(&wide_leaf(), prosody).await).await;
+}
+
+#[tokio::test]
+async fn ejabberd_that_hosts_the_ascii_form_of_a_domain_is_asked_for_it() {
+    let ejabberd = |directory: &Path, address| ejabberd_hosting(WIDE, directory, address);
+    is_known_in_its_ascii_form(&Server::start(&wide_leaf(), ejabberd).await).await;
 }
 
 async fn tells_that_it_does_not_host(server: &Server) {

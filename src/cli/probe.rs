@@ -15,7 +15,8 @@ use super::paint::{Paint, Tone};
 use super::session::Session;
 use crate::config;
 use crate::control::{ProbeBody, Probed, nearest, probe_route};
-use crate::probe::{ProbeResult, Prober, report};
+use crate::health::Grade;
+use crate::probe::{Prober, report};
 use crate::shell::Clock;
 
 /// Probe a route's pools now, and print each phase with its time.
@@ -23,7 +24,7 @@ use crate::shell::Clock;
 /// The probes are those of the route's checks: the same addresses, depth and trusted roots. They change no verdict. With
 /// --config no server is needed: the way to try a configuration before its first start.
 ///
-/// Exit code 0 when every probe reached its depth, 1 when one did not.
+/// Exit code 0 when every probe counts as a success, good or degraded; 1 when one counts as a failure or could not be made.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  repoint probe contoso edgepool2\n  repoint probe contoso --config repoint.toml"
@@ -45,8 +46,8 @@ impl Probe {
             None => by_the_server(session, &self.route, self.pool.as_deref())?,
         };
         session.say(&probed, || screen(&probed, session.paint));
-        let reached = |one: &Probed| one.observation.result == ProbeResult::Reached;
-        Ok(match probed.iter().all(reached) {
+        let succeeded = |one: &Probed| one.counts_as < Grade::Unknown;
+        Ok(match probed.iter().all(succeeded) {
             true => ExitCode::SUCCESS,
             false => REFUSED.into(),
         })
@@ -146,13 +147,10 @@ fn screen(probed: &[Probed], paint: Paint) -> String {
             let mut observation = one.observation.clone();
             observation.ended = observation.began + Duration::from_micros(one.micros);
             for line in report(&observation) {
-                let tone = match (line.starts_with("result"), &one.observation.result) {
-                    (true, ProbeResult::Reached) => Tone::Good,
-                    (true, ProbeResult::Stopped { .. }) => Tone::Bad,
-                    (false, _) => Tone::Plain,
-                };
-                out.push_str(&format!("  {}\n", paint.tone(tone, &line)));
+                out.push_str(&format!("  {}\n", paint.tone(tone(one, &line), &line)));
             }
+            let line = format!("{:<20}{}", "counts as", counts_as(one));
+            out.push_str(&format!("  {}\n", paint.tone(tone(one, &line), &line)));
             out.push_str(&format!("  {:<20}{}\n", "trusted", one.trusted));
             out
         })
@@ -160,5 +158,29 @@ fn screen(probed: &[Probed], paint: Paint) -> String {
     match blocks.is_empty() {
         true => "there is nothing to probe: the route's services have no checks\n".into(),
         false => blocks.join("\n"),
+    }
+}
+
+fn tone(one: &Probed, line: &str) -> Tone {
+    let result = line.starts_with("result") || line.starts_with("counts as");
+    match (result, one.counts_as) {
+        (false, _) => Tone::Plain,
+        (true, Grade::Good) => Tone::Good,
+        (true, Grade::Degraded | Grade::Unknown) => Tone::Doubtful,
+        (true, Grade::Failed) => Tone::Bad,
+    }
+}
+
+/// `failure: certificate: expired`. A verdict takes several probes: this is what one of them says.
+fn counts_as(one: &Probed) -> String {
+    let word = match one.counts_as {
+        Grade::Good => "good",
+        Grade::Degraded => "degraded",
+        Grade::Unknown => "nothing, neither good nor bad",
+        Grade::Failed => "failure",
+    };
+    match &one.cause {
+        Some(cause) => format!("{word}: {cause}"),
+        None => word.to_owned(),
     }
 }

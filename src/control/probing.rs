@@ -1,7 +1,7 @@
 //! Probing a route on demand, with the checks it has.
 //!
 //! In: the topology and a prober. Out: one observation for each check, with the pool and target it stands for.
-//! Never here: verdicts; these observations are shown and forgotten.
+//! Never here: verdicts; these observations are judged, shown and forgotten.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
+use crate::health::{Grade, judge};
 use crate::probe::{Observation, Prober};
 use crate::topology::{Check, CheckId, DomainName, PoolName, RouteName, Topology};
 
@@ -26,6 +27,17 @@ pub struct Probed {
     pub micros: u64,
     /// Which roots were trusted.
     pub trusted: String,
+    /// How it would count for the check.
+    #[serde(default = "good")]
+    pub counts_as: Grade,
+    /// Why it is not plainly good, or what is worth knowing although it is.
+    #[serde(default)]
+    pub cause: Option<String>,
+}
+
+/// What an older server does not say.
+fn good() -> Grade {
+    Grade::Good
 }
 
 /// A check that is due, with its place in the answer.
@@ -56,6 +68,7 @@ pub async fn probe_route(
             for due in turn {
                 let observation = prober.probe(&due.id, &due.check).await;
                 let trusted = prober.trust_description(&due.check.settings).to_owned();
+                let outcome = judge(&observation, &due.check.settings);
                 probed.push((
                     due.place,
                     Probed {
@@ -65,6 +78,8 @@ pub async fn probe_route(
                             .unwrap_or(u64::MAX),
                         observation,
                         trusted,
+                        counts_as: outcome.grade,
+                        cause: outcome.cause,
                     },
                 ));
             }

@@ -53,6 +53,8 @@ pub struct Leaf {
     pub from_s: i64,
     /// End of its validity, in seconds from now.
     pub until_s: i64,
+    /// Whether its extended key usage allows it as a server certificate.
+    pub server_auth: bool,
     /// Whether its extended key usage allows it as a client certificate.
     pub client_auth: bool,
     /// An RSA key of 2048 bits in place of an elliptic curve: what old servers have.
@@ -70,6 +72,7 @@ impl Leaf {
             uri: Vec::new(),
             from_s: -DAY,
             until_s: 89 * DAY,
+            server_auth: true,
             client_auth: true,
             rsa: false,
         }
@@ -124,7 +127,9 @@ impl Authority {
                 .build()?,
         )?;
         let mut purposes = ExtendedKeyUsage::new();
-        purposes.server_auth();
+        if leaf.server_auth {
+            purposes.server_auth();
+        }
         if leaf.client_auth {
             purposes.client_auth();
         }

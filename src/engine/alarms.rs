@@ -348,7 +348,13 @@ impl Engine {
             if let Some((severity, text)) = certificate_fault(facts, now) {
                 let subject = id.to_string();
                 let text = format!("certificate of {}: {text}", check.peer);
-                let remedy = Some(format!("renew it for {}", check.domain));
+                let domain = check.domain.as_str();
+                let fault = facts.fault.as_ref();
+                let remedy = fault.map_or_else(
+                    || format!("renew it for {domain}"),
+                    |fault| fault.remedy(domain),
+                );
+                let remedy = Some(remedy);
                 all.push(Condition {
                     kind: AlarmKind::Certificate,
                     subject,

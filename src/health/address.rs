@@ -330,6 +330,7 @@ mod tests {
                 service: ServiceKind::XmppServer,
                 peer: ([192, 0, 2, 10], *port).into(),
                 domain: "contoso.com".parse().unwrap(),
+                target: None,
                 source: None,
                 settings: CheckSettings::default_for(ServiceKind::XmppServer),
             };

@@ -7,11 +7,14 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::probe::{CertificateFacts, Observation, Phase, ProbeResult, Reason, StreamCondition};
 use crate::topology::{Accept, CertificatePolicy, CheckSettings};
 
 /// How one observation counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Grade {
     /// A success.
     Good,
@@ -59,8 +62,10 @@ fn line_of(observation: &Observation) -> String {
     match &observation.result {
         ProbeResult::Reached => match observation.reached {
             Some(depth) => {
+                let known_as = observation.known_as.as_ref();
+                let known_as = known_as.map_or(String::new(), |form| format!(" as {form}"));
                 format!(
-                    "reached {depth} in {} ms",
+                    "reached {depth} in {} ms{known_as}",
                     answer_time(observation).as_millis()
                 )
             }
@@ -108,7 +113,9 @@ impl<'a> Sum<'a> {
     /// The probe did not reach its depth.
     fn stopped(&mut self, phase: Phase, reason: &Reason, line: &str) {
         match reason {
-            Reason::LocalFailure { .. } => self.worsen(Grade::Unknown, line.to_owned()),
+            Reason::LocalFailure { .. } | Reason::Overslept { .. } => {
+                self.worsen(Grade::Unknown, line.to_owned());
+            }
             Reason::Certificate { fault } => self.certificate_refused(&fault.describe()),
             Reason::StreamError { condition } => self.stream_error(phase, condition, line),
             Reason::Refused
@@ -241,6 +248,7 @@ mod tests {
             tls: None,
             certificate: None,
             notes: Vec::new(),
+            known_as: None,
         }
     }
 

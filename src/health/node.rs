@@ -4,7 +4,7 @@
 //! are due, and what has just changed. Never here: I/O, deciding, publishing, logging.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +18,9 @@ use super::verdict::{CheckHealth, PoolHealth, Verdict};
 use super::watch::{Change, Watch};
 use crate::clock::{Mono, Now, Wall};
 use crate::probe::{CanaryObservation, CertificateFacts, Observation, ProbeResult, Reason};
-use crate::topology::{Check, CheckId, CheckUse, Pool, PoolName, Route, RouteName, Topology};
+use crate::topology::{
+    Check, CheckId, CheckUse, DomainName, Pool, PoolName, Route, RouteName, ServiceKind, Topology,
+};
 
 /// What is to be probed now. Everything in it is marked as in flight; each result is expected back by
 /// [`Health::observe`] or [`Health::canary`].
@@ -71,7 +73,7 @@ impl Health {
     pub fn reconfigure(&mut self, topology: &Topology, now: Now) -> Vec<Transition> {
         let mut known = std::mem::take(&mut self.checks);
         // The number in an identifier depends on the other checks: what is probed identifies a check for good.
-        let mut by_peer: BTreeMap<_, Watch> = BTreeMap::new();
+        let mut by_peer: BTreeMap<Place, Watch> = BTreeMap::new();
         let mut unchanged: BTreeMap<CheckId, Watch> = BTreeMap::new();
         for (id, check) in topology.checks.iter() {
             if let Some(watch) = known.remove(id) {
@@ -91,7 +93,7 @@ impl Health {
                     watch.users.clear();
                     watch
                 }
-                None => Watch::new(check, by_peer.get(&place_of(check)), now),
+                None => Watch::new(check, before(&by_peer, check), now),
             };
             self.checks.insert(id.clone(), watch);
         }
@@ -137,11 +139,16 @@ impl Health {
         if !self.schedule.awaits(id, observation.began) {
             return;
         }
-        let watch = self.checks.get(id);
+        let watch = self.checks.get_mut(id);
         let Some(watch) = watch.filter(|watch| observation.began >= watch.born) else {
             self.schedule.ended(id, ip, End::Dropped, now.mono);
             return;
         };
+        if observation.is_overslept() && watch.excuses_oversleeping() {
+            // As if it had not been made: the check is still due.
+            self.schedule.ended(id, ip, End::Dropped, now.mono);
+            return;
+        }
         let outcome = judge(observation, &watch.check.settings);
         let shared = outcome.grade == Grade::Failed && fails_before_stream(observation);
         let ip = watch.check.peer.ip();
@@ -484,13 +491,35 @@ fn report(
 }
 
 /// What a check probes, however it does.
-fn place_of(check: &Check) -> impl Ord + use<> {
+type Place = (
+    ServiceKind,
+    SocketAddr,
+    DomainName,
+    Option<IpAddr>,
+    Option<DomainName>,
+);
+
+fn place_of(check: &Check) -> Place {
     (
         check.service,
         check.peer,
         check.domain.clone(),
         check.source,
+        check.target.clone(),
     )
+}
+
+/// What was known of this check as it was made until now, also where its SRV target had another name.
+fn before<'a>(known: &'a BTreeMap<Place, Watch>, check: &Check) -> Option<&'a Watch> {
+    let place = place_of(check);
+    known.get(&place).or_else(|| {
+        let (service, peer, domain, source, _) = place;
+        let (found, watch) = known
+            .range((service, peer, domain.clone(), source, None)..)
+            .next()?;
+        let same = (found.0, found.1, &found.2, found.3) == (service, peer, &domain, source);
+        same.then_some(watch)
+    })
 }
 
 fn fails_before_stream(observation: &Observation) -> bool {

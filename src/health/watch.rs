@@ -28,6 +28,8 @@ pub(super) struct Watch {
     /// Who uses it.
     pub(super) users: Vec<(RouteName, PoolName)>,
     tally: Tally,
+    /// Probes in a row that were not made because this process did not run.
+    overslept: u32,
 }
 
 /// What has changed of a check.
@@ -70,7 +72,15 @@ impl Watch {
             born: now.mono,
             users: Vec::new(),
             tally,
+            overslept: 0,
         }
+    }
+
+    /// A probe was not made because this process did not run. It does not count, unless that has become a habit: then
+    /// nothing is known any more.
+    pub(super) fn excuses_oversleeping(&mut self) -> bool {
+        self.overslept = self.overslept.saturating_add(1);
+        self.overslept <= self.check.settings.fall
     }
 
     /// Counts a judged observation of a probe that lasted from `began` to `ended`.
@@ -82,6 +92,9 @@ impl Watch {
         now: Now,
     ) -> Change {
         let settings = &self.check.settings;
+        if outcome.grade != Grade::Unknown {
+            self.overslept = 0;
+        }
         match outcome.grade {
             Grade::Good => self.tally.success(false, began, ended, settings),
             Grade::Degraded => self.tally.success(true, began, ended, settings),

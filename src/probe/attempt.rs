@@ -6,8 +6,9 @@
 use std::future::Future;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 
+use super::domainpart::Form;
 use super::observation::{
     CertificateFacts, Observation, Phase, PhaseTiming, ProbeResult, Reason, TlsFacts,
 };
@@ -15,10 +16,13 @@ use super::tcp;
 use super::wire::Wire;
 use crate::clock::{Mono, Now, ReadNow};
 use crate::harmless::disturbs;
+use crate::patience::Patience;
 use crate::topology::{Check, CheckId, Depth};
 
 /// How long a peer is waited for when closing: RFC 6120 §4.4 sets no bound.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
+/// A probe that fails after this process did not run for so long proves nothing.
+pub(super) const OVERSLEPT: Duration = Duration::from_secs(1);
 /// Notes kept, and characters of each: peers write part of them.
 const MAX_NOTES: usize = 8;
 const MAX_NOTE: usize = 200;
@@ -50,10 +54,12 @@ pub(super) struct Attempt<'a> {
     pub(super) tls: Option<TlsFacts>,
     /// The server's certificate.
     pub(super) certificate: Option<CertificateFacts>,
+    /// How the domain is written to the server.
+    pub(super) form: Form,
     read_now: &'a ReadNow,
     began: Mono,
     concluded: Option<Now>,
-    deadline: Instant,
+    patience: Patience,
     close_until: Option<Instant>,
     phases: Vec<PhaseTiming>,
     notes: Vec<String>,
@@ -67,15 +73,28 @@ impl<'a> Attempt<'a> {
             reached: None,
             tls: None,
             certificate: None,
+            form: Form::Unicode,
             read_now,
             began: read_now().mono,
             concluded: None,
-            // The timer's own reckoning of its end: timers and readings need not be the same clock.
-            deadline: sleep(check.settings.timeout).deadline(),
+            patience: Patience::new(check.settings.timeout),
             close_until: None,
             phases: Vec::new(),
             notes: Vec::new(),
         }
+    }
+
+    /// Begins anew with the other form of the domain. Time and phases go on.
+    pub(super) fn begin_again(&mut self, form: Form) {
+        self.form = form;
+        (self.reached, self.tls, self.certificate) = (None, None, None);
+        (self.concluded, self.close_until) = (None, None);
+        self.notes.clear();
+    }
+
+    /// The domain as it is written to the server.
+    pub(super) fn domainpart(&self) -> String {
+        self.form.of(&self.check.domain)
     }
 
     /// Whether the probe is to go further than `depth`.
@@ -95,7 +114,9 @@ impl<'a> Attempt<'a> {
         step: impl Future<Output = Result<T, Reason>>,
     ) -> Result<T, Stop> {
         let began = self.now().mono;
-        let outcome = timeout_at(self.deadline, step)
+        let outcome = self
+            .patience
+            .wait(step)
             .await
             .unwrap_or(Err(Reason::TooSlow));
         self.time(phase, began);
@@ -125,10 +146,8 @@ impl<'a> Attempt<'a> {
     pub(super) async fn close<T>(&mut self, goodbye: impl Future<Output = T>) -> Option<T> {
         let began = self.conclude().mono;
         let wait = || sleep(CLOSE_WAIT).deadline();
-        let until = self
-            .deadline
-            .min(*self.close_until.get_or_insert_with(wait));
-        let outcome = timeout_at(until, goodbye).await.ok();
+        let until = *self.close_until.get_or_insert_with(wait);
+        let outcome = self.patience.wait_until(Some(until), goodbye).await;
         self.time(Phase::Close, began);
         outcome
     }
@@ -149,6 +168,9 @@ impl<'a> Attempt<'a> {
     /// The observation.
     pub(super) fn finish(mut self, id: &CheckId, outcome: Result<(), Stop>) -> Observation {
         let ended = self.conclude();
+        let past_header = self.reached.is_some_and(|depth| depth > Depth::Tcp);
+        let unusual = self.form == Form::Ascii && past_header;
+        let known_as = unusual.then(|| self.domainpart());
         Observation {
             check: id.clone(),
             peer: self.check.peer,
@@ -158,12 +180,20 @@ impl<'a> Attempt<'a> {
             reached: self.reached,
             result: match outcome {
                 Ok(()) => ProbeResult::Reached,
+                // Peers end connections on which nothing comes, and packets are lost meanwhile.
+                Err(Stop { phase, .. }) if self.patience.lost() >= OVERSLEPT => {
+                    let lost = self.patience.lost().as_millis();
+                    let millis = u64::try_from(lost).unwrap_or(u64::MAX);
+                    let reason = Reason::Overslept { millis };
+                    ProbeResult::Stopped { phase, reason }
+                }
                 Err(Stop { phase, reason }) => ProbeResult::Stopped { phase, reason },
             },
             phases: self.phases,
             tls: self.tls,
             certificate: self.certificate,
             notes: self.notes,
+            known_as,
         }
     }
 }

@@ -1,7 +1,9 @@
 //! What a server's certificate says, and whether a partner would take it.
 //!
-//! In: the certificate, what chain building complained of, the domain, the time. Out: [`CertificateFacts`].
+//! In: the certificate, what chain building complained of, the check, the time. Out: [`CertificateFacts`].
 //! The fault is always recorded; whether it counts is the policy's business in `health/`. Never here: I/O.
+
+use std::collections::BTreeSet;
 
 use openssl::hash::MessageDigest;
 use openssl::x509::X509Ref;
@@ -12,9 +14,9 @@ use x509_parser::public_key::PublicKey;
 
 use super::attempt::printable;
 use super::domainpart;
-use super::observation::{CertificateFacts, CertificateFault};
+use super::observation::{CertificateFacts, CertificateFault, Distrust};
 use crate::clock::Wall;
-use crate::topology::{DomainName, ServiceKind};
+use crate::topology::{Check, DomainName, ServiceKind};
 
 /// id-on-xmppAddr (RFC 6120 §13.7.1.4).
 const XMPP_ADDR: &str = "1.3.6.1.5.5.7.8.5";
@@ -38,6 +40,19 @@ impl ChainFault {
     /// X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED.
     const TIMES: [i32; 2] = [9, 10];
 
+    /// What it means for people. The numbers are OpenSSL's `X509_V_ERR_…`.
+    fn why(&self) -> Distrust {
+        match self.code {
+            18 => Distrust::SelfSigned,
+            19 => Distrust::UnknownAuthority,
+            2 | 20 | 21 => Distrust::NoIssuer,
+            26 => Distrust::WrongPurpose,
+            9 | 10 => Distrust::IntermediateTime,
+            66..=68 => Distrust::Weak,
+            _ => Distrust::Other,
+        }
+    }
+
     /// Whether it is about the validity period of the server's own certificate, which is judged apart.
     fn is_own_time(&self) -> bool {
         self.depth == 0 && Self::TIMES.contains(&self.code)
@@ -48,8 +63,7 @@ impl ChainFault {
 pub(super) fn read(
     certificate: &X509Ref,
     chain_faults: &[ChainFault],
-    domain: &DomainName,
-    service: ServiceKind,
+    check: &Check,
     now: Wall,
 ) -> (CertificateFacts, Vec<String>) {
     let fingerprint = certificate
@@ -62,13 +76,20 @@ pub(super) fn read(
         Err(error) => {
             let detail = printable(&format!("it cannot be read: {error}"));
             return (
-                blank(fingerprint, CertificateFault::NotTrusted { detail }),
+                blank(
+                    fingerprint,
+                    CertificateFault::NotTrusted {
+                        detail,
+                        why: Distrust::Other,
+                    },
+                ),
                 Vec::new(),
             );
         }
     };
     let names = names_of(&parsed);
-    let matched = names.iter().any(|name| name.matches(domain, service));
+    let wanted = Wanted::of(check);
+    let matched = wanted.found_in(&names);
     let not_before = wall(parsed.validity().not_before.timestamp());
     let not_after = wall(parsed.validity().not_after.timestamp());
     let untrusted = chain_faults.iter().find(|fault| !fault.is_own_time());
@@ -79,9 +100,12 @@ pub(super) fn read(
     } else if let Some(fault) = untrusted {
         Some(CertificateFault::NotTrusted {
             detail: fault.text.clone(),
+            why: fault.why(),
         })
-    } else if !matched {
-        Some(CertificateFault::WrongName)
+    } else if matched.is_none() {
+        Some(CertificateFault::WrongName {
+            wanted: wanted.describe(),
+        })
     } else {
         None
     };
@@ -93,14 +117,84 @@ pub(super) fn read(
             .take(MAX_NAMES)
             .map(CertificateName::show)
             .collect(),
-        matches: matched.then(|| domain.clone()),
+        matches: matched.cloned(),
         not_before,
         not_after,
         client_auth: allows_client(&parsed),
         fingerprint,
         fault,
     };
-    (facts, notes(&parsed, names.len()))
+    let mut notes = notes(&parsed, names.len());
+    if let (Some(matched), Some(target)) = (&facts.matches, &check.target)
+        && matched != target
+    {
+        notes.push(format!(
+            "the certificate names {matched} and not the SRV target {target}: Lync and Skype for Business look for the target"
+        ));
+    }
+    (facts, notes)
+}
+
+/// The names of which partners want one, the best first.
+///
+/// XMPP (RFC 6120 §13.7.2): the domain, never the SRV target, whose name came from DNS that was not signed.
+///
+/// SIP: Lync and Skype for Business look for the SRV target, which lies directly in the domain; every SIP domain needs
+/// `sip.` and its name in the certificate of an Edge; RFC 5922 §7.1 wants the domain itself.
+struct Wanted<'a> {
+    check: &'a Check,
+    names: Vec<DomainName>,
+}
+
+impl Wanted<'_> {
+    fn of(check: &Check) -> Wanted<'_> {
+        let mut names = Vec::new();
+        if check.service == ServiceKind::SipFederationTls {
+            names.extend(check.target.clone());
+            names.extend(format!("sip.{}", check.domain).parse());
+        }
+        names.push(check.domain.clone());
+        let mut seen = BTreeSet::new();
+        names.retain(|name| seen.insert(name.clone()));
+        Wanted { check, names }
+    }
+
+    fn found_in(&self, names: &[CertificateName]) -> Option<&DomainName> {
+        let found = |wanted: &&DomainName| names.iter().any(|name| self.is_named(wanted, name));
+        self.names.iter().find(found)
+    }
+
+    fn is_named(&self, wanted: &DomainName, name: &CertificateName) -> bool {
+        let domain = &self.check.domain;
+        match (self.check.service, name) {
+            (ServiceKind::XmppServer | ServiceKind::XmppsServer, name) => name.matches(domain),
+            // RFC 5922 §7.2: no wildcard stands for the SIP domain itself.
+            (ServiceKind::SipFederationTls, CertificateName::Dns(name)) if wanted == domain => {
+                name.eq_ignore_ascii_case(domain.as_str())
+            }
+            (ServiceKind::SipFederationTls, CertificateName::Dns(pattern)) => {
+                dns_matches(pattern, wanted.as_str())
+            }
+            (ServiceKind::SipFederationTls, CertificateName::Uri(uri)) => {
+                let lower = uri.to_ascii_lowercase();
+                wanted == domain && lower.strip_prefix("sip:") == Some(domain.as_str())
+            }
+            (
+                ServiceKind::SipFederationTls,
+                CertificateName::Srv(_) | CertificateName::XmppAddr(_),
+            ) => false,
+        }
+    }
+
+    fn describe(&self) -> String {
+        let names: Vec<&str> = self.names.iter().map(DomainName::as_str).collect();
+        match names.split_last() {
+            Some((last, before)) if !before.is_empty() => {
+                format!("{} or {last}", before.join(", "))
+            }
+            _ => names.concat(),
+        }
+    }
 }
 
 /// The facts of a handshake without a certificate.
@@ -123,39 +217,16 @@ impl CertificateName {
         printable(text)
     }
 
-    /// Whether a partner may take this name for the domain.
-    ///
-    /// XMPP (RFC 6120 §13.7.2): dNSName, SRV-ID or xmppAddr equal to the domain; the SRV target does not
-    /// count, since its name came from DNS that was not signed.
-    ///
-    /// SIP: RFC 5922 §7.1 wants the domain as `sip:` URI or dNSName. Access Edge servers have their own
-    /// names there, `sip.contoso.com` or `edge1.contoso.com`, and partners take those: the SRV target has to
-    /// lie directly in the domain. So one label in front of the domain is taken as well, also as a wildcard.
-    fn matches(&self, domain: &DomainName, service: ServiceKind) -> bool {
-        let domain_text = domain.as_str();
-        match (service, self) {
-            (ServiceKind::XmppServer | ServiceKind::XmppsServer, name) => match name {
-                Self::Dns(pattern) => dns_matches(pattern, domain_text),
-                Self::Srv(text) => {
-                    let lower = text.to_ascii_lowercase();
-                    lower.strip_prefix("_xmpp-server.") == Some(domain_text)
-                }
-                Self::XmppAddr(text) => domainpart::names(text, domain),
-                Self::Uri(_) => false,
-            },
-            (ServiceKind::SipFederationTls, Self::Dns(pattern)) => {
-                let lower = pattern.to_ascii_lowercase();
-                // RFC 9525 §6.3: `x*` is no wildcard, and no name either.
-                lower == domain_text
-                    || lower.split_once('.').is_some_and(|(label, parent)| {
-                        parent == domain_text && (label == "*" || !label.contains('*'))
-                    })
+    /// Whether an XMPP partner may take this name for the domain: dNSName, SRV-ID or xmppAddr (RFC 6120 §13.7.2).
+    fn matches(&self, domain: &DomainName) -> bool {
+        match self {
+            Self::Dns(pattern) => dns_matches(pattern, domain.as_str()),
+            Self::Srv(text) => {
+                let lower = text.to_ascii_lowercase();
+                lower.strip_prefix("_xmpp-server.") == Some(domain.as_str())
             }
-            (ServiceKind::SipFederationTls, Self::Uri(uri)) => {
-                let lower = uri.to_ascii_lowercase();
-                lower.strip_prefix("sip:") == Some(domain_text)
-            }
-            (ServiceKind::SipFederationTls, Self::Srv(_) | Self::XmppAddr(_)) => false,
+            Self::XmppAddr(text) => domainpart::names(text, domain),
+            Self::Uri(_) => false,
         }
     }
 }
@@ -282,6 +353,7 @@ fn wall(unix_seconds: i64) -> Wall {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::topology::CheckSettings;
 
     fn name(text: &str) -> DomainName {
         text.parse().unwrap()
@@ -302,49 +374,82 @@ mod tests {
         assert!(!dns_matches("*", "contoso"));
     }
 
-    #[test]
-    fn an_xmpp_partner_takes_the_domain_and_never_the_target() {
-        let domain = name("contoso.com");
-        for service in [ServiceKind::XmppServer, ServiceKind::XmppsServer] {
-            assert!(dns("contoso.com").matches(&domain, service));
-            assert!(
-                CertificateName::Srv("_XMPP-Server.contoso.com".into()).matches(&domain, service)
-            );
-            assert!(CertificateName::XmppAddr("contoso.com".into()).matches(&domain, service));
-            assert!(!dns("xmpp.contoso.com").matches(&domain, service));
-            assert!(
-                !CertificateName::Srv("_xmpp-client.contoso.com".into()).matches(&domain, service)
-            );
-            assert!(!CertificateName::Srv("contoso.com".into()).matches(&domain, service));
-            assert!(!CertificateName::Uri("sip:contoso.com".into()).matches(&domain, service));
+    fn check(service: ServiceKind, domain: &str, target: Option<&str>) -> Check {
+        Check {
+            service,
+            peer: ([192, 0, 2, 10], service.standard_port()).into(),
+            domain: name(domain),
+            target: target.map(name),
+            source: None,
+            settings: CheckSettings::default_for(service),
         }
-        let wide = name("xn--bcher-kva.example");
-        let address = CertificateName::XmppAddr("bücher.example".into());
-        assert!(address.matches(&wide, ServiceKind::XmppServer));
+    }
+
+    fn taken(check: &Check, name: CertificateName) -> bool {
+        Wanted::of(check).found_in(&[name]).is_some()
     }
 
     #[test]
-    fn a_sip_partner_takes_names_directly_in_the_domain() {
-        let domain = name("contoso.com");
+    fn an_xmpp_partner_takes_the_domain_and_never_the_target() {
+        for service in [ServiceKind::XmppServer, ServiceKind::XmppsServer] {
+            let check = check(service, "contoso.com", Some("xmpp.contoso.com"));
+            let srv = |text: &str| CertificateName::Srv(text.into());
+            assert!(taken(&check, dns("contoso.com")));
+            assert!(taken(&check, srv("_XMPP-Server.contoso.com")));
+            assert!(taken(
+                &check,
+                CertificateName::XmppAddr("contoso.com".into())
+            ));
+            assert!(!taken(&check, dns("xmpp.contoso.com")));
+            assert!(!taken(&check, srv("_xmpp-client.contoso.com")));
+            assert!(!taken(&check, srv("contoso.com")));
+            assert!(!taken(
+                &check,
+                CertificateName::Uri("sip:contoso.com".into())
+            ));
+            assert_eq!(Wanted::of(&check).describe(), "contoso.com");
+        }
+        let wide = check(ServiceKind::XmppServer, "xn--bcher-kva.example", None);
+        let address = CertificateName::XmppAddr("bücher.example".into());
+        assert!(taken(&wide, address));
+    }
+
+    #[test]
+    fn a_sip_partner_takes_the_target_the_domain_and_its_sip_name_and_no_sibling() {
         let sip = ServiceKind::SipFederationTls;
+        let check = check(sip, "contoso.com", Some("sipfed1.contoso.com"));
         for good in [
             "contoso.com",
             "sip.contoso.com",
-            "Edge1.contoso.com",
+            "SIPfed1.contoso.com",
             "*.contoso.com",
         ] {
-            assert!(dns(good).matches(&domain, sip), "{good}");
+            assert!(taken(&check, dns(good)), "{good}");
         }
         for bad in [
+            "www.contoso.com",
+            "sipfed2.contoso.com",
+            "edge1.contoso.com",
             "example.net",
             "a.sip.contoso.com",
             "x*.contoso.com",
             "notcontoso.com",
             "com",
+            "*.com",
         ] {
-            assert!(!dns(bad).matches(&domain, sip), "{bad}");
+            assert!(!taken(&check, dns(bad)), "{bad}");
         }
-        assert!(CertificateName::Uri("sip:Contoso.com".into()).matches(&domain, sip));
+        assert!(taken(
+            &check,
+            CertificateName::Uri("sip:Contoso.com".into())
+        ));
+        let names = [dns("sip.contoso.com"), dns("sipfed1.contoso.com")];
+        let best = Wanted::of(&check).found_in(&names).cloned();
+        assert_eq!(best, Some(name("sipfed1.contoso.com")));
+        assert_eq!(
+            Wanted::of(&check).describe(),
+            "sipfed1.contoso.com, sip.contoso.com or contoso.com"
+        );
     }
 
     #[test]

@@ -19,8 +19,8 @@ pub mod xml;
 mod xmpp;
 
 pub use observation::{
-    CanaryObservation, CertificateFacts, CertificateFault, Observation, Phase, PhaseTiming,
-    ProbeResult, Reason, StreamCondition, TlsFacts,
+    CanaryObservation, CertificateFacts, CertificateFault, Distrust, Observation, Phase,
+    PhaseTiming, ProbeResult, Reason, StreamCondition, TlsFacts,
 };
 pub use prober::Prober;
 pub use report::report;

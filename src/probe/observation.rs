@@ -39,9 +39,21 @@ pub struct Observation {
     pub certificate: Option<CertificateFacts>,
     /// Things worth saying that decide nothing, such as the hint of `see-other-host`.
     pub notes: Vec<String>,
+    /// The form of the domain that the server knows, where it is not the one that partners use: `xn--bcher-kva.example`.
+    #[serde(default)]
+    pub known_as: Option<String>,
 }
 
 impl Observation {
+    /// Whether this process was kept from running while the probe was made: it proves nothing and is made again.
+    pub fn is_overslept(&self) -> bool {
+        let reason = match &self.result {
+            ProbeResult::Stopped { reason, .. } => Some(reason),
+            ProbeResult::Reached => None,
+        };
+        matches!(reason, Some(Reason::Overslept { .. }))
+    }
+
     /// How long the whole probe took.
     pub fn duration(&self) -> Duration {
         self.ended.since(self.began)
@@ -131,6 +143,11 @@ pub enum Reason {
         /// What the operating system said.
         error: String,
     },
+    /// This process did not run for so long during the probe that its failure proves nothing.
+    Overslept {
+        /// How long, in milliseconds.
+        millis: u64,
+    },
     /// The connection was accepted, then not one byte came in time.
     Silence,
     /// The connection was closed or reset before one byte came.
@@ -200,6 +217,11 @@ impl Reason {
             Reason::ConnectTimeout => "no answer to the connection attempt".into(),
             Reason::Unreachable => "unreachable".into(),
             Reason::LocalFailure { error } => format!("the probe could not be made: {error}"),
+            Reason::Overslept { millis } => format!(
+                "the probe does not count: this process did not run for {}.{} s of it",
+                millis / 1000,
+                millis % 1000 / 100
+            ),
             Reason::Silence => "silence".into(),
             Reason::ClosedAtOnce => "closed at once".into(),
             Reason::Closed => "connection closed".into(),
@@ -300,9 +322,39 @@ pub enum CertificateFault {
     NotTrusted {
         /// What the TLS library said.
         detail: String,
+        /// What is wrong with the chain.
+        #[serde(default)]
+        why: Distrust,
     },
-    /// No name in it is the check domain (RFC 6120 §13.7.2; the common name does not count).
-    WrongName,
+    /// It has none of the names that partners look for (RFC 6120 §13.7.2; the common name does not count).
+    WrongName {
+        /// Those names, in words.
+        #[serde(default)]
+        wanted: String,
+    },
+}
+
+/// What is wrong with a certificate's chain.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Distrust {
+    /// It is signed by itself.
+    SelfSigned,
+    /// It leads to an authority that is not trusted.
+    UnknownAuthority,
+    /// The server does not send what leads to an authority.
+    NoIssuer,
+    /// It is for another purpose than a server's.
+    WrongPurpose,
+    /// An intermediate's time is over or has not come.
+    IntermediateTime,
+    /// A key is too short or a signature too weak.
+    Weak,
+    /// Anything else.
+    #[default]
+    Other,
 }
 
 impl CertificateFault {
@@ -312,8 +364,47 @@ impl CertificateFault {
             CertificateFault::Missing => "none shown".into(),
             CertificateFault::Expired => "expired".into(),
             CertificateFault::NotYetValid => "not yet valid".into(),
-            CertificateFault::NotTrusted { detail } => format!("not trusted ({detail})"),
-            CertificateFault::WrongName => "does not name the domain".into(),
+            CertificateFault::NotTrusted { detail, .. } => format!("not trusted ({detail})"),
+            CertificateFault::WrongName { wanted } => format!("does not name {wanted}"),
+        }
+    }
+
+    /// What to do about it, as a command to the operator.
+    pub fn remedy(&self, domain: &str) -> String {
+        use Distrust as D;
+
+        match self {
+            CertificateFault::Missing => format!("give the server a certificate for {domain}"),
+            CertificateFault::Expired => format!("renew it for {domain}"),
+            CertificateFault::NotYetValid => {
+                "compare the clocks of the server and of this machine; else get one that is valid now".into()
+            }
+            CertificateFault::WrongName { wanted } => format!("get one that names {wanted}"),
+            CertificateFault::NotTrusted { why, .. } => match why {
+                D::SelfSigned => {
+                    "get one from an authority that partners trust; if they trust this one as it is, set ca to its file"
+                }
+                D::UnknownAuthority => {
+                    "set ca to its authority's file if partners trust that one; else install the intermediates that \
+                     lead to an authority they trust"
+                }
+                D::NoIssuer => {
+                    "install the intermediates on the server, behind its certificate in the same file; for a private \
+                     authority set ca to its file"
+                }
+                D::WrongPurpose => {
+                    "get one for servers: its extended key usage must have serverAuth"
+                }
+                D::IntermediateTime => {
+                    "install intermediates on the server that are valid now; the server's own certificate can stay"
+                }
+                D::Weak => {
+                    "get one with an RSA key of 2048 bits or more, or an ECDSA key, signed with SHA-256; its \
+                     intermediates too"
+                }
+                D::Other => "look at the chain with `openssl s_client -showcerts`, and at the server's file",
+            }
+            .into(),
         }
     }
 }
@@ -343,7 +434,7 @@ pub struct CertificateFacts {
     pub issuer: String,
     /// The names it is good for: dNSName, SRV-ID (`_xmpp-server.…`) and xmppAddr, as written.
     pub names: Vec<String>,
-    /// Whether one of the names is the check domain.
+    /// The name that partners look for and that it has: the check domain; with SIP also the SRV target.
     pub matches: Option<DomainName>,
     /// Start of its validity.
     pub not_before: Wall,

@@ -6,27 +6,64 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use tokio::time::timeout;
-
-use super::attempt::{Attempt, Stop};
+use super::attempt::{Attempt, OVERSLEPT, Stop};
+use super::domainpart::{self, Form};
 use super::observation::{CanaryObservation, Observation, Phase, Reason};
 use super::tls::TlsClient;
 use super::trust::{Trust, TrustError};
 use super::{sip, tcp, xmpp};
 use crate::clock::ReadNow;
-use crate::topology::{CertificatePolicy, Check, CheckId, CheckSettings, Depth, ServiceKind};
+use crate::patience::Patience;
+use crate::topology::{
+    CertificatePolicy, Check, CheckId, CheckSettings, Depth, DomainName, ServiceKind,
+};
+use arc_swap::ArcSwap;
 
 /// What all checks with one `ca` share, by that `ca`.
 type Clients = BTreeMap<Option<PathBuf>, Arc<TlsClient>>;
 
+/// How often a canary is tried when this process is kept from running meanwhile.
+const CANARY_TRIES: u32 = 3;
+
 /// Makes probes. Cheap to share, not to make: it holds the trust stores.
 pub struct Prober {
     clients: ArcSwap<Clients>,
+    forms: Forms,
     read_now: ReadNow,
+}
+
+/// In which form servers know a domain, so that one that knows the unusual form is not asked twice at every probe.
+#[derive(Default)]
+struct Forms(Mutex<BTreeSet<(SocketAddr, DomainName)>>);
+
+impl Forms {
+    fn expected(&self, check: &Check) -> Form {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match !known.is_empty() && known.contains(&(check.peer, check.domain.clone())) {
+            true => Form::Ascii,
+            false => Form::Unicode,
+        }
+    }
+
+    fn learn(&self, check: &Check, form: Form, outcome: &Result<(), Stop>) {
+        if outcome.is_err() || !domainpart::has_two_forms(&check.domain) {
+            return;
+        }
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = (check.peer, check.domain.clone());
+        match form {
+            Form::Ascii => known.insert(place),
+            Form::Unicode => known.remove(&place),
+        };
+    }
+
+    fn forget(&self) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.clear();
+    }
 }
 
 impl Prober {
@@ -38,6 +75,7 @@ impl Prober {
     ) -> Result<Prober, TrustError> {
         Ok(Prober {
             clients: ArcSwap::from_pointee(load(settings)?),
+            forms: Forms::default(),
             read_now,
         })
     }
@@ -59,6 +97,7 @@ impl Prober {
 
     /// Forgets what checks with these settings do not need, after the configuration is in force.
     pub fn retain<'a>(&self, settings: impl IntoIterator<Item = &'a CheckSettings>) {
+        self.forms.forget();
         let wanted: BTreeSet<_> = settings.into_iter().map(|settings| &settings.ca).collect();
         self.clients.rcu(|clients| {
             let mut clients = Clients::clone(clients);
@@ -92,11 +131,11 @@ impl Prober {
         let client = self.clients.load().get(&check.settings.ca).map(Arc::clone);
         let outcome = match (client, check.service) {
             (None, _) => Err(not_loaded(check)),
-            (Some(client), ServiceKind::XmppServer) => {
-                xmpp::probe_starttls(&mut attempt, &client).await
-            }
-            (Some(client), ServiceKind::XmppsServer) => {
-                xmpp::probe_direct(&mut attempt, &client).await
+            (Some(client), ServiceKind::XmppServer | ServiceKind::XmppsServer) => {
+                attempt.form = self.forms.expected(check);
+                let outcome = xmpp::probe(&mut attempt, &client).await;
+                self.forms.learn(check, attempt.form, &outcome);
+                outcome
             }
             (Some(client), ServiceKind::SipFederationTls) => {
                 sip::probe(&mut attempt, &client).await
@@ -106,15 +145,24 @@ impl Prober {
     }
 
     /// Tries a canary by TCP. A refusal answers too: the packet went out and one came back. "Unreachable"
-    /// does not: it may be the word of our own router.
+    /// does not: it may be the word of our own router. An attempt during which this process did not run is made again.
     pub async fn probe_canary(&self, canary: SocketAddr, bound: Duration) -> CanaryObservation {
-        let began = (self.read_now)().mono;
-        let outcome = timeout(bound, tcp::connect(canary, None)).await;
-        CanaryObservation {
-            canary,
-            began,
-            ended: (self.read_now)().mono,
-            answered: matches!(outcome, Ok(Ok(_) | Err(Reason::Refused))),
+        let mut tries = 0;
+        loop {
+            let began = (self.read_now)().mono;
+            let mut patience = Patience::new(bound);
+            let outcome = patience.wait(tcp::connect(canary, None)).await;
+            let answered = matches!(outcome, Some(Ok(_) | Err(Reason::Refused)));
+            tries += 1;
+            if !answered && patience.lost() >= OVERSLEPT && tries < CANARY_TRIES {
+                continue;
+            }
+            return CanaryObservation {
+                canary,
+                began,
+                ended: (self.read_now)().mono,
+                answered,
+            };
         }
     }
 }

@@ -10,6 +10,7 @@ use super::observation::{
     TlsFacts,
 };
 use crate::clock::Wall;
+use crate::topology::ServiceKind;
 
 /// Names of a certificate shown; `--json` has them all.
 const NAMES_SHOWN: usize = 6;
@@ -186,20 +187,27 @@ fn hints(observation: &Observation) -> Vec<String> {
                     .to_owned(),
             );
         }
-        match &certificate.fault {
-            Some(CertificateFault::WrongName) => hints.push(
-                "partners look for the domain in dNSName, SRV-ID or xmppAddr; the common name and the SRV \
-                 target do not count"
-                    .to_owned(),
-            ),
-            Some(CertificateFault::NotTrusted { .. }) => hints.push(
-                "a missing intermediate certificate looks like this too; a private authority is named with the key ca"
-                    .to_owned(),
-            ),
-            _ => {}
+        if let Some(fault) = &certificate.fault {
+            if matches!(fault, CertificateFault::WrongName { .. }) {
+                hints.push(where_partners_look(observation).to_owned());
+            }
+            hints.push(fault.remedy(observation.check.domain()));
         }
     }
     hints
+}
+
+fn where_partners_look(observation: &Observation) -> &'static str {
+    match observation.check.service() {
+        Some(ServiceKind::SipFederationTls) => {
+            "partners look for the SRV target, for sip. and the domain, or for the domain, in dNSName; Lync and Skype \
+             for Business look for the target; the common name does not count"
+        }
+        _ => {
+            "partners look for the domain in dNSName, SRV-ID or xmppAddr; the common name and the SRV target do not \
+             count"
+        }
+    }
 }
 
 #[cfg(test)]
@@ -245,6 +253,7 @@ mod tests {
                 fault: None,
             }),
             notes: vec!["the server offers dialback".to_owned()],
+            known_as: None,
         }
     }
 

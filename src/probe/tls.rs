@@ -266,8 +266,7 @@ fn judge(attempt: &mut Attempt<'_>, ssl: &SslRef, chain_faults: &[ChainFault]) {
         return;
     };
     let check = attempt.check;
-    let (facts, notes) =
-        certificate::read(&shown, chain_faults, &check.domain, check.service, now.wall);
+    let (facts, notes) = certificate::read(&shown, chain_faults, check, now.wall);
     attempt.certificate = Some(facts);
     for note in notes {
         attempt.note(&note);

@@ -12,20 +12,61 @@ use tokio_openssl::SslStream;
 
 use super::attempt::{Attempt, Stop};
 use super::domainpart;
-use super::observation::{Phase, Reason};
+use super::observation::{Phase, Reason, StreamCondition};
 use super::stream::{Features, Header, Incoming, Stream};
 use super::tls::{self, Secured, TlsClient};
 use super::wire::Wire;
-use crate::topology::Depth;
+use crate::topology::{Depth, ServiceKind};
 
 /// How long a stream error is waited for that would explain a header of another domain.
 const EXPLANATION_WAIT: Duration = Duration::from_millis(500);
 
+/// Climbs the ladder of the service. A server that does not know the domain in one form is asked for it in the other,
+/// on a second connection once the first is closed: many hosts are configured as the DNS has them.
+pub(super) async fn probe(attempt: &mut Attempt<'_>, client: &TlsClient) -> Result<(), Stop> {
+    let first = climb(attempt, client).await;
+    let unknown = |stop: &Stop| is_unknown_host(&stop.reason);
+    if !first.as_ref().is_err_and(unknown) || !domainpart::has_two_forms(&attempt.check.domain) {
+        return first;
+    }
+    let (before, form) = (attempt.domainpart(), attempt.form.other());
+    attempt.begin_again(form);
+    let second = climb(attempt, client).await;
+    let after = attempt.domainpart();
+    attempt.note(&match &second {
+        Err(stop) if unknown(stop) => {
+            format!("the server knows the domain neither as {before} nor as {after}")
+        }
+        _ => format!("the server does not know the domain as {before}; it was asked for {after}"),
+    });
+    second
+}
+
+/// The probe was answered that there is no such domain, which the other form of its name may change.
+pub(super) fn is_unknown_host(reason: &Reason) -> bool {
+    match reason {
+        Reason::WrongDomain { .. } => true,
+        Reason::StreamError { condition } => matches!(
+            condition,
+            StreamCondition::HostUnknown
+                | StreamCondition::HostGone
+                | StreamCondition::ImproperAddressing
+        ),
+        _ => false,
+    }
+}
+
+async fn climb(attempt: &mut Attempt<'_>, client: &TlsClient) -> Result<(), Stop> {
+    match attempt.check.service {
+        ServiceKind::XmppsServer => probe_direct(attempt, client).await,
+        ServiceKind::XmppServer | ServiceKind::SipFederationTls => {
+            probe_starttls(attempt, client).await
+        }
+    }
+}
+
 /// Climbs from TCP over STARTTLS to the features inside TLS.
-pub(super) async fn probe_starttls(
-    attempt: &mut Attempt<'_>,
-    client: &TlsClient,
-) -> Result<(), Stop> {
+async fn probe_starttls(attempt: &mut Attempt<'_>, client: &TlsClient) -> Result<(), Stop> {
     let wire = attempt.connect().await?;
     if !attempt.goes_past(Depth::Tcp) {
         return Ok(());
@@ -58,10 +99,7 @@ pub(super) async fn probe_starttls(
 }
 
 /// Climbs from TCP over direct TLS to the features inside it.
-pub(super) async fn probe_direct(
-    attempt: &mut Attempt<'_>,
-    client: &TlsClient,
-) -> Result<(), Stop> {
+async fn probe_direct(attempt: &mut Attempt<'_>, client: &TlsClient) -> Result<(), Stop> {
     let wire = attempt.connect().await?;
     if !attempt.goes_past(Depth::Tcp) {
         return Ok(());
@@ -176,12 +214,9 @@ async fn header<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut Stream<S>,
     phase: Phase,
 ) -> Result<Header, Stop> {
-    let check = attempt.check;
+    let (check, to) = (attempt.check, attempt.domainpart());
     let outcome = attempt
-        .step(
-            phase,
-            stream.open(&check.domain, check.settings.from.as_ref()),
-        )
+        .step(phase, stream.open(&to, check.settings.from.as_ref()))
         .await;
     let header = match outcome {
         Ok(header) => header,

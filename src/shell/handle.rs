@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::Configuration;
 use crate::engine::{Command, Done, Entry, Event, Expected, Refusal, RefusalKind, View};
+use crate::patience::within;
 use crate::store::{HistoryError, HistoryFilter, Store};
 use crate::topology::DomainName;
 use crate::zone::{Name, ZoneVersion, Zones};
@@ -222,9 +223,9 @@ impl Handle {
             self.inbox.send(message).await.map_err(|_| stopped())?;
             answer.await.map_err(|_| restarting())
         };
-        match tokio::time::timeout(patience, wait).await {
-            Ok(result) => result,
-            Err(_) => Err(stuck()),
+        match within(patience, wait).await {
+            Some(result) => result,
+            None => Err(stuck()),
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::clock::{Now, Wall};
 use crate::engine::{Batch, BatchToken, DraftToken, Event, Keep, StoreFault};
 use crate::health::MOST_PROBES;
 use crate::keys::ParentDs;
+use crate::patience::within;
 use crate::probe::{CanaryObservation, Observation, Phase, ProbeResult, Prober, Reason};
 use crate::store::Store;
 use crate::topology::{Check, CheckId, DomainName};
@@ -90,12 +91,12 @@ impl<P: Probing> Outside<P> {
         let task = tokio::spawn(async move {
             // The semaphore is never closed.
             let _permit = permits.acquire_owned().await;
-            tokio::time::timeout(bound, prober.probe(id, check)).await
+            within(bound, prober.probe(id, check)).await
         });
         self.return_event(run, async move {
             let observation = match task.await {
-                Ok(Ok(observation)) => observation,
-                Ok(Err(_)) => lost_probe(&lost.0, &lost.1, clock.now(), "it did not end in time"),
+                Ok(Some(observation)) => observation,
+                Ok(None) => lost_probe(&lost.0, &lost.1, clock.now(), "it did not end in time"),
                 Err(_) => lost_probe(&lost.0, &lost.1, clock.now(), "the prober panicked"),
             };
             Event::Observed(Box::new(observation))
@@ -107,7 +108,7 @@ impl<P: Probing> Outside<P> {
         let clock = self.clock;
         let began = clock.now().mono;
         let task = tokio::spawn(async move {
-            tokio::time::timeout(timeout + PROBE_GRACE, prober.probe_canary(canary, timeout)).await
+            within(timeout + PROBE_GRACE, prober.probe_canary(canary, timeout)).await
         });
         self.return_event(run, async move {
             let unanswered = || CanaryObservation {
@@ -117,8 +118,8 @@ impl<P: Probing> Outside<P> {
                 answered: false,
             };
             Event::Canary(match task.await {
-                Ok(Ok(observation)) => observation,
-                Ok(Err(_)) | Err(_) => unanswered(),
+                Ok(Some(observation)) => observation,
+                Ok(None) | Err(_) => unanswered(),
             })
         });
     }
@@ -132,11 +133,11 @@ impl<P: Probing> Outside<P> {
             let _permit = permits.acquire_owned().await;
             let resolvers = Resolvers::new(&resolvers);
             let asked = clock.now().wall;
-            let said = tokio::time::timeout(PARENT_PATIENCE, parent_ds(&apex, &resolvers)).await;
+            let said = within(PARENT_PATIENCE, parent_ds(&apex, &resolvers)).await;
             match said {
-                Ok(Ok(said)) => Ok(heard(asked, &said)),
-                Ok(Err(error)) => Err(error.to_string()),
-                Err(_) => Err(format!(
+                Some(Ok(said)) => Ok(heard(asked, &said)),
+                Some(Err(error)) => Err(error.to_string()),
+                None => Err(format!(
                     "the parent did not answer within {PARENT_PATIENCE:?}"
                 )),
             }
@@ -277,6 +278,7 @@ fn lost_probe(id: &CheckId, check: &Check, now: Now, error: &str) -> Observation
         tls: None,
         certificate: None,
         notes: Vec::new(),
+        known_as: None,
     }
 }
 

@@ -60,7 +60,7 @@ impl Commit {
         let Some(within) = within else {
             return settled((&mut self.result).await);
         };
-        if let Ok(result) = tokio::time::timeout(within, &mut self.result).await {
+        if let Some(result) = crate::patience::within(within, &mut self.result).await {
             return settled(result);
         }
         let waits =

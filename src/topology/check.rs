@@ -26,6 +26,17 @@ impl CheckId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The service it begins with.
+    pub fn service(&self) -> Option<ServiceKind> {
+        self.0.split('/').next()?.parse().ok()
+    }
+
+    /// The check domain it ends with.
+    pub fn domain(&self) -> &str {
+        let last = self.0.rsplit('/').next().unwrap_or_default();
+        last.split('#').next().unwrap_or_default()
+    }
 }
 
 impl From<String> for CheckId {
@@ -49,6 +60,9 @@ pub struct Check {
     pub peer: SocketAddr,
     /// The domain asked for (`to`, SNI, certificate).
     pub domain: DomainName,
+    /// The name of the SRV target, for services whose partners look for it in the certificate (SIP). XMPP partners do
+    /// not: there the check is the same whatever the target is called.
+    pub target: Option<DomainName>,
     /// The local address to probe from; chosen by the kernel when absent.
     pub source: Option<IpAddr>,
     /// How it is made and judged.
@@ -129,6 +143,12 @@ impl Checks {
                             service: service.kind,
                             peer: SocketAddr::new(address.probe, probe_port(service)),
                             domain: domain.clone(),
+                            target: service
+                                .kind
+                                .shows_target()
+                                .then(|| service.target_name(pool, target))
+                                .flatten()
+                                .cloned(),
                             source: spec
                                 .source
                                 .filter(|s| s.is_ipv4() == address.probe.is_ipv4()),

@@ -23,8 +23,7 @@ pub enum NameError {
     BadLabel(String),
     /// A character that has no place in such a name.
     #[error(
-        "{name:?} has the character {character:?}; write letters, digits, '-', '_' and '.' only \
-         (an internationalised name in its xn-- form)"
+        "{name:?} has the character {character:?}; write letters, digits, '-', '_' and '.' only"
     )]
     BadCharacter {
         /// The text as given.
@@ -34,7 +33,8 @@ pub enum NameError {
     },
 }
 
-/// A domain name in lower case and without its last dot: `_xmpp-server._tcp.contoso.com`.
+/// A domain name in lower case and without its last dot: `_xmpp-server._tcp.contoso.com`. An internationalised name is
+/// kept as the DNS has it (`xn--bcher-kva.example`) and taken in both forms.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct DomainName(Arc<str>);
@@ -69,7 +69,13 @@ impl FromStr for DomainName {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let bare = text.strip_suffix('.').unwrap_or(text);
+        // Without a rule for it the text stays as it is, and its character is refused below.
+        let encoded = match text.is_ascii() {
+            true => None,
+            false => idna::domain_to_ascii(text).ok(),
+        };
+        let ascii = encoded.as_deref().unwrap_or(text);
+        let bare = ascii.strip_suffix('.').unwrap_or(ascii);
         if bare.is_empty() {
             return Err(NameError::Empty);
         }
@@ -202,6 +208,17 @@ mod tests {
     }
 
     #[test]
+    fn an_internationalised_name_is_taken_in_both_forms() {
+        let wide = name("Bücher.example.");
+        assert_eq!(wide.as_str(), "xn--bcher-kva.example");
+        assert_eq!(name("XN--bcher-kva.example"), wide);
+        assert_eq!(
+            name("_xmpp-server._tcp.straße.example").as_str(),
+            "_xmpp-server._tcp.xn--strae-oqa.example"
+        );
+    }
+
+    #[test]
     fn a_name_below_is_told_from_a_name_that_only_ends_alike() {
         assert!(name("a.contoso.com").is_at_or_below(&name("contoso.com")));
         assert!(name("contoso.com").is_at_or_below(&name("contoso.com")));
@@ -210,7 +227,7 @@ mod tests {
 
     #[test]
     fn bad_names_say_what_is_wrong() {
-        for bad in ["", ".", "a..b", "bücher.example", "a b", "*.x"] {
+        for bad in ["", ".", "a..b", "a\u{fffd}b.example", "a b", "*.x"] {
             assert!(bad.parse::<DomainName>().is_err(), "{bad:?} was taken");
         }
         assert!("-x".parse::<PoolName>().is_err());

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Pool;
 use super::name::{DomainName, NameError, PoolName, RouteName};
 use super::service::{CheckSettings, Family, ServiceKind};
 
@@ -137,6 +138,15 @@ pub struct Service {
     pub target_names: BTreeMap<PoolName, Vec<DomainName>>,
     /// How its checks are made and judged.
     pub check: CheckSettings,
+}
+
+impl Service {
+    /// The name that SRV records carry for the nth target of a pool.
+    pub fn target_name<'a>(&'a self, pool: &'a Pool, n: usize) -> Option<&'a DomainName> {
+        let own = self.target_names.get(&pool.name);
+        let own = own.and_then(|names| names.get(n));
+        own.or_else(|| Some(&pool.targets.get(n)?.name))
+    }
 }
 
 /// An owner name with `{domain}` in the place of the domain: `_xmpp-server._tcp.{domain}`. Without it

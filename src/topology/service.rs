@@ -46,6 +46,12 @@ impl ServiceKind {
         }
     }
 
+    /// Whether partners look for the SRV target's name in the certificate. With XMPP they look for the domain
+    /// (RFC 6120 §13.7.2).
+    pub fn shows_target(self) -> bool {
+        self == ServiceKind::SipFederationTls
+    }
+
     /// The port partners expect.
     pub fn standard_port(self) -> u16 {
         match self {

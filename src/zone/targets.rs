@@ -42,10 +42,9 @@ impl Placing<'_> {
                 .filter_map(|name| self.topology.pools.get(name))
             {
                 for service in &route.services {
-                    let names = service.target_names.get(&pool.name);
                     for (n, target) in pool.targets.iter().enumerate() {
-                        let own = names.and_then(|names| names.get(n));
-                        let name = Name::from(own.unwrap_or(&target.name));
+                        let name = service.target_name(pool, n).unwrap_or(&target.name);
+                        let name = Name::from(name);
                         let entry = wanted.entry(name).or_insert_with(|| Wanted {
                             pool: pool.name.clone(),
                             addresses: BTreeSet::new(),

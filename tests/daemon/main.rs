@@ -21,6 +21,7 @@ mod server;
 mod sources;
 mod start;
 mod state;
+mod stopped;
 mod updates;
 
 /// Whether the load tests run at full size.

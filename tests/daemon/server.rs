@@ -235,6 +235,18 @@ impl Server {
         mask & (1 << (signal as i32 - 1)) != 0
     }
 
+    /// Whether every thread of it is stopped: a signal takes its time.
+    pub(crate) fn is_stopped(&self) -> bool {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        tasks.flatten().all(|task| {
+            let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            // The state follows the name, which may have any character in it.
+            stat.rsplit(") ")
+                .next()
+                .is_some_and(|rest| rest.starts_with('T'))
+        })
+    }
+
     /// Waits for its end.
     pub(crate) fn ended(&mut self) -> ExitStatus {
         let until = Instant::now() + PATIENCE;

@@ -225,14 +225,12 @@ impl Network {
                 QUICK,
             ),
             Behaviour::WrongName => {
-                fault = Some(CertificateFault::WrongName);
+                let wrong = CertificateFault::WrongName {
+                    wanted: check.domain.to_string(),
+                };
+                fault = Some(wrong.clone());
                 (
-                    stop(
-                        Phase::Certificate,
-                        Reason::Certificate {
-                            fault: CertificateFault::WrongName,
-                        },
-                    ),
+                    stop(Phase::Certificate, Reason::Certificate { fault: wrong }),
                     QUICK,
                 )
             }
@@ -267,7 +265,8 @@ impl Network {
                 subject: "CN=edge".into(),
                 issuer: "CN=authority".into(),
                 names: vec![check.domain.to_string()],
-                matches: (fault != Some(CertificateFault::WrongName)).then(|| check.domain.clone()),
+                matches: (!matches!(fault, Some(CertificateFault::WrongName { .. })))
+                    .then(|| check.domain.clone()),
                 not_before: validity.from,
                 not_after: validity.to,
                 client_auth: true,
@@ -275,6 +274,7 @@ impl Network {
                 fault,
             }),
             notes: Vec::new(),
+            known_as: None,
         };
         (observation, took)
     }

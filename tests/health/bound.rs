@@ -468,6 +468,7 @@ fn results_taken_together_count_as_if_taken_one_by_one() {
                 tls: None,
                 certificate: None,
                 notes: Vec::new(),
+                known_as: None,
             })
             .collect();
         for observation in &observations {

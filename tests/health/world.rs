@@ -395,6 +395,7 @@ impl World {
             tls: None,
             certificate: None,
             notes: Vec::new(),
+            known_as: None,
         };
         self.number += 1;
         self.coming

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use openssl::ssl::{Ssl, SslContext};
@@ -37,6 +38,8 @@ pub(crate) enum Step {
     SayBytes(Vec<u8>),
     /// Says this, one byte at a time.
     Drip(String),
+    /// Reads a stream header. If it asks for another domain than this one, says that it is unknown and ends.
+    Host(&'static str),
     /// Says this until nobody listens.
     Repeat(String),
     /// Reads a first byte and then says nothing.
@@ -77,6 +80,8 @@ pub(crate) struct Heard {
 /// A running fake.
 pub(crate) struct Fake {
     pub(crate) address: SocketAddr,
+    /// How many connections there have been, how many there are, and how many there were at most.
+    counts: Arc<Mutex<[usize; 3]>>,
     heard: watch::Receiver<Heard>,
     task: JoinHandle<()>,
 }
@@ -95,17 +100,27 @@ impl Fake {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, heard) = watch::channel(Heard::default());
+        let counts = Arc::<Mutex<[usize; 3]>>::default();
+        let counted = Arc::clone(&counts);
         let task = tokio::spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
                 sender.send_replace(Heard::default());
-                tokio::spawn(follow(script.clone(), tcp, sender.clone()));
+                let counted = Counted::new(&counted);
+                tokio::spawn(follow(script.clone(), tcp, sender.clone(), counted));
             }
         });
         Fake {
             address,
+            counts,
             heard,
             task,
         }
+    }
+
+    /// How many connections there have been, and how many at one time at most.
+    pub(crate) fn connections(&self) -> (usize, usize) {
+        let [all, _, most] = *self.counts.lock().unwrap();
+        (all, most)
     }
 
     /// What was heard, once the script has ended.
@@ -125,10 +140,31 @@ impl Drop for Fake {
     }
 }
 
+/// One connection, as long as its script goes on.
+struct Counted(Arc<Mutex<[usize; 3]>>);
+
+impl Counted {
+    fn new(counts: &Arc<Mutex<[usize; 3]>>) -> Counted {
+        let mut locked = counts.lock().unwrap();
+        let [all, open, most] = &mut *locked;
+        *all += 1;
+        *open += 1;
+        *most = *open.max(most);
+        drop(locked);
+        Counted(Arc::clone(counts))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.lock().unwrap()[1] -= 1;
+    }
+}
+
 trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
-async fn follow(script: Vec<Step>, tcp: TcpStream, heard: watch::Sender<Heard>) {
+async fn follow(script: Vec<Step>, tcp: TcpStream, heard: watch::Sender<Heard>, counted: Counted) {
     let mut io: Box<dyn Io> = Box::new(tcp);
     let mut since = 0;
     for step in script {
@@ -140,6 +176,19 @@ async fn follow(script: Vec<Step>, tcp: TcpStream, heard: watch::Sender<Heard>) 
             Step::HearEnd => {
                 hear(&mut io, &heard, |_| false).await;
                 true
+            }
+            Step::Host(domain) => {
+                let asked = format!("to='{domain}'");
+                let whole = hear(&mut io, &heard, |text| {
+                    text[since..].contains("version='1.0'>")
+                })
+                .await;
+                let known = whole && heard.borrow().text[since..].contains(&asked);
+                if whole && !known {
+                    let answer = HEADER.to_owned() + &error("host-unknown");
+                    let _gone = io.write_all(answer.as_bytes()).await;
+                }
+                known
             }
             Step::Say(text) => io.write_all(text.as_bytes()).await.is_ok(),
             Step::SayBytes(bytes) => io.write_all(&bytes).await.is_ok(),
@@ -174,6 +223,7 @@ async fn follow(script: Vec<Step>, tcp: TcpStream, heard: watch::Sender<Heard>) 
             break;
         }
     }
+    drop(counted);
     // As a server closes: close_notify inside TLS, FIN, and then it reads until the peer has closed too.
     let _gone = io.shutdown().await;
     drop(io);

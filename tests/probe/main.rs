@@ -68,6 +68,7 @@ impl Bench {
             service,
             peer,
             domain: domain(),
+            target: None,
             source: None,
             settings,
         }

@@ -1,11 +1,12 @@
 //! What a server sees of a probe: who it says it is, and how it leaves.
 
-use repoint::probe::{Phase, ProbeResult};
+use repoint::health::judge;
+use repoint::probe::{Phase, ProbeResult, Prober, Reason, StreamCondition};
 use repoint::topology::Depth;
 
 use super::fakes::{Fake, HEADER, INSIDE, STARTTLS, Step, to_proceed};
 use super::tls::{modern, server};
-use super::{Bench, SHORT, probe};
+use super::{Bench, SHORT, probe, probe_with, read_now, reason};
 
 fn say(text: &str) -> Step {
     Step::Say(text.to_owned())
@@ -138,4 +139,43 @@ async fn the_header_names_the_domain_and_nobody_else_unless_configured() {
         heard.contains(" to='bücher.example' from='probe.example.net' version='1.0'>"),
         "{heard}"
     );
+}
+
+#[tokio::test]
+async fn a_domain_that_a_server_knows_in_its_ascii_form_only_is_asked_for_in_both() {
+    let bench = Bench::new();
+    let ascii = "xn--bcher-kva.example";
+    let header = HEADER.replace("from='contoso.com'", &format!("from='{ascii}'"));
+    let script = [
+        Step::Host(ascii),
+        Step::Say(header + STARTTLS),
+        Step::Hear("</stream:stream>"),
+    ];
+    let fake = Fake::start(script).await;
+    let mut check = bench.check(fake.address, Depth::Stream);
+    check.domain = ascii.parse().unwrap();
+    let prober = Prober::new([&check.settings], read_now()).unwrap();
+    // The second probe has learned from the first.
+    for connections in [2, 3] {
+        let observation = probe_with(&prober, &check).await;
+        assert_eq!(observation.result, ProbeResult::Reached);
+        assert_eq!(observation.known_as.as_deref(), Some(ascii));
+        assert_eq!(fake.connections(), (connections, 1));
+        let line = judge(&observation, &check.settings).line;
+        assert!(line.ends_with("as xn--bcher-kva.example"), "{line}");
+    }
+
+    let neither = Fake::start([Step::Host("example.net")]).await;
+    check.peer = neither.address;
+    let observation = probe_with(&prober, &check).await;
+    let condition = StreamCondition::HostUnknown;
+    let expected = Reason::StreamError { condition };
+    assert_eq!(reason(&observation).1, expected);
+    assert_eq!(neither.connections(), (2, 1));
+    assert!(observation.notes[0].contains("neither as bücher.example nor as xn--"));
+
+    // A domain with one form is asked for once.
+    check.domain = super::domain();
+    assert_eq!(reason(&probe_with(&prober, &check).await).1, expected);
+    assert_eq!(neither.connections(), (3, 1));
 }

@@ -20,7 +20,9 @@ fn edge() -> Leaf {
 }
 
 async fn sip(bench: &Bench, fake: &Fake, depth: Depth) -> Observation {
-    probe(&bench.check_of(ServiceKind::SipFederationTls, fake.address, depth)).await
+    let mut check = bench.check_of(ServiceKind::SipFederationTls, fake.address, depth);
+    check.target = Some("edge1.contoso.com".parse().unwrap());
+    probe(&check).await
 }
 
 #[tokio::test]
@@ -90,8 +92,39 @@ async fn a_name_outside_the_domain_is_wrong() {
     let identity = bench.authority.issue(&leaf).unwrap();
     let fake = Fake::start([Step::Tls(server(&identity, modern)), Step::HearEnd]).await;
     let observation = sip(&bench, &fake, Depth::Tls).await;
-    assert_eq!(
-        observation.certificate.unwrap().fault,
-        Some(CertificateFault::WrongName)
+    let wanted = "edge1.contoso.com, sip.contoso.com or contoso.com".to_owned();
+    let fault = Some(CertificateFault::WrongName { wanted });
+    assert_eq!(observation.certificate.as_ref().unwrap().fault, fault);
+    let hints = repoint::probe::report(&observation).join("\n");
+    assert!(
+        hints.contains("partners look for the SRV target"),
+        "{hints}"
     );
+    assert!(!hints.contains("xmppAddr"), "{hints}");
+}
+
+#[tokio::test]
+async fn the_target_s_name_is_what_counts_and_not_a_sibling_of_the_domain() {
+    let bench = Bench::new();
+    for (names, good, noted) in [
+        (vec!["www.contoso.com"], false, false),
+        (vec!["edge2.contoso.com"], false, false),
+        (vec!["edge1.contoso.com"], true, false),
+        (vec!["edge2.contoso.com", "edge1.contoso.com"], true, false),
+        (vec!["sip.contoso.com"], true, true),
+        (vec!["contoso.com"], true, true),
+        (vec!["*.contoso.com"], true, false),
+    ] {
+        let leaf = Leaf {
+            dns: names.iter().map(|name| (*name).into()).collect(),
+            ..edge()
+        };
+        let identity = bench.authority.issue(&leaf).unwrap();
+        let fake = Fake::start([Step::Tls(server(&identity, modern)), Step::HearEnd]).await;
+        let observation = sip(&bench, &fake, Depth::Tls).await;
+        let fault = observation.certificate.unwrap().fault;
+        assert_eq!(fault.is_none(), good, "{names:?}: {fault:?}");
+        let notes = observation.notes.join("\n");
+        assert_eq!(notes.contains("SRV target"), noted, "{names:?}: {notes}");
+    }
 }

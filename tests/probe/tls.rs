@@ -8,7 +8,9 @@ use openssl::ssl::{
 };
 use repoint::clock::Now;
 use repoint::demo::{Authority, Identity, Leaf};
-use repoint::probe::{CertificateFault, Observation, Phase, ProbeResult, Reason, StreamCondition};
+use repoint::probe::{
+    CertificateFault, Distrust, Observation, Phase, ProbeResult, Reason, StreamCondition,
+};
 use repoint::topology::{Check, CheckSettings, Depth, ServiceKind};
 
 use super::fakes::{self, Fake, HEADER, INSIDE, Step, to_proceed};
@@ -62,6 +64,12 @@ async fn shown(bench: &Bench, identity: &Identity) -> Observation {
         (&ProbeResult::Reached, Some(Depth::Tls))
     );
     observation
+}
+
+fn wrong_name(wanted: &str) -> CertificateFault {
+    CertificateFault::WrongName {
+        wanted: wanted.to_owned(),
+    }
 }
 
 fn fault(observation: &Observation) -> Option<CertificateFault> {
@@ -146,7 +154,7 @@ async fn one_name_of_any_kind_is_enough_and_the_common_name_is_not() {
         let observation = shown(&bench, &bench.authority.issue(&bad).unwrap()).await;
         assert_eq!(
             fault(&observation),
-            Some(CertificateFault::WrongName),
+            Some(wrong_name("contoso.com")),
             "{bad:?}"
         );
         assert_eq!(observation.certificate.unwrap().matches, None);
@@ -165,7 +173,7 @@ async fn a_wildcard_covers_a_domain_one_label_below() {
     let identity = bench.authority.issue(&leaf).unwrap();
     for (below, expected) in [
         ("im.contoso.com", None),
-        ("a.im.contoso.com", Some(CertificateFault::WrongName)),
+        ("a.im.contoso.com", Some(wrong_name("a.im.contoso.com"))),
     ] {
         let script = [
             Step::Hear("version='1.0'>"),
@@ -223,12 +231,59 @@ async fn a_certificate_of_another_authority_is_not_trusted() {
     let identity = stranger.issue(&Leaf::for_domain(&domain())).unwrap();
     let observation = shown(&bench, &identity).await;
     let detail = "unable to get local issuer certificate".to_owned();
+    let why = Distrust::NoIssuer;
     assert_eq!(
         fault(&observation),
-        Some(CertificateFault::NotTrusted { detail })
+        Some(CertificateFault::NotTrusted { detail, why })
     );
     // The other facts are there all the same.
     assert_eq!(observation.certificate.unwrap().matches, Some(domain()));
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_chain_is_told_with_its_own_remedy() {
+    let bench = Bench::new();
+    let stranger = Authority::new("A Stranger").unwrap();
+    let ca = openssl::x509::X509::from_pem(stranger.pem().unwrap().as_ref()).unwrap();
+    let foreign = stranger.issue(&Leaf::for_domain(&domain())).unwrap();
+    let for_clients_only = Leaf {
+        server_auth: false,
+        ..Leaf::for_domain(&domain())
+    };
+    let wrong_purpose = bench.authority.issue(&for_clients_only).unwrap();
+    let cases = [
+        // The authority's certificate is sent, and it is none of ours.
+        (
+            server(&foreign, |builder| {
+                builder.add_extra_chain_cert(ca).unwrap();
+            }),
+            Distrust::UnknownAuthority,
+            "set ca to its authority's file",
+        ),
+        (
+            server(&foreign, modern),
+            Distrust::NoIssuer,
+            "install the intermediates",
+        ),
+        (
+            server(&wrong_purpose, modern),
+            Distrust::WrongPurpose,
+            "extended key usage",
+        ),
+    ];
+    for (context, expected, words) in cases {
+        let fake = with_starttls(context).await;
+        let observation = probe(&bench.check(fake.address, Depth::Tls)).await;
+        let Some(CertificateFault::NotTrusted { why, .. }) = fault(&observation) else {
+            panic!("{:?}", fault(&observation))
+        };
+        assert_eq!(why, expected);
+        let report = repoint::probe::report(&observation).join("\n");
+        assert!(report.contains(words), "{report}");
+        let intermediates = report.contains("intermediates");
+        assert_eq!(intermediates, why != Distrust::WrongPurpose, "{report}");
+        assert!(!report.contains("renew"), "{report}");
+    }
 }
 
 #[tokio::test]

@@ -221,13 +221,11 @@ fn own_records(session: &Session, served: &Served) -> Result<String, Failure> {
 /// What a probe saw of a certificate; nothing when it did not come so far, which is the verdict's matter.
 fn certificate(probed: Probed) -> Option<CertificateSeen> {
     let facts = probed.observation.certificate?;
-    // An identifier is service/address/domain.
-    let check = probed.observation.check.as_str().rsplit('/').next();
     Some(CertificateSeen {
         pool: probed.pool,
         target: probed.target,
         peer: probed.observation.peer,
-        check: check.unwrap_or_default().to_owned(),
+        check: probed.observation.check.domain().to_owned(),
         names: facts.names,
         fault: facts.fault.map(|fault| fault.describe()),
     })
