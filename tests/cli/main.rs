@@ -9,6 +9,7 @@ mod acme;
 mod keys;
 mod look;
 mod overrides;
+mod probing;
 mod moves;
 mod serving;
 mod site;
