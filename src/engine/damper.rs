@@ -23,9 +23,10 @@ pub(super) struct Dampers {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Damper {
-    /// Ends, one after the other, none more than the longest hold after the one before.
+    /// Ends of late.
     ends: u32,
-    ended: Mono,
+    /// When its condition was gone last for the first time.
+    eased: Mono,
     /// Since when the condition does not hold.
     gone: Option<Mono>,
 }
@@ -42,16 +43,19 @@ impl Dampers {
             }
             return false;
         }
-        // What ended long ago does not count. So there are never more than alarms of the last hours.
+        // What came and went long ago does not count. So there are never more than alarms of the last hours.
         self.by_alarm.retain(|other, damper| {
-            let is_recent = now.since(damper.ended) <= LONGEST_HOLD * 2;
+            let is_recent = now.since(damper.eased) <= LONGEST_HOLD * 2;
             other == key || is_recent || damper.gone.is_some()
         });
         let damper = self.by_alarm.entry(key.clone()).or_default();
-        let gone = *damper.gone.get_or_insert(now);
-        if damper.ends > 0 && gone.since(damper.ended) > LONGEST_HOLD {
-            damper.ends = 0;
+        if damper.gone.is_none() {
+            if now.since(damper.eased) > LONGEST_HOLD {
+                damper.ends = 0;
+            }
+            damper.eased = now;
         }
+        let gone = *damper.gone.get_or_insert(now);
         let hold = match damper.ends {
             0 => Duration::ZERO,
             ends => FIRST_HOLD
@@ -62,7 +66,6 @@ impl Dampers {
             return true;
         }
         damper.ends = damper.ends.saturating_add(1);
-        damper.ended = now;
         damper.gone = None;
         false
     }
