@@ -3,15 +3,17 @@
 #![allow(clippy::unwrap_used)]
 
 mod dns;
+#[path = "world/tool.rs"]
+mod tool;
 
 use std::net::SocketAddr;
-use std::process::Command;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use dns::{HEAD, read_now, zones};
 use repoint::serve::{Authority, Listeners, Serving, TcpLimits, start};
 use tokio::runtime::Runtime;
+use tool::tool;
 
 struct Server {
     _runtime: Runtime,
@@ -63,7 +65,7 @@ fn serve() -> Server {
 }
 
 fn run(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output();
+    let output = tool(program).args(arguments).output();
     let output =
         output.unwrap_or_else(|error| panic!("{program}: {error}; scripts/test installs it"));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

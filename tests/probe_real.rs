@@ -5,6 +5,9 @@
 //! their directories.
 #![allow(clippy::unwrap_used)]
 
+#[path = "world/tool.rs"]
+mod tool;
+
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -19,6 +22,7 @@ use repoint::probe::{
     CertificateFault, Observation, Phase, ProbeResult, Prober, Reason, StreamCondition, report,
 };
 use repoint::topology::{Accept, Check, CheckId, CheckSettings, Depth, DomainName, ServiceKind};
+use tool::{find, tool};
 
 /// libunbound refuses `.test` by itself, so that the servers are given this.
 const DOMAIN: &str = "contoso.example";
@@ -124,18 +128,6 @@ impl Drop for Server {
     }
 }
 
-/// The program of a package, wherever it is.
-fn program(name: &str, package: &str) -> PathBuf {
-    let places = ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"];
-    let found = places
-        .iter()
-        .map(|place| Path::new(place).join(name))
-        .find(|path| path.is_file());
-    found.unwrap_or_else(|| {
-        panic!("{name} is missing: install the Debian package {package} (scripts/test does)")
-    })
-}
-
 fn prosody(directory: &Path, address: IpAddr) -> (Command, PathBuf) {
     prosody_hosting(DOMAIN, directory, address)
 }
@@ -163,7 +155,7 @@ VirtualHost "{host}"
         log = log.display(),
     );
     fs::write(&config, text).unwrap();
-    let mut command = Command::new(program("prosody", "prosody"));
+    let mut command = tool("prosody");
     command.arg("--config").arg(config).arg("-F");
     (command, log)
 }
@@ -192,14 +184,14 @@ modules:
         directory = directory.display(),
     );
     fs::write(&config, text).unwrap();
-    let ctl = fs::read_to_string(program("ejabberdctl", "ejabberd")).unwrap();
+    let ctl = fs::read_to_string(find("ejabberdctl").unwrap()).unwrap();
     let libraries = ctl
         .lines()
         .find_map(|line| line.strip_prefix("ERL_LIBS="))
         .unwrap();
     let spool = directory.join("spool");
     fs::create_dir(&spool).unwrap();
-    let mut command = Command::new(program("erl", "ejabberd"));
+    let mut command = tool("erl");
     command
         .args([
             "+K",

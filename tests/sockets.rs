@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod dns;
+#[path = "world/tool.rs"]
+mod tool;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -14,6 +16,7 @@ use dns::{HEAD, Response, query, read_now, zones};
 use repoint::serve::{Authority, ListenFault, Listeners, Serving, TcpLimits, start};
 use repoint::zone::Zones;
 use tokio::runtime::Runtime;
+use tool::myself_through;
 
 /// Long enough for a busy machine; no test waits this long unless it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -600,10 +603,7 @@ struct Child {
 
 impl Child {
     fn start(through: &[&str]) -> Child {
-        let myself = std::env::current_exe().unwrap();
-        let mut process = std::process::Command::new(through[0])
-            .args(&through[1..])
-            .arg(myself)
+        let mut process = myself_through(through)
             .args([
                 "--ignored",
                 "--exact",

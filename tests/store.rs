@@ -3,11 +3,14 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "world/tool.rs"]
+mod tool;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use repoint::clock::Wall;
@@ -15,6 +18,7 @@ use repoint::decide::{Generation, Override, OverrideKey};
 use repoint::engine::{Batch, Entry, EntryKind, Remembered, Reservation, StoreFault, StoredRoute};
 use repoint::store::{self, HistoryFilter, Store, StoreError};
 use repoint::topology::RouteName;
+use tool::{myself_through, tool};
 
 const AT: Wall = Wall::from_millis(1_795_000_000_000);
 
@@ -91,11 +95,7 @@ fn open(dir: &Path) -> (Store, Remembered) {
 
 /// Runs one of the `#[ignore]`d tests below in a process of its own.
 fn child(name: &str, dir: &Path, launcher: &[&str]) -> Child {
-    let me = std::env::current_exe().unwrap();
-    let mut argv: Vec<String> = launcher.iter().map(|&word| word.to_owned()).collect();
-    argv.push(me.display().to_string());
-    Command::new(&argv[0])
-        .args(&argv[1..])
+    myself_through(launcher)
         .args([
             "--exact",
             name,
@@ -854,7 +854,7 @@ fn a_full_disk_refuses_commits_and_takes_them_again_when_there_is_room() {
 #[ignore = "runs in a mount namespace of its own, for a_full_disk_refuses_commits_and_takes_them_again_when_there_is_room"]
 async fn child_on_a_small_disk() {
     let dir = child_dir();
-    let mounted = Command::new("mount")
+    let mounted = tool("mount")
         .args(["-t", "tmpfs", "-o", "size=512k", "tmpfs"])
         .arg(&dir)
         .status()

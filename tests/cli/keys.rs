@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use crate::site::Site;
+use crate::tool::tool;
 
 const ZONE: &str = "_xmpp-server._tcp.contoso.com";
 const OTHER: &str = "xmpp.contoso.com";
@@ -20,7 +20,7 @@ fn to_be_signed() -> Site {
 }
 
 fn run(program: &str, arguments: &[&str]) -> String {
-    let out = Command::new(program).args(arguments).output();
+    let out = tool(program).args(arguments).output();
     let out = out.unwrap_or_else(|error| panic!("{program}: {error}"));
     assert!(out.status.success(), "{program} {arguments:?}: {out:?}");
     String::from_utf8(out.stdout).unwrap()

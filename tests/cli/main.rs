@@ -5,6 +5,8 @@
 
 #[path = "../dns/mod.rs"]
 mod dns;
+#[path = "../world/tool.rs"]
+mod tool;
 mod acme;
 mod keys;
 mod look;

@@ -7,6 +7,8 @@
 
 #[path = "../dns/mod.rs"]
 mod dns;
+#[path = "../world/tool.rs"]
+mod tool;
 
 mod alarms;
 mod disk;

@@ -3,13 +3,13 @@
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixDatagram;
-use std::process::Command;
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::Signal;
 
 use crate::dns::{Response, query};
 use crate::server::{PATIENCE, Place, Pools, active, configuration, names};
+use crate::tool::tool;
 
 #[test]
 fn a_hangup_puts_a_good_file_in_force_and_a_bad_one_changes_nothing() {
@@ -121,7 +121,7 @@ fn queries_wait_across_a_restart_when_the_service_manager_holds_the_sockets() {
         env!("CARGO_BIN_EXE_repoint")
     );
     let start = || {
-        let mut command = Command::new("bash");
+        let mut command = tool("bash");
         command.args(["-c", &script]).current_dir(place.dir.path());
         place.begin(command)
     };

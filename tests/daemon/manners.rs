@@ -1,14 +1,13 @@
 //! What the real program says besides its answers, and that a reload changes it.
 
-use std::process::Command;
-
 use super::server::{Place, Pools, Server, configuration, names};
+use crate::tool::tool;
 
 /// Asks with dig and gives what it shows.
 fn dig(server: &Server, arguments: &[&str]) -> String {
     let address = server.address;
     let (at, port) = (format!("@{}", address.ip()), address.port().to_string());
-    let output = Command::new("dig")
+    let output = tool("dig")
         .args([&at, "-p", &port, "+time=20", "+tries=1", "+norecurse"])
         .args(arguments)
         .output()

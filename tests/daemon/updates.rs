@@ -2,11 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, SystemTime};
 
 use super::server::{PATIENCE, Place, Pools, Server, configuration, names};
+use crate::tool::tool;
 
 const SECRET: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 const NAME: &str = "_acme-challenge.xmpp.route1.contoso.com";
@@ -34,7 +35,7 @@ fn nsupdate(server: &Server, options: &[&str], lines: &[&str]) -> String {
 }
 
 fn nsupdate_at(address: SocketAddr, options: &[&str], lines: &[&str]) -> String {
-    let mut child = Command::new("nsupdate")
+    let mut child = tool("nsupdate")
         .args(["-t", "20", "-r", "0"])
         .args(options)
         .stdin(Stdio::piped())

@@ -1,10 +1,11 @@
 //! The records for the zones above, in each arrangement, and that other software reads them.
 //! `UPDATE_EXPECT=1` rewrites the files in `tests/golden/delegation/`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use crate::configs;
+use crate::world::tool::tool;
 
 fn show(config: &str, arguments: &[&str]) -> Output {
     let directory = tempfile::tempdir().unwrap();
@@ -49,7 +50,7 @@ fn is_read_by_bind(origin: &str, records: &str) {
          {origin}. 3600 IN NS ns.example.net.\n"
     );
     std::fs::write(&file, format!("{head}{records}")).unwrap();
-    let checked = Command::new(find("named-checkzone"))
+    let checked = tool("named-checkzone")
         .args(["-i", "local", origin])
         .arg(&file)
         .output()
@@ -59,13 +60,6 @@ fn is_read_by_bind(origin: &str, records: &str) {
     let harmless = |line: &&str| line.contains("loaded serial") || *line == "OK";
     let complaints: Vec<&str> = said.lines().filter(|line| !harmless(line)).collect();
     assert!(complaints.is_empty(), "{said}\n{records}");
-}
-
-fn find(program: &str) -> PathBuf {
-    let places =
-        ["/usr/bin", "/usr/sbin", "/usr/local/bin"].map(|dir| Path::new(dir).join(program));
-    let found = places.into_iter().find(|path| path.exists());
-    found.unwrap_or_else(|| panic!("{program} is missing; scripts/test installs it"))
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use repoint::topology::DomainName;
@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::lab::{DOMAINS, Lab, NS1, SIGNED, World};
 use crate::leave::{age, look};
 use crate::world::private_network::enter;
+use crate::world::tool::tool;
 
 const LIMIT: Duration = Duration::from_secs(240);
 
@@ -41,11 +42,11 @@ fn said(lab: &Lab, arguments: &[&str]) -> String {
 /// What BIND makes of the DNSKEY records that are served.
 fn by_bind(apex: &str) -> BTreeSet<String> {
     let server = format!("@{NS1}");
-    let keys = Command::new("dig")
+    let keys = tool("dig")
         .args(["+noall", "+answer", &server, apex, "DNSKEY"])
         .output()
         .unwrap();
-    let mut program = Command::new("dnssec-dsfromkey")
+    let mut program = tool("dnssec-dsfromkey")
         .args(["-a", "SHA-256", "-a", "SHA-384", "-f", "-", apex])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -5,11 +5,10 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use crate::authority::{Authority, Credentials};
 use crate::daemon::Daemon;
-use crate::private_network::find;
+use crate::world::tool::{find, tool};
 use crate::{BackOff, CLIENT, COMPONENT_PORT, PARTNER, PARTNER_ADDRESS, SECRET};
 
 /// The partner, with the client as its component. `back_off` decides how patient it is with a dead peer.
@@ -44,9 +43,8 @@ modules: {{}}
     fs::write(&config, text).expect("the scratch directory is writable");
 
     // Where ejabberdctl looks for the libraries: Debian keeps them beside those of the architecture.
-    let ctl =
-        fs::read_to_string(find("ejabberdctl").expect("ejabberdctl was there when the test began"))
-            .expect("a script");
+    let ctl = fs::read_to_string(find("ejabberdctl").expect("it was there when the test began"))
+        .expect("a script");
     let libraries = ctl
         .lines()
         .find_map(|l| l.strip_prefix("ERL_LIBS="))
@@ -57,7 +55,7 @@ modules: {{}}
     Daemon::start(
         "partner",
         dir,
-        Command::new(find("erl").expect("erl was there when the test began"))
+        tool("erl")
             .args([
                 "+K",
                 "true",

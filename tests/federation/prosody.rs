@@ -6,11 +6,10 @@
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::process::Command;
 
 use crate::authority::{Authority, Credentials};
 use crate::daemon::Daemon;
-use crate::private_network::find;
+use crate::world::tool::tool;
 use crate::{BackOff, CLIENT, COMPONENT_PORT, DOMAIN, PARTNER, PARTNER_ADDRESS, SECRET};
 
 /// Answers each message to the domain with its body and the pool that answered, so that the client sees where its
@@ -104,10 +103,9 @@ ssl = {{ key = {key:?}; certificate = {certificate:?}; cafile = {root:?}; capath
         root = authority.root(),
     );
     fs::write(&config, text).expect("the scratch directory is writable");
-    let program = find("prosody").expect("prosody was there when the test began");
     Daemon::start(
         name,
         dir,
-        Command::new(program).arg("-F").arg("--config").arg(config),
+        tool("prosody").arg("-F").arg("--config").arg(config),
     )
 }

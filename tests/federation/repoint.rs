@@ -4,13 +4,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 use std::time::Duration;
 
 use crate::authority::Authority;
 use crate::daemon::Daemon;
 use crate::resolver::ask;
 use crate::wait::wait_for;
+use crate::world::tool;
 use crate::{DOMAIN, NAMESERVER, PATIENCE, POOLS, Pace, RESOLVER};
 
 /// A running repoint. It keeps its state directory across [`Repoint::kill_and_restart`].
@@ -69,7 +70,7 @@ impl Repoint {
     }
 
     fn try_command(&self, arguments: &[&str]) -> Output {
-        Command::new(program())
+        tool::repoint()
             .args(arguments)
             .env("REPOINT_SOCKET", socket(&self.dir))
             .output()
@@ -126,14 +127,6 @@ impl Repoint {
     }
 }
 
-/// The program under test; another build of it, for the table of outages, by `REPOINT_BIN`.
-fn program() -> PathBuf {
-    std::env::var_os("REPOINT_BIN").map_or_else(
-        || PathBuf::from(env!("CARGO_BIN_EXE_repoint")),
-        PathBuf::from,
-    )
-}
-
 fn socket(dir: &Path) -> PathBuf {
     dir.join("control.sock")
 }
@@ -142,7 +135,7 @@ fn serve(dir: &Path) -> Daemon {
     Daemon::start(
         "repoint",
         dir,
-        Command::new(program())
+        tool::repoint()
             .arg("serve")
             .arg("--config")
             .arg(dir.join("repoint.toml")),

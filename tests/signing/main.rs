@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "../world/tool.rs"]
+mod tool;
+
 mod ground;
 mod renewal;
 mod tools;

@@ -3,10 +3,11 @@
 //! In: a zone version. Out: nothing, or a panic with what a program says against it.
 
 use std::path::Path;
-use std::process::Command;
 
 use repoint::clock::Wall;
 use repoint::zone::ZoneVersion;
+
+use crate::tool::tool;
 
 /// Which keys there are.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -65,7 +66,7 @@ pub(crate) fn ldns_at(zone: &ZoneVersion, now: Wall) {
 }
 
 fn verdict(what: &str, program: &str, arguments: &[&str], file: &Path, zone: &ZoneVersion) {
-    let output = Command::new(program).args(arguments).arg(file).output();
+    let output = tool(program).args(arguments).arg(file).output();
     let output = output.unwrap_or_else(|error| panic!("cannot run {program}: {error}"));
     assert!(
         output.status.success(),

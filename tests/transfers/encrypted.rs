@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use crate::made::made;
@@ -14,6 +13,7 @@ use crate::site::{
 use crate::world::daemon::Daemon;
 use crate::world::nameserver::Software;
 use crate::world::private_network::{self, add_address};
+use crate::world::tool::tool;
 use crate::world::wait::wait_for;
 
 const LIMIT: Duration = Duration::from_secs(300);
@@ -58,7 +58,7 @@ fn kdig(dir: &Path, key: Option<&str>, from: &str) -> (bool, String) {
     if let Some(key) = key {
         arguments.extend(["-y", key]);
     }
-    let output = Command::new("kdig").args(&arguments).output().unwrap();
+    let output = tool("kdig").args(&arguments).output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     (
         output.status.success(),

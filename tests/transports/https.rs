@@ -1,12 +1,11 @@
 //! DNS over HTTPS: what HTTP says, in every case that RFC 8484 names.
 
-use std::process::Command;
-
 use data_encoding::BASE64URL_NOPAD;
 
 use crate::dns::{Response, query};
 use crate::place::{encrypted, over};
 use crate::server::{Place, Pools, Server};
+use crate::tool::tool;
 
 struct Site {
     url: String,
@@ -50,7 +49,7 @@ impl Site {
     fn curl(&self, arguments: &[&str]) -> Said {
         let (head, body) = (self.place.file("head"), self.place.file("body"));
         let _ = std::fs::remove_file(&body);
-        let output = Command::new("curl")
+        let output = tool("curl")
             .args(["--silent", "--show-error", "--insecure", "--max-time", "30"])
             .arg("--dump-header")
             .arg(&head)

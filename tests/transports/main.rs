@@ -5,6 +5,8 @@
 
 #[path = "../dns/mod.rs"]
 mod dns;
+#[path = "../world/tool.rs"]
+mod tool;
 
 #[path = "../daemon/server.rs"]
 #[allow(dead_code)]

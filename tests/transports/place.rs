@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::made::{Made, made};
 use crate::server::{Place, Pools, Server, configuration, names};
+use crate::tool::tool;
 
 impl Made {
     pub(crate) fn write(&self, place: &Place) {
@@ -54,7 +55,7 @@ pub(crate) fn over(server: &Server, transport: &str) -> SocketAddr {
 
 /// What a program prints; it must succeed.
 pub(crate) fn said(program: &str, arguments: &[&str]) -> String {
-    let output = std::process::Command::new(program)
+    let output = tool(program)
         .args(arguments)
         .current_dir(Path::new("/"))
         .output()

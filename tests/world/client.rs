@@ -3,12 +3,13 @@
 //! `domain` writes and reads the messages: it shares no code with repoint. Never here: a second try.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::process::Command;
 use std::time::Duration;
 
 use domain::base::iana::Rtype;
 use domain::base::{Message, MessageBuilder, Name};
 use domain::rdata::Soa;
+
+use super::tool::tool;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -72,7 +73,7 @@ impl Client {
 /// What `dig +short` prints, a line a record; empty also when nobody answers.
 pub(crate) fn dig(server: impl std::fmt::Display, name: &str, rtype: &str) -> String {
     let server = format!("@{server}");
-    let out = Command::new("dig")
+    let out = tool("dig")
         .args(["+short", "+tries=2", "+time=2", &server, name, rtype])
         .output()
         .unwrap();

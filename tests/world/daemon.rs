@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-use super::private_network::find;
+use super::tool::copy_of;
 
 /// A running program. Dropping it kills it, and shows its last words when the test is failing.
 #[derive(Debug)]
@@ -55,13 +55,7 @@ impl Daemon {
         name: &str,
         home: &Path,
     ) -> Daemon {
-        // A copy: on hosts with AppArmor the installed one may read its own directories only.
-        let copy = home.join(program);
-        if !copy.exists() {
-            let installed = find(program).expect("it was there when the test began");
-            fs::copy(installed, &copy).expect("a copy of it");
-        }
-        let mut command = Command::new(copy);
+        let mut command = copy_of(program, home);
         Daemon::start(name, home, command.args(arguments).current_dir(home))
     }
 

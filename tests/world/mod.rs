@@ -14,5 +14,6 @@ mod nsd;
 pub(crate) mod pools;
 pub(crate) mod private_network;
 pub(crate) mod repoint;
+pub(crate) mod tool;
 pub(crate) mod unbound;
 pub(crate) mod wait;

@@ -7,11 +7,12 @@
 
 use std::fs::{self, File};
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Stdio;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use super::tool::{find, path_with_sbin, tool};
 use crate::PROGRAMS;
 
 /// Where a story may start a resolver; programs that read the system's settings ask it.
@@ -79,7 +80,7 @@ fn outside(test: &str, which: usize, limit: Duration) -> String {
     let output = scratch.path().join("output");
     let file = File::create(&output).expect("the output file");
     // setpriv: should this test be killed, its namespaces go with it.
-    let mut child = Command::new("setpriv")
+    let mut child = tool("setpriv")
         .args([
             "--pdeathsig",
             "KILL",
@@ -163,10 +164,7 @@ pub(crate) fn add_address(address: impl Into<IpAddr>) {
 /// # Panics
 /// When it fails, with what it said.
 pub(crate) fn run(program: &str, arguments: &[&str]) -> String {
-    let out = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output();
+    let out = tool(program).args(arguments).stdin(Stdio::null()).output();
     let out = out.unwrap_or_else(|e| panic!("cannot run {program}: {e}; scripts/test installs it"));
     assert!(
         out.status.success(),
@@ -183,29 +181,7 @@ fn require_root_and_programs() {
         nix::unistd::geteuid().is_root(),
         "this test needs root: it makes network namespaces and packet filters; run scripts/test as root"
     );
-    let missing: Vec<&str> = ["unshare", "setpriv", "mount", "ip"]
-        .iter()
-        .chain(PROGRAMS)
-        .copied()
-        .filter(|program| find(program).is_none())
-        .collect();
-    assert!(
-        missing.is_empty(),
-        "this test needs these programs: {}; scripts/test installs them",
-        missing.join(", ")
-    );
-}
-
-/// Where a program lies, with the directories of system programs, which a user's PATH may lack.
-pub(crate) fn find(program: &str) -> Option<PathBuf> {
-    std::env::split_paths(&path_with_sbin())
-        .map(|dir| dir.join(program))
-        .find(|path| path.exists())
-}
-
-fn path_with_sbin() -> String {
-    format!(
-        "{}:/usr/sbin:/sbin",
-        std::env::var("PATH").unwrap_or_default()
-    )
+    let all = ["unshare", "setpriv", "mount", "ip"].iter().chain(PROGRAMS);
+    let missing: Vec<String> = all.filter_map(|program| find(program).err()).collect();
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
 }
