@@ -115,7 +115,8 @@ impl Step {
             }
             Step::Challenge => {
                 "Enter the alias for certificates (RFC 8555 DNS-01): the pools' challenges are then answered from \
-                 the delegated zone."
+                 the delegated zone. certbot's dns-rfc2136 follows no alias: for it write [[zone]] apex = \
+                 \"_acme-challenge.DOMAIN\" into the configuration, and enter the NS records that are printed then."
             }
             Step::Sign => {
                 "Last, when `repoint delegation check` finds no error: enter the DS records. From then on an unsigned \
@@ -266,11 +267,19 @@ fn as_configured<'a>(
             dotted(&name.owner),
         );
     }
-    challenge(domain, &mut ours);
+    let own = challenges_of(&domain.domain).parse().ok();
+    if !own.is_some_and(|own: DomainName| zones.contains_key(&own)) {
+        challenge(domain, &mut ours);
+    }
     ours
 }
 
-/// The alias for certificates, unless the domain's own zone is served here.
+/// Where a certificate authority looks.
+fn challenges_of(domain: &DomainName) -> String {
+    format!("_acme-challenge.{domain}")
+}
+
+/// The alias for certificates, unless the domain's own zone is served here, or one of its challenges alone.
 fn challenge(domain: &ServedDomain, block: &mut ParentRecords) {
     let address = domain.names.iter().find(|name| name.service.is_none());
     let whole = |name: &ServedName| domain.domain.is_at_or_below(&name.zone);
@@ -282,10 +291,10 @@ fn challenge(domain: &ServedDomain, block: &mut ParentRecords) {
 fn alias_for_challenges(domain: &DomainName, address: &DomainName, block: &mut ParentRecords) {
     block.records.push(ParentRecord {
         step: Step::Challenge,
-        owner: format!("_acme-challenge.{domain}."),
+        owner: format!("{}.", challenges_of(domain)),
         ttl: DELEGATION_TTL,
         rtype: "CNAME",
-        data: format!("_acme-challenge.{address}."),
+        data: format!("{}.", challenges_of(address)),
     });
 }
 

@@ -12,7 +12,7 @@ use super::name::Name;
 use super::rdata::{Rdata, Rrset};
 
 /// The TTL of a challenge, in seconds: it is asked for once, and the next one is different.
-const TTL: u32 = 60;
+const TTL: u32 = 1;
 
 /// The challenges in force. Each goes into the zone that its name lies in; one that lies in none, below a
 /// delegation or at an alias is not served.

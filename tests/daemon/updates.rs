@@ -344,3 +344,45 @@ fn a_key_without_a_scope_updates_nothing_and_config_check_says_so() {
     assert!(came.contains("REFUSED"), "{came}");
     other.logged("is not in its scope: nothing ([acme] tsig)");
 }
+
+/// Runs certbot's client for this server, and gives what it says against it.
+fn certbot(server: &Server, verb: &str, name: &str, value: &str) -> Result<(), String> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/daemon/certbot.py");
+    let (host, port) = (server.address.ip().to_string(), server.address.port());
+    let output = tool("/usr/bin/python3")
+        .args([script, &host, &port.to_string(), "pool1.example", SECRET])
+        .args([verb, name, value])
+        .output()
+        .unwrap();
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(String::from_utf8(output.stderr).unwrap()),
+    }
+}
+
+#[test]
+fn certbot_finds_a_challenge_that_is_a_zone_of_its_own_and_a_second_order_sees_nothing_of_the_first()
+ {
+    let name = "_acme-challenge.elsewhere.example";
+    let mut text = configuration(&Pools::new(), &names(1), 30);
+    text.push_str(&format!(
+        "[[tsig]]\nname = \"pool1.example\"\nalgorithm = \"hmac-sha256\"\nsecret = \"{SECRET}\"\n\
+         [acme]\ntsig = [{{ key = \"pool1.example\", names = [\"{name}\"] }}]\n"
+    ));
+    let place = Place::new(&text);
+    let server = place.start();
+    let lost = certbot(&server, "add", name, "one").unwrap_err();
+    assert!(lost.contains("Unable to determine base domain"), "{lost}");
+
+    place.configure(&format!("{text}[[zone]]\napex = \"{name}\"\n"));
+    let (status, said) = server.control("POST", "/v1/configuration/reload", &serde_json::json!({}));
+    assert_eq!(status, 200, "{said}");
+    // The TTL is 1: a resolver that has the first value forgets it before the second one is looked for.
+    for value in ["one", "two"] {
+        certbot(&server, "add", name, value).unwrap();
+        let answers = server.ask(name, "TXT").answers();
+        assert_eq!(answers, [format!("{name}. 1 TXT \"{value}\"")]);
+        certbot(&server, "delete", name, value).unwrap();
+        assert!(server.ask(name, "TXT").answers().is_empty());
+    }
+}
