@@ -30,6 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(70);
 pub(super) struct Client {
     socket: PathBuf,
     runtime: Runtime,
+    patience: Duration,
 }
 
 /// What the server answered.
@@ -54,7 +55,13 @@ impl Client {
         Ok(Client {
             socket: socket.to_owned(),
             runtime,
+            patience: PATIENCE,
         })
+    }
+
+    /// The same, giving up sooner.
+    pub(super) fn patient_for(self, patience: Duration) -> Client {
+        Client { patience, ..self }
     }
 
     /// Does something that waits, on this client's runtime.
@@ -82,7 +89,7 @@ impl Client {
 
     fn call(&self, method: &str, path: &str, body: Bytes) -> Result<Reply, Failure> {
         let exchange = async {
-            match tokio::time::timeout(PATIENCE, self.exchange(method, path, body)).await {
+            match tokio::time::timeout(self.patience, self.exchange(method, path, body)).await {
                 Ok(reply) => reply,
                 Err(_) => Err(self.lost(method, "it did not answer in time".into())),
             }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::change::{ChangeOptions, done};
 use super::client::segment;
+use super::complete;
 use super::failure::{Failure, not_a_name};
 use super::session::Session;
 use crate::control::{FailoverBody, Nothing};
@@ -18,9 +19,10 @@ use crate::control::{FailoverBody, Nothing};
 )]
 pub(super) struct Failover {
     /// The route
+    #[arg(add = complete::routes())]
     route: String,
     /// The pool to go to; the best other one when left out
-    #[arg(long, value_name = "POOL")]
+    #[arg(long, value_name = "POOL", add = complete::pools())]
     to: Option<String>,
     #[command(flatten)]
     options: ChangeOptions,
@@ -31,6 +33,7 @@ pub(super) struct Failover {
 #[command(after_help = "Example:\n  repoint failback contoso --reason \"edgepool1 is back\"")]
 pub(super) struct Failback {
     /// The route
+    #[arg(add = complete::routes())]
     route: String,
     #[command(flatten)]
     options: ChangeOptions,

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::client::segment;
+use super::complete;
 use super::failure::{Failure, Fault};
 use super::moment::{now, parse_since};
 use super::paint::{Paint, Tone, hang};
@@ -25,6 +26,7 @@ const OVERLAP_MS: i64 = 60_000;
 )]
 pub(super) struct History {
     /// Only this route, and what is about all routes
+    #[arg(add = complete::routes())]
     route: Option<String>,
     /// Not before: 2h (so long ago), or 2026-11-20T00:00:00Z
     #[arg(long, value_name = "WHEN")]

@@ -6,6 +6,7 @@
 mod acme;
 mod change;
 mod client;
+mod complete;
 mod config;
 mod delegation;
 mod demo;
@@ -15,8 +16,10 @@ mod failover;
 mod failure;
 mod freeze;
 mod generate;
+mod here;
 mod history;
 mod key;
+mod manual;
 mod moment;
 mod paint;
 mod pin;
@@ -44,6 +47,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::CompleteEnv;
 
 use failure::Failure;
 use session::Session;
@@ -69,6 +73,9 @@ struct Cli {
     command: Command,
 }
 
+/// Where the server takes commands unless something else is said.
+const DEFAULT_SOCKET: &str = "/run/repoint/control.sock";
+
 /// What every command takes.
 #[derive(Debug, Args)]
 struct Common {
@@ -81,7 +88,7 @@ struct Common {
         global = true,
         value_name = "PATH",
         env = "REPOINT_SOCKET",
-        default_value = "/run/repoint/control.sock",
+        default_value = DEFAULT_SOCKET,
         hide_env_values = true
     )]
     socket: PathBuf,
@@ -124,6 +131,8 @@ enum Command {
 
 /// Does what the command line says. The caller hands the code to the system.
 pub fn run() -> ExitCode {
+    // A shell that completes a command line runs this program with COMPLETE set; it ends here.
+    CompleteEnv::with_factory(Cli::command).complete();
     let cli = Cli::parse();
     match dispatch(&cli) {
         Ok(code) => code,
@@ -158,7 +167,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Delegation(it) => it.run(session),
         Command::Config(it) => it.run(session),
         Command::State(it) => it.run(session),
-        Command::Completions(it) => it.run(session, Cli::command()),
+        Command::Completions(it) => it.run(session),
         Command::Man(it) => it.run(Cli::command()),
     }
 }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::change::{ChangeOptions, LifetimeOption, done};
 use super::client::segment;
+use super::complete;
 use super::failure::{Failure, not_a_name};
 use super::session::Session;
 use crate::control::PinBody;
@@ -18,8 +19,10 @@ use crate::control::PinBody;
 )]
 pub(super) struct Pin {
     /// The route
+    #[arg(add = complete::routes())]
     route: String,
     /// The pool that shall be active
+    #[arg(add = complete::pools())]
     pool: String,
     #[command(flatten)]
     lifetime: LifetimeOption,
@@ -37,6 +40,7 @@ pub(super) struct Pin {
 #[command(after_help = "Example:\n  repoint unpin contoso")]
 pub(super) struct Unpin {
     /// The route
+    #[arg(add = complete::routes())]
     route: String,
     #[command(flatten)]
     options: ChangeOptions,

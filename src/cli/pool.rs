@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::change::ChangeOptions;
 use super::client::segment;
+use super::complete;
 use super::drain::{DrainOptions, Drained, drain, undrain};
 use super::failure::Failure;
 use super::paint::{Paint, Tone};
@@ -22,6 +23,7 @@ pub(super) enum Pool {
     /// A pool with its targets, routes and checks
     Show {
         /// The pool's name
+        #[arg(add = complete::pools())]
         pool: String,
     },
     /// Put a pool last in every route, and leave it where it is active and another pool is up
@@ -33,6 +35,7 @@ pub(super) enum Pool {
     )]
     Drain {
         /// The pool's name
+        #[arg(add = complete::pools())]
         pool: String,
         /// Do not use it at all, not even last
         #[arg(long)]
@@ -44,6 +47,7 @@ pub(super) enum Pool {
     #[command(after_help = "Example:\n  repoint pool undrain edgepool1")]
     Undrain {
         /// The pool's name
+        #[arg(add = complete::pools())]
         pool: String,
         #[command(flatten)]
         options: ChangeOptions,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::client::segment;
+use super::complete;
 use super::failure::{Failure, Fault, REFUSED};
 use super::paint::{Paint, Tone};
 use super::session::Session;
@@ -31,8 +32,10 @@ use crate::shell::Clock;
 )]
 pub(super) struct Probe {
     /// The route
+    #[arg(add = complete::routes())]
     route: String,
     /// Only this pool
+    #[arg(add = complete::pools())]
     pool: Option<String>,
     /// Probe from here, by this configuration file, instead of asking the server
     #[arg(long, value_name = "FILE")]

@@ -5,6 +5,7 @@
 use std::process::ExitCode;
 
 use super::client::segment;
+use super::complete;
 use super::explain;
 use super::failure::Failure;
 use super::moment::distance;
@@ -27,6 +28,7 @@ pub(super) enum Route {
     #[command(after_help = "Example:\n  repoint route show contoso")]
     Show {
         /// The route's name
+        #[arg(add = complete::routes())]
         route: String,
     },
     /// Everything that led to a route's present answers, on one screen
@@ -36,6 +38,7 @@ pub(super) enum Route {
     #[command(after_help = "Example:\n  repoint route explain contoso")]
     Explain {
         /// The route's name
+        #[arg(add = complete::routes())]
         route: String,
     },
 }

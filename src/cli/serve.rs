@@ -11,8 +11,9 @@ use nix::sys::signal::{SigSet, Signal};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::spawn_blocking;
 
+use super::config::DEFAULT_FILE;
 use super::moment::now;
-use crate::daemon::{self, Daemon, Paths, Signals, StartError};
+use crate::daemon::{self, Daemon, Identity, Paths, Signals, StartError};
 use crate::harmless;
 use crate::serve::Listeners;
 use crate::shell::adopt_orphans;
@@ -28,7 +29,7 @@ const NOTHING_TO_SERVE: u8 = 2;
 #[command(after_help = "Example:\n  repoint serve --config /etc/repoint/repoint.toml")]
 pub(super) struct Serve {
     /// The configuration file
-    #[arg(long, value_name = "FILE", default_value = "/etc/repoint/repoint.toml")]
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
     config: PathBuf,
     /// Where the state is, should the configuration file be unusable and not say it
     #[arg(long, value_name = "DIR")]
@@ -47,7 +48,14 @@ impl Serve {
             configuration: self.config.clone(),
             state: self.state.clone(),
         };
-        match serve(paths, inherited, &early) {
+        let identity = match daemon::give_up_root(&paths) {
+            Ok(identity) => identity,
+            Err(error) => {
+                eprintln!("{error}\nnothing is served");
+                return NOTHING_TO_SERVE.into();
+            }
+        };
+        match serve((paths, identity), inherited, &early) {
             Ok(()) => ExitCode::SUCCESS,
             Err(Ended::Nothing(error)) => {
                 eprintln!("{}", harmless::lines(&error.to_string()));
@@ -76,7 +84,7 @@ impl From<io::Error> for Ended {
 }
 
 /// Three runtimes: one for plain answers alone, one for the encrypted transports, one for everything else.
-fn serve(paths: Paths, inherited: Listeners, early: &SigSet) -> Result<(), Ended> {
+fn serve(paths: (Paths, Identity), inherited: Listeners, early: &SigSet) -> Result<(), Ended> {
     let rest = Builder::new_multi_thread()
         .thread_name("repoint")
         .enable_all()
@@ -104,13 +112,21 @@ fn serve(paths: Paths, inherited: Listeners, early: &SigSet) -> Result<(), Ended
 
 /// Reads what there is to serve, beside the signals, and begins to serve it.
 async fn start(
-    paths: Paths,
+    (paths, identity): (Paths, Identity),
     inherited: Listeners,
     answering: &mut Vec<Runtime>,
 ) -> Result<Daemon, Ended> {
     let chosen = spawn_blocking(move || daemon::choose(paths, now())).await;
     let chosen = chosen.map_err(io::Error::from)?.map_err(Ended::Nothing)?;
     daemon::begin_log(chosen.configuration.log);
+    match identity {
+        Identity::AsStarted => {}
+        Identity::User(name) => tracing::info!("running as the user {name}"),
+        Identity::Root => tracing::warn!(
+            "running as root: whoever breaks into this process has the whole machine; write user = \"repoint\" into \
+             [server], or start it with the systemd unit"
+        ),
+    }
     adopt_orphans();
     let mut handles = Vec::new();
     for name in ["answers", "encrypted"] {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::change::{ChangeOptions, done};
+use super::config::DEFAULT_FILE;
 use super::failure::{Failure, Fault};
 use super::moment::now;
 use super::session::Session;
@@ -37,7 +38,7 @@ pub(super) enum State {
         /// The copy
         file: PathBuf,
         /// The configuration that names the state directory
-        #[arg(long, value_name = "FILE", default_value = "/etc/repoint/repoint.toml")]
+        #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
         config: PathBuf,
         /// The state directory itself, instead of a configuration
         #[arg(long, value_name = "DIR", conflicts_with = "config")]

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::change::ChangeOptions;
 use super::client::segment;
+use super::complete;
 use super::drain::{DrainOptions, Drained, drain, undrain};
 use super::failure::{Failure, Fault};
 use super::moment::{distance, now};
@@ -24,6 +25,7 @@ pub(super) enum Target {
     /// A target with its addresses and checks
     Show {
         /// Its host name, or POOL/TARGET
+        #[arg(add = complete::targets())]
         target: String,
     },
     /// Put a target behind every pool that is up
@@ -32,6 +34,7 @@ pub(super) enum Target {
     )]
     Drain {
         /// Its host name, or POOL/TARGET
+        #[arg(add = complete::targets())]
         target: String,
         #[command(flatten)]
         options: DrainOptions,
@@ -40,6 +43,7 @@ pub(super) enum Target {
     #[command(after_help = "Example:\n  repoint target undrain edge1b.contoso.com")]
     Undrain {
         /// Its host name, or POOL/TARGET
+        #[arg(add = complete::targets())]
         target: String,
         #[command(flatten)]
         options: ChangeOptions,

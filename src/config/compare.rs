@@ -273,6 +273,10 @@ fn restart_values(configuration: &Configuration) -> Vec<(&'static str, String)> 
                 .map_or_else(absent, |v| text(v)),
         ),
         (
+            "server.user",
+            server.user.as_ref().map_or_else(absent, |v| text(v)),
+        ),
+        (
             "server.workers",
             server.workers.map_or_else(absent, |v| v.to_string()),
         ),

@@ -5,6 +5,7 @@
 //!
 //! `v1` reads the file's shape into a draft (TOML ends there), `validate` checks the relations and makes the topology.
 
+mod advice;
 mod compare;
 mod dnssec;
 mod draft;
@@ -89,6 +90,8 @@ pub struct Configuration {
     pub sources: Sources,
     /// What the operator should know; nothing of it refuses the configuration.
     pub warnings: ConfigProblems,
+    /// The same, and what is worth knowing only when the file is checked.
+    pub advice: ConfigProblems,
 }
 
 impl Configuration {
@@ -159,6 +162,11 @@ fn parse_once_more(
     };
     let read = read(text, name, &mut files, &mut problems);
     problems.settle();
+    let mut advice = problems.clone();
+    if let Some(read) = &read {
+        advice::single_nameservers(read, &mut advice);
+        advice.settle();
+    }
     match read {
         Some(read) if !problems.refuse() => Ok(Configuration {
             server: read.draft.server,
@@ -175,6 +183,7 @@ fn parse_once_more(
             layout: Arc::new(read.layout),
             sources,
             warnings: problems,
+            advice,
         }),
         _ => Err(problems),
     }

@@ -139,6 +139,8 @@ rules! {
     DsByHand = "ds-by-hand",
     /// Generated zones without nameservers to name.
     NoNameservers = "no-nameservers",
+    /// A zone with one nameserver.
+    OneNameserver = "one-nameserver",
     /// A nameserver inside a zone of ours, without addresses.
     Glue = "glue",
     /// A TSIG key that is not configured.

@@ -38,6 +38,8 @@ pub struct ServerSettings {
     pub control_mode: u32,
     /// Group of the control socket; the process's own when absent.
     pub control_group: Option<String>,
+    /// Whom the process belongs to after a start as root.
+    pub user: Option<String>,
     /// Threads that answer, and UDP sockets of each address; one per processor when absent.
     pub workers: Option<u32>,
 }
@@ -58,6 +60,7 @@ impl Default for ServerSettings {
             control: PathBuf::from("/run/repoint/control.sock"),
             control_mode: 0o660,
             control_group: None,
+            user: None,
             workers: None,
         }
     }

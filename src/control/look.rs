@@ -16,7 +16,7 @@ use super::extract::{Body, Known, etag};
 use super::node::Node;
 use super::probing::Probed;
 use super::refusal::{Refused, unknown};
-use super::wire::{ProbeBody, Refreshed, ServerHealth, TargetView};
+use super::wire::{ConfigurationFile, ProbeBody, Refreshed, ServerHealth, TargetView};
 use crate::clock::Wall;
 use crate::decide::{Override, OverrideKey};
 use crate::engine::{Alarm, Entry, PoolView, RouteView, View, ZoneView};
@@ -226,6 +226,11 @@ pub(super) async fn zone_secondaries(
     let view = node.view().await?;
     let zone = find_zone(&view, &apex)?;
     Ok(Json(node.secondaries(Some(&zone.apex))))
+}
+
+pub(super) async fn configuration(State(node): AnyNode) -> Json<ConfigurationFile> {
+    let file = node.configuration_file();
+    Json(ConfigurationFile { file })
 }
 
 pub(super) async fn backup(State(node): AnyNode) -> Result<Response, Refused> {

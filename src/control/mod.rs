@@ -36,6 +36,6 @@ pub use node::{Answer, NewKey, Node, Reload};
 pub use probing::{Probed, probe_route};
 pub use router::router;
 pub use wire::{
-    ChallengeBody, ClearBody, DrainBody, FailoverBody, FreezeBody, How, Nothing, PinBody,
-    ProbeBody, Refreshed, ReloadBody, ServerHealth, TargetView, lifetime,
+    ChallengeBody, ClearBody, ConfigurationFile, DrainBody, FailoverBody, FreezeBody, How, Nothing,
+    PinBody, ProbeBody, Refreshed, ReloadBody, ServerHealth, TargetView, lifetime,
 };

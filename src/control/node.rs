@@ -58,6 +58,9 @@ pub trait Node: Send + Sync + 'static {
     /// Reads the configuration file and says whether it could be used; changes nothing.
     fn check_configuration(&self) -> Answer<'_, Vec<String>>;
 
+    /// Where that file is.
+    fn configuration_file(&self) -> PathBuf;
+
     /// Reads the configuration file again and puts it in force, all of it or nothing.
     fn reload(&self, reload: Reload) -> Answer<'_, Done>;
 

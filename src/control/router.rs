@@ -69,6 +69,7 @@ pub fn router(node: Arc<dyn Node>) -> Router {
         .route("/keys/{zone}", post(keys::begin))
         .route("/keys/{zone}/{tag}/retire", post(keys::retire))
         .route("/delegation", get(delegation::served))
+        .route("/configuration", get(look::configuration))
         .route("/configuration/check", post(change::check_configuration))
         .route("/configuration/reload", post(change::reload))
         .route("/state/backup", get(look::backup))

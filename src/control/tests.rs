@@ -111,6 +111,10 @@ impl Node for Fake {
         Vec::new()
     }
 
+    fn configuration_file(&self) -> std::path::PathBuf {
+        "/etc/repoint/repoint.toml".into()
+    }
+
     fn check_configuration(&self) -> Answer<'_, Vec<String>> {
         Box::pin(async { Ok(vec!["no canaries".into()]) })
     }

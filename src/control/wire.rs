@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -116,6 +117,13 @@ pub struct ProbeBody {
     /// One pool only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool: Option<PoolName>,
+}
+
+/// `GET /v1/configuration`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigurationFile {
+    /// The file that a reload reads.
+    pub file: PathBuf,
 }
 
 /// `POST /v1/configuration/reload`

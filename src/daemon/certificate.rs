@@ -156,6 +156,29 @@ fn time_left(certificate: &Certificate, now: Wall) -> Option<Severity> {
     }
 }
 
+/// Tries the certificate of a configuration, as a start or a reload would; none where it names none.
+///
+/// # Errors
+/// Why it cannot be used, or that clients refuse it, and what mends that.
+pub fn try_certificate(
+    settings: &ServerSettings,
+    now: Wall,
+) -> Option<Result<Certificate, String>> {
+    let files = PairFiles::of(settings)?;
+    let tried = ShownCertificate::default();
+    let concern = tried.look(Some(files), now);
+    let shown = tried
+        .state
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner)
+        .shown;
+    Some(match (concern, shown) {
+        (Some(concern), _) if concern.severity == Severity::Critical => Err(concern.text),
+        (_, Some(certificate)) => Ok(certificate),
+        (_, None) => Err("there is no certificate".into()),
+    })
+}
+
 fn read(files: &PairFiles) -> Result<(Vec<u8>, Vec<u8>), String> {
     let one = |path: &Path| {
         files::read(path, LARGEST)

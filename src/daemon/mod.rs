@@ -13,6 +13,7 @@ mod log;
 mod manager;
 mod manners;
 mod node;
+mod privileges;
 mod start;
 
 use std::collections::BTreeSet;
@@ -24,10 +25,12 @@ use std::time::Duration;
 use tokio::runtime;
 use tokio::task::{JoinHandle, spawn_blocking};
 
+pub use certificate::try_certificate;
 pub use descriptors::open_files;
 pub use log::begin_log;
 pub use manager::{Signals, supervise};
 pub use node::ServedNode;
+pub use privileges::{Identity, PrivilegeError, find_user, give_up_root};
 pub use start::{Chosen, Paths, StartError, choose};
 
 use crate::ask::SourceAddresses;

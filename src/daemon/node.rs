@@ -3,7 +3,7 @@
 //! In: questions and commands. Out: what engine, store, prober and zones answer. The configuration file is read here,
 //! off the engine's task. Never here: HTTP, decisions.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
@@ -267,6 +267,11 @@ impl Node for ServedNode {
     fn begin_key(&self, new: NewKey) -> Answer<'_, Done> {
         let files = self.store.key_files();
         Box::pin(super::keys::begin_key(&self.handle, files, new))
+    }
+
+    fn configuration_file(&self) -> PathBuf {
+        let file = &self.paths.configuration;
+        std::path::absolute(file).unwrap_or_else(|_| file.clone())
     }
 
     fn check_configuration(&self) -> Answer<'_, Vec<String>> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::clock::Wall;
-use crate::config::{self, ConfigProblems, Configuration, Sources};
+use crate::config::{self, ConfigProblems, Configuration, ServerSettings, Sources};
 use crate::engine::{Remembered, misfit};
 use crate::files;
 use crate::store::{Store, StoreError};
@@ -144,22 +144,45 @@ fn state_directory(paths: &Paths) -> PathBuf {
     if let Some(state) = &paths.state {
         return state.clone();
     }
-    let said = files::read_text(&paths.configuration, files::LARGEST)
-        .ok()
-        .and_then(|text| state_in(&text));
-    if let Some(said) = said {
+    if let Some(said) = said_in_file(paths, "state") {
         let base = paths.configuration.parent().unwrap_or(Path::new(""));
         return base.join(said);
     }
     match std::env::var_os(STATE_DIRECTORY) {
         // The service manager may name several, separated by colons.
         Some(made) => Path::new(made.to_string_lossy().split(':').next().unwrap_or("")).to_owned(),
-        None => config::ServerSettings::default().state,
+        None => ServerSettings::default().state,
     }
 }
 
-/// What a file that is not even TOML seems to say about its state directory.
-fn state_in(text: &str) -> Option<String> {
+/// What the configuration file says of the server before anything else is read: whose it is to be, and where it writes.
+pub(super) struct Said {
+    pub(super) user: Option<String>,
+    pub(super) state: PathBuf,
+    pub(super) control: PathBuf,
+}
+
+/// Reads the file alone, and none that it names. It may be unusable.
+pub(super) fn said_of_server(paths: &Paths) -> Said {
+    let base = paths.configuration.parent().unwrap_or(Path::new(""));
+    let control = said_in_file(paths, "control").map(|control| base.join(control));
+    Said {
+        user: said_in_file(paths, "user"),
+        state: state_directory(paths),
+        control: control.unwrap_or_else(|| ServerSettings::default().control),
+    }
+}
+
+fn said_in_file(paths: &Paths, key: &str) -> Option<String> {
+    let text = files::read_text(&paths.configuration, files::LARGEST).ok()?;
+    match text.parse::<toml::Table>() {
+        Ok(table) => Some(table.get("server")?.get(key)?.as_str()?.to_owned()),
+        Err(_) => said_in(&text, key),
+    }
+}
+
+/// What a file that is not even TOML seems to say about a key of `[server]`.
+fn said_in(text: &str, key: &str) -> Option<String> {
     let mut inside = false;
     for line in text.lines() {
         let line = line.trim();
@@ -167,7 +190,7 @@ fn state_in(text: &str) -> Option<String> {
             inside = line.split('#').next().unwrap_or("").trim() == "[server]";
         }
         let value = line
-            .strip_prefix("state")
+            .strip_prefix(key)
             .and_then(|rest| rest.trim_start().strip_prefix('='))
             .map(str::trim_start);
         if let Some(value) = value.filter(|_| inside) {
@@ -187,10 +210,13 @@ mod tests {
     fn the_state_directory_is_found_in_a_file_that_is_not_toml() {
         let text =
             "version = 1\n[server]\nlisten = [\nstate  = \"/srv/repoint\" # here\n[[pool]]\n";
+        let state_in = |text| said_in(text, "state");
         assert_eq!(state_in(text).as_deref(), Some("/srv/repoint"));
         assert_eq!(state_in("[server]\nstate = 'state'"), Some("state".into()));
         assert_eq!(state_in("[dns]\nstate = \"/other\"\n"), None);
         assert_eq!(state_in("[server]\nstate = \"/unfinished\nx"), None);
         assert_eq!(state_in("[server]\nstated = \"x\"\nstate ="), None);
+        let user = said_in("[server]\nuser = \"repoint\"\nlisten = [", "user");
+        assert_eq!(user.as_deref(), Some("repoint"));
     }
 }

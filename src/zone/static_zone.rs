@@ -173,6 +173,13 @@ impl StaticZone {
         text
     }
 
+    /// The names of its nameservers.
+    pub fn nameservers(&self) -> impl Iterator<Item = String> {
+        let set = self.set(&self.apex, RecordType::NS);
+        let servers = set.into_iter().flat_map(|set| set.rrset.rdatas.iter());
+        servers.map(|server| server.to_text(RecordType::NS))
+    }
+
     pub(super) fn set(&self, name: &Name, rtype: RecordType) -> Option<&StaticSet> {
         self.names.get(name)?.get(&u16::from(rtype))
     }

@@ -8,6 +8,7 @@ mod dns;
 #[path = "../world/tool.rs"]
 mod tool;
 mod acme;
+mod complete;
 mod keys;
 mod look;
 mod overrides;

@@ -34,6 +34,7 @@ const COMMANDS: &[&[&str]] = &[
     &["zone", "show"],
     &["zone", "diff"],
     &["config", "check"],
+    &["config", "example"],
     &["config", "reload"],
     &["state", "backup"],
     &["state", "restore"],
@@ -105,12 +106,21 @@ fn completions_and_man_pages_come_from_the_same_definition() {
     for shell in ["bash", "zsh", "fish"] {
         let output = alone(&["completions", shell]);
         assert_eq!(output.status.code(), Some(0));
-        assert!(text(&output.stdout).contains("undrain"), "{shell}");
+        let said = text(&output.stdout);
+        assert!(
+            said.contains("COMPLETE") && said.contains("repoint"),
+            "{said}"
+        );
     }
     let directory = tempfile::tempdir().unwrap();
     let output = alone(&["man", directory.path().to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    for page in ["repoint.1", "repoint-pin.1", "repoint-pool-drain.1"] {
+    for page in [
+        "man1/repoint.1",
+        "man1/repoint-pin.1",
+        "man1/repoint-pool-drain.1",
+        "man5/repoint.toml.5",
+    ] {
         let text = std::fs::read_to_string(directory.path().join(page)).unwrap();
         assert!(text.contains(".SH"), "{page}");
     }

@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 const EXAMPLE: &str = include_str!("../../docs/repoint.example.toml");
 
 /// A line of the annotated example that is commented out.
+#[derive(Clone, Copy)]
 enum Shown<'a> {
     /// `#key = value`: the default.
     Default(&'a str),
@@ -19,10 +20,13 @@ enum Shown<'a> {
 
 fn shown(line: &str) -> Option<Shown<'_>> {
     let text = line.strip_prefix('#')?;
-    if !text.starts_with(|c: char| c.is_ascii_lowercase()) || !text.contains(" = ") {
+    let example = text.trim_end().ends_with("# example");
+    let key = text.starts_with(|c: char| c.is_ascii_lowercase()) && text.contains(" = ");
+    let table = text.starts_with("[[") && example;
+    if !key && !table {
         return None;
     }
-    Some(if text.trim_end().ends_with("# example") {
+    Some(if example {
         Shown::Example(text)
     } else {
         Shown::Default(text)
@@ -89,6 +93,30 @@ fn the_defaults_the_example_documents_are_the_defaults() {
 }
 
 #[test]
+fn the_example_is_what_the_program_prints_and_passes_its_own_check_without_a_warning() {
+    let repoint = |arguments: &[&str]| {
+        std::process::Command::new(env!("CARGO_BIN_EXE_repoint"))
+            .args(arguments)
+            .output()
+            .unwrap()
+    };
+    let printed = repoint(&["config", "example"]);
+    assert!(printed.status.success());
+    assert_eq!(String::from_utf8(printed.stdout).unwrap(), EXAMPLE);
+    // Alone in a directory: it names no file that an operator does not have.
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("repoint.toml");
+    std::fs::write(&file, EXAMPLE).unwrap();
+    let checked = repoint(&["config", "check", file.to_str().unwrap()]);
+    let said = String::from_utf8(checked.stdout).unwrap();
+    assert_eq!(checked.status.code(), Some(0), "{said}");
+    assert!(
+        said.starts_with(&format!("{} can be used\n", file.display())),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_default_that_is_changed_changes_the_configuration() {
     // Guards the test above: each documented default is really read.
     let as_it_is = parse(EXAMPLE);
@@ -106,13 +134,26 @@ fn every_example_value_can_be_taken() {
         })
         .collect();
     assert!(examples.len() > 10);
+    // The last two tables are examples as a whole; other examples name what is in them.
+    let (head, tables) = EXAMPLE.split_once("#[[tsig]]").unwrap();
+    let (tables, tail) = tables.split_once("# ── Challenges").unwrap();
+    let tables = tables.replace("\n#secret = ", "\n# secret = ");
+    let tables: Vec<&str> = tables
+        .lines()
+        .map(|line| match shown(line) {
+            Some(Shown::Default(text) | Shown::Example(text)) => text,
+            None => line,
+        })
+        .collect();
+    let whole = format!("{head}[[tsig]]{}\n# ── Challenges{tail}", tables.join("\n"));
     for example in &examples {
-        let mut text = EXAMPLE.replacen(&format!("#{example}"), example, 1);
+        let mut text = whole.replacen(&format!("\n#{example}"), &format!("\n{example}"), 1);
         if example.starts_with("domains_file") {
             text = text.replace("\ndomains = ", "\n#domains = ");
         }
         if example.starts_with("secret ") {
             text = text.replace("\nsecret_file = ", "\n#secret_file = ");
+            text = text.replace("\n# secret = ", "\nsecret = ");
         }
         let of_primary = ["primary", "tsig = \"ns2", "source = \"192.0.2.53"];
         if of_primary.iter().any(|start| example.starts_with(start)) {
@@ -195,6 +236,7 @@ fn every_key_is_marked_live_or_restart_as_the_program_treats_it() {
                 mark = Some(apply);
             }
         }
+        let code = code.trim_end_matches("# example").trim_end();
         let header = code.trim_matches(['[', ']']);
         let key = if code.starts_with('[') && !code.contains('"') {
             section = header.to_owned();

@@ -88,7 +88,7 @@ fn every_key_marked_restart_is_noticed_when_it_changes() {
     let all = "[server]\nlisten = [\"127.0.0.1:5300\"]\nlisten_tls = [\"127.0.0.1:8530\"]\n\
                listen_https = [\"127.0.0.1:4430\"]\nlisten_quic = [\"127.0.0.1:8530\"]\n\
                certificate = \"chain.pem\"\ncertificate_key = \"key.pem\"\nstate = \"/tmp/state\"\ncontrol = \"/tmp/control\"\n\
-               control_mode = \"0600\"\ncontrol_group = \"operators\"\nworkers = 3\n[log]\nformat = \"json\"\nlevel = \"debug\"\n[dns]";
+               control_mode = \"0600\"\ncontrol_group = \"operators\"\nuser = \"nobody\"\nworkers = 3\n[log]\nformat = \"json\"\nlevel = \"debug\"\n[dns]";
     let noticed: BTreeSet<String> = changes(&[("[dns]", all)])
         .at_restart
         .iter()

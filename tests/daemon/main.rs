@@ -19,6 +19,7 @@ mod load;
 mod manager;
 mod manners;
 mod open_files;
+mod privileges;
 mod server;
 mod sources;
 mod start;

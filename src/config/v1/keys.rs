@@ -35,6 +35,7 @@ pub(super) const SERVER: Section = Section {
         restart("control"),
         restart("control_mode"),
         restart("control_group"),
+        restart("user"),
         restart("workers"),
     ],
 };

@@ -100,6 +100,10 @@ pub(super) fn read(
         .get("control_group")
         .and_then(|v| v.text("the name of a group", problems))
         .map(|group| group.value.to_owned());
+    settings.user = table
+        .get("user")
+        .and_then(|v| v.text("the name of a user", problems))
+        .map(|user| user.value.to_owned());
     settings.workers = table
         .get("workers")
         .and_then(|v| v.integer(1..=1024, problems))

@@ -1,0 +1,78 @@
+//! Started as root: the process belongs to the user that the configuration names, and may bind ports and nothing else.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+use nix::unistd::{User, chown};
+
+use super::server::{Place, Pools, Server, configuration, names};
+
+/// A place for a server of another user.
+fn place(user: &str) -> Place {
+    let text = configuration(&Pools::new(), &names(1), 30);
+    let place =
+        Place::new(&text.replacen("[server]\n", &format!("[server]\nuser = \"{user}\"\n"), 1));
+    let everyone = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(place.dir.path(), everyone).unwrap();
+    place
+}
+
+/// A field of the process's status.
+fn status(server: &Server, field: &str) -> String {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    let words: Vec<&str> = line.unwrap().split_whitespace().collect();
+    words.join(" ")
+}
+
+#[test]
+fn a_server_started_as_root_becomes_its_user_and_may_only_bind_ports() {
+    let nobody = User::from_name("nobody").unwrap().unwrap();
+    let place = place("nobody");
+    chown(place.dir.path(), Some(nobody.uid), None).unwrap();
+    let mut server = place.start();
+    assert!(server.log().contains("running as the user nobody"));
+    let id = nobody.uid.to_string();
+    assert_eq!(status(&server, "Uid:"), [id.as_str(); 4].join(" "));
+    assert_eq!(status(&server, "NoNewPrivs:"), "1");
+    // CAP_NET_BIND_SERVICE is bit 10.
+    for set in ["CapEff:", "CapPrm:"] {
+        assert_eq!(status(&server, set), "0000000000000400", "{set}");
+    }
+    assert_eq!(status(&server, "CapInh:"), "0000000000000000");
+    let state = std::fs::metadata(place.file("state")).unwrap();
+    assert_eq!(
+        (state.uid(), state.mode() & 0o777),
+        (nobody.uid.as_raw(), 0o700)
+    );
+    assert_eq!(
+        server.pin("route1", "pool2", "").0,
+        200,
+        "it can write there"
+    );
+    // A file that is not TOML any more does not make it root again.
+    server.kill_9();
+    let broken = std::fs::read_to_string(place.file("repoint.toml")).unwrap() + "[[pool\n";
+    place.configure(&broken);
+    let server = place.start();
+    assert_eq!(status(&server, "Uid:"), [id.as_str(); 4].join(" "));
+}
+
+#[test]
+fn a_user_that_is_not_there_is_no_reason_to_stay_root() {
+    let place = place("no-such-user");
+    let mut server = place.begin(place.command());
+    assert_eq!(server.ended().code(), Some(2));
+    let said = server.log();
+    assert!(
+        said.contains("there is no user no-such-user on this machine"),
+        "{said}"
+    );
+    assert!(!place.file("state").exists());
+}
+
+#[test]
+fn a_server_of_roots_says_so() {
+    let place = Place::new(&configuration(&Pools::new(), &names(1), 30));
+    let server = place.start();
+    assert!(server.log().contains("running as root"), "{}", server.log());
+}
