@@ -1,9 +1,9 @@
 //! Listeners that fail: the others go on, and an alarm names the one that does not.
 
 use std::net::TcpListener;
-use std::process::Command;
 
 use crate::server::{Place, Pools, Server, configuration, names};
+use crate::tool::tool;
 
 fn alarm(server: &Server) -> String {
     let status = server.status();
@@ -79,7 +79,7 @@ fn an_odd_socket_of_the_service_manager_does_not_take_the_others_down() {
     let text = configuration(&pools, &names(1), 30);
     let place = Place::new(&text);
     let inner = place.command();
-    let mut command = Command::new("python3");
+    let mut command = tool("/usr/bin/python3");
     command
         .args(["-c", HAND_OVER])
         .arg(inner.get_program())

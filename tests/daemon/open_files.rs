@@ -1,16 +1,16 @@
 //! A low limit of open files: clients never take what probes, the store and the control socket need.
 
 use std::net::{SocketAddr, TcpStream};
-use std::process::Command;
 
 use socket2::{Domain, Socket, Type};
 
 use crate::server::{Place, Pools, Server, configuration, names};
+use crate::tool::tool;
 
 /// Starts a server with these limits of open files, soft and hard.
 fn start(place: &Place, soft: u32, hard: u32) -> Server {
     let inner = place.command();
-    let mut command = Command::new("prlimit");
+    let mut command = tool("prlimit");
     command
         .arg(format!("--nofile={soft}:{hard}"))
         .arg(inner.get_program())
@@ -77,7 +77,7 @@ fn the_limit_of_open_files_is_raised_as_far_as_is_allowed() {
 fn config_check_says_how_the_open_files_are_divided() {
     let pools = Pools::new();
     let place = Place::new(&configuration(&pools, &names(1), 30));
-    let output = Command::new("prlimit")
+    let output = tool("prlimit")
         .args(["--nofile=512:512", env!("CARGO_BIN_EXE_repoint")])
         .args(["config", "check", "repoint.toml"])
         .current_dir(place.dir.path())
