@@ -4,7 +4,7 @@
 //! configuration itself.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::moment::now;
@@ -76,25 +76,16 @@ fn authorities(configuration: &Configuration) -> Result<Vec<String>, String> {
     Ok(prober.trust_descriptions())
 }
 
-/// Whether a program can be run, found as the system finds it.
+/// Whether a program can be run; its path is absolute.
 fn runs(program: &str) -> Result<(), String> {
-    let places: Vec<PathBuf> = if program.contains('/') {
-        vec![PathBuf::from(program)]
-    } else {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let directories = std::env::split_paths(&path);
-        directories.map(|place| place.join(program)).collect()
-    };
-    let mut why = "there is no such program".to_owned();
-    for place in places {
-        match is_program(&place) {
-            Ok(true) => return Ok(()),
-            Ok(false) => why = "it is not an executable file: chmod +x it".to_owned(),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => why = error.to_string(),
+    match is_program(Path::new(program)) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err("it is not an executable file: chmod +x it".to_owned()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err("there is no such program".to_owned())
         }
+        Err(error) => Err(error.to_string()),
     }
-    Err(why)
 }
 
 fn is_program(path: &Path) -> std::io::Result<bool> {

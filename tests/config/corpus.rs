@@ -67,9 +67,12 @@ fn every_rule_has_a_file_that_breaks_it() {
         }
         said.push_str(&text);
     }
+    // Said by `config check` alone: check_command.rs.
+    let only_checked = Rule::OneNameserver.as_str();
     let silent: Vec<&str> = Rule::ALL
         .iter()
         .map(|rule| rule.as_str())
+        .filter(|rule| *rule != only_checked)
         .filter(|rule| !said.contains(&format!("[{rule}]")))
         .collect();
     assert!(silent.is_empty(), "no file breaks {silent:?}");

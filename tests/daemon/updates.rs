@@ -347,7 +347,7 @@ fn a_key_without_a_scope_updates_nothing_and_config_check_says_so() {
 
 /// Runs certbot's client for this server, and gives what it says against it.
 fn certbot(server: &Server, verb: &str, name: &str, value: &str) -> Result<(), String> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/daemon/certbot.py");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/daemon/challenge.py");
     let (host, port) = (server.address.ip().to_string(), server.address.port());
     let output = tool("/usr/bin/python3")
         .args([script, &host, &port.to_string(), "pool1.example", SECRET])
