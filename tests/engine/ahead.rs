@@ -67,13 +67,15 @@ fn accept(world: &mut World) -> bool {
     replies.next().unwrap()
 }
 
+/// The secondary says that it has every zone with this serial.
 fn says(world: &mut World, serial: Serial) {
-    let (apex, _) = zone(world);
-    world.tell(Event::Sighted(vec![Sighting {
+    let sightings = world.zones.iter().map(|zone| Sighting {
         secondary: SECONDARY.parse().unwrap(),
-        apex,
+        apex: zone.apex().clone(),
         serial,
-    }]));
+    });
+    let sightings = sightings.collect();
+    world.tell(Event::Sighted(sightings));
     pass(world, 5);
 }
 
