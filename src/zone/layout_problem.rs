@@ -48,7 +48,7 @@ pub enum LayoutProblem {
     },
     /// A primary's record where a decision puts its own: the decision's is served.
     #[error(
-        "{at} has a {} record of {owner}, which route {route} steers: the route's is served in its place",
+        "{at} has a record of type {} at {owner}, which route {route} steers: the route's is served in its place",
         type_text(*.rtype)
     )]
     ReceivedAtSteered {

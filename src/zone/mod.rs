@@ -10,6 +10,7 @@ mod cancellation;
 mod challenges;
 mod change;
 mod compile;
+mod computed;
 mod delta;
 mod draft;
 #[cfg(test)]
@@ -53,6 +54,7 @@ pub use cancellation::Cancellation;
 pub use challenges::Challenges;
 pub use change::{Change, OwnedRecord};
 pub use compile::{Beside, Inputs, compile, outlines};
+pub use computed::PrivateRecords;
 pub use delta::{Delta, ZoneRecord, diff};
 pub use draft::{Draft, Outline};
 pub use key::{Dnskey, KeyAlgorithm, KeyFault, SigningKey};

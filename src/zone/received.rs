@@ -24,7 +24,7 @@ use crate::topology::DomainName;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReceivedFault {
     /// Records of a type that has no place in a zone of ours.
-    #[error("it has a {} record of {owner}: {fault}", type_text(*.rtype))]
+    #[error("it has a record of type {} at {owner}: {fault}", type_text(*.rtype))]
     Type {
         /// Whose record.
         owner: Name,
@@ -316,6 +316,7 @@ impl Sets {
                 ttl: set.ttl,
                 rdata,
                 at: at.clone(),
+                meant: None,
             }));
         }
         let zone = StaticZone::of_records(apex, source, records, cancellation);

@@ -66,31 +66,29 @@ impl StaticZone {
             line: 1,
         };
         let never = Cancellation::default();
-        let mut check = Check {
-            apex: &apex,
-            names: BTreeMap::new(),
-            problems: Vec::new(),
-            steps: never.steps(),
-        };
-        check.gather(records);
-        check.apex_has_its_records(&top, &unread);
-        check.aliases_stand_alone();
-        check.redirections();
-        check.digests();
-        check.delegations();
-        check.targets();
+        let (mut check, mut slips) = check_slips(&apex, records, (&top, &unread), &never);
         let names = check.names;
         problems.append(&mut check.problems);
+        problems.append(&mut slips);
         problems.sort_by(|a, b| a.at.cmp(&b.at));
         if problems.iter().any(|p| p.severity() == Severity::Error) {
             return Err(problems);
         }
-        Ok(StaticZone {
+        let mut zone = StaticZone {
             apex,
             names,
             warnings: problems,
             received: false,
-        })
+        };
+        let private = zone.private_records();
+        zone.warnings.extend(private.into_iter().map(|records| {
+            let at = zone.names[&records.names[0]][&u16::from(records.rtype)].at();
+            MasterProblem {
+                at: at.clone(),
+                fault: MasterFault::Private { records },
+            }
+        }));
+        Ok(zone)
     }
 
     /// Takes records that a primary has sent as the zone `apex`. `source` is what messages call them. What would
@@ -185,6 +183,32 @@ impl StaticZone {
     }
 }
 
+/// Checks the records as they stand. Where the file cannot be used, and could be with the dots that seem to be missing,
+/// those are its faults, and what follows from them is not reported.
+fn check_slips<'a>(
+    apex: &'a Name,
+    records: Vec<MasterRecord>,
+    about: (&SourceLine, &[RecordType]),
+    never: &'a Cancellation,
+) -> (Check<'a>, Vec<MasterProblem>) {
+    let Some(meant) = master::as_meant(&records) else {
+        return (Check::all(apex, records, about, never), Vec::new());
+    };
+    let mut as_read = Check::all(apex, records.clone(), about, never);
+    let as_meant = Check::all(apex, meant, about, never);
+    let (read, better) = (as_read.errors(), as_meant.errors());
+    let refused = better.len() <= read.len() && better != read;
+    let slips = master::slips(&records, refused);
+    if refused {
+        return (as_meant, slips);
+    }
+    let stays = |problem: &MasterProblem| {
+        problem.severity() == Severity::Error || as_meant.problems.contains(problem)
+    };
+    as_read.problems.retain(stays);
+    (as_read, slips)
+}
+
 pub(super) struct Check<'a> {
     pub(super) apex: &'a Name,
     pub(super) names: BTreeMap<Name, BTreeMap<u16, StaticSet>>,
@@ -192,7 +216,37 @@ pub(super) struct Check<'a> {
     pub(super) steps: Steps<'a>,
 }
 
-impl Check<'_> {
+impl<'a> Check<'a> {
+    /// Every check that a file's records can pass by themselves.
+    fn all(
+        apex: &'a Name,
+        records: Vec<MasterRecord>,
+        (top, unread): (&SourceLine, &[RecordType]),
+        never: &'a Cancellation,
+    ) -> Check<'a> {
+        let mut check = Check {
+            apex,
+            names: BTreeMap::new(),
+            problems: Vec::new(),
+            steps: never.steps(),
+        };
+        check.gather(records);
+        check.apex_has_its_records(top, unread);
+        check.aliases_stand_alone();
+        check.redirections();
+        check.digests();
+        check.delegations();
+        check.targets();
+        check
+    }
+
+    fn errors(&self) -> Vec<&MasterProblem> {
+        let problems = self.problems.iter();
+        problems
+            .filter(|p| p.severity() == Severity::Error)
+            .collect()
+    }
+
     pub(super) fn problem(&mut self, at: &SourceLine, fault: MasterFault) {
         self.problems.push(MasterProblem {
             at: at.clone(),
@@ -210,8 +264,8 @@ impl Check<'_> {
             places: BTreeMap<Vec<u8>, usize>,
             lines: Vec<SourceLine>,
             octets: usize,
-            /// Said once, whatever follows.
-            too_large: bool,
+            /// The first record without room, and how many there are.
+            surplus: Option<(SourceLine, usize)>,
         }
         let mut names: BTreeMap<Name, BTreeMap<u16, Growing>> = BTreeMap::new();
         for record in records {
@@ -221,6 +275,7 @@ impl Check<'_> {
                 ttl,
                 rdata,
                 at,
+                meant: _,
             } = record;
             if self.steps.is_over() {
                 return;
@@ -250,7 +305,7 @@ impl Check<'_> {
                     places: BTreeMap::new(),
                     lines: Vec::new(),
                     octets: 0,
-                    too_large: false,
+                    surplus: None,
                 });
             let canonical = rdata.canonical(rtype);
             let fault = if set.ttl != ttl {
@@ -268,16 +323,23 @@ impl Check<'_> {
                 let first = set.lines[0].clone();
                 Some(MasterFault::SecondSoa { first })
             } else if rtype == RecordType::CNAME && !set.rdatas.is_empty() {
+                // The alias of an apex is a fault by itself.
+                if owner == *self.apex {
+                    continue;
+                }
                 let other = set.lines[0].clone();
-                Some(MasterFault::CnameAndOther { owner, other })
+                Some(MasterFault::CnameAndOther {
+                    owner,
+                    other,
+                    more: 0,
+                })
             } else if rtype == RecordType::DNAME && !set.rdatas.is_empty() {
                 let first = set.lines[0].clone();
                 Some(MasterFault::SecondDname { owner, first })
             } else if set.octets + 12 + rdata.wire().len() > RRSET_LIMIT {
-                if std::mem::replace(&mut set.too_large, true) {
-                    continue;
-                }
-                Some(MasterFault::TooLarge { owner, rtype })
+                let (_, surplus) = set.surplus.get_or_insert((at, 0));
+                *surplus += 1;
+                continue;
             } else {
                 None
             };
@@ -292,8 +354,18 @@ impl Check<'_> {
             }
         }
         for (name, sets) in names {
-            if self.steps.is_over() {
-                return;
+            for set in sets.values() {
+                if let Some((at, surplus)) = set.surplus.clone() {
+                    let (owner, rtype) = (name.clone(), set.rtype);
+                    self.problem(
+                        &at,
+                        MasterFault::TooLarge {
+                            owner,
+                            rtype,
+                            surplus,
+                        },
+                    );
+                }
             }
             let sets = sets.into_iter().map(|(number, set)| {
                 let rrset = Arc::new(Rrset {
@@ -331,14 +403,26 @@ impl Check<'_> {
             let Some(cname) = sets.get(&u16::from(RecordType::CNAME)) else {
                 continue;
             };
-            for other in sets.values() {
-                if other.rrset.rtype != RecordType::CNAME {
-                    let fault = MasterFault::CnameAndOther {
-                        owner: owner.clone(),
-                        other: other.at().clone(),
-                    };
-                    found.push((cname.at().clone(), fault));
-                }
+            let target = cname.rrset.rdatas[0].target(RecordType::CNAME);
+            if owner == self.apex
+                && let Some(target) = target
+            {
+                let apex = owner.clone();
+                found.push((
+                    cname.at().clone(),
+                    MasterFault::CnameAtApex { apex, target },
+                ));
+                continue;
+            }
+            let others = sets.values();
+            let mut others = others.filter(|other| other.rrset.rtype != RecordType::CNAME);
+            if let Some(other) = others.next() {
+                let fault = MasterFault::CnameAndOther {
+                    owner: owner.clone(),
+                    other: other.at().clone(),
+                    more: others.count(),
+                };
+                found.push((cname.at().clone(), fault));
             }
         }
         for (at, fault) in found {

@@ -6,9 +6,35 @@
 use hickory_proto::rr::RecordType;
 
 use super::problem::SourceLine;
+use super::soa;
+use crate::zone::PrivateRecords;
 use crate::zone::name::{Name, NameFault};
 use crate::zone::shape::TypeFault;
 use crate::zone::type_names::type_text;
+
+fn more_names(more: usize) -> String {
+    match more {
+        0 => String::new(),
+        1 => " (and 1 more name of this file)".to_owned(),
+        _ => format!(" (and {more} more names of this file)"),
+    }
+}
+
+fn wins_lines(lines: &[u32]) -> String {
+    let shown: Vec<String> = lines.iter().take(5).map(u32::to_string).collect();
+    match lines.len() {
+        0 => String::new(),
+        1 => format!(
+            "; the WINS record at line {} is left out: names that WINS knows are not answered",
+            shown[0]
+        ),
+        count => format!(
+            "; {count} WINS records (lines {}{}) are left out: names that WINS knows are not answered",
+            shown.join(", "),
+            if count > 5 { " …" } else { "" }
+        ),
+    }
+}
 
 /// What is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -230,8 +256,90 @@ pub enum MasterFault {
         /// The zone.
         apex: Name,
     },
+    /// A name without its last dot that seems to be meant whole.
+    #[error(
+        "{written} has no dot at its end, so it means {read}{}",
+        more_names(*.more)
+    )]
+    DotMissing {
+        /// As written.
+        written: String,
+        /// What it means.
+        read: Name,
+        /// The line with its dot.
+        corrected: String,
+        /// How many more such names the file has.
+        more: usize,
+        /// The file cannot be used because of it.
+        refused: bool,
+    },
+    /// `$ORIGIN` without the last dot of its name.
+    #[error("$ORIGIN {written} has no dot at its end, so it means {read}")]
+    OriginDot {
+        /// As written.
+        written: String,
+        /// What it means.
+        read: Name,
+    },
+    /// An SOA with too few words.
+    #[error(
+        "the SOA record has {names} of its 2 names and {numbers} of its 5 numbers{}",
+        .missing.map_or(String::new(), |field| format!(": the {field} seems to be missing"))
+    )]
+    SoaShort {
+        /// How many names it has.
+        names: usize,
+        /// How many numbers it has.
+        numbers: usize,
+        /// The field that seems to be missing.
+        missing: Option<&'static str>,
+        /// The data with that field.
+        corrected: Option<String>,
+    },
+    /// An SOA whose numbers are in no usual relation.
+    #[error(
+        "the numbers of the SOA record do not fit their fields: {}; a field may be missing or in another's place",
+        soa::named(.numbers)
+    )]
+    SoaOdd {
+        /// Serial, refresh, retry, expire, minimum.
+        numbers: [u32; 5],
+    },
+    /// The file comes from a Windows DNS server.
+    #[error(
+        "this is an export of a Windows DNS server{}{}{}",
+        match ages { 0 => String::new(), n => format!("; the ages of {n} records ([AGE:n]) are ignored") },
+        ttl.map_or(String::new(), |ttl| format!("; it has no $TTL, so the SOA's minimum {ttl} s is the default TTL")),
+        wins_lines(.wins)
+    )]
+    WindowsExport {
+        /// Records with an age.
+        ages: usize,
+        /// The lines of WINS and WINS-R records.
+        wins: Vec<u32>,
+        /// The default TTL taken from the SOA.
+        ttl: Option<u32>,
+    },
+    /// Records of a private type, from which other servers compute answers.
+    #[error(
+        "{records}: other servers compute answers from such records, repoint serves them as they are"
+    )]
+    Private {
+        /// Which, and how many.
+        records: PrivateRecords,
+    },
+    /// A CNAME at the apex (RFC 1034 §3.6.2, RFC 2181 §10.1).
+    #[error(
+        "the apex {apex} has a CNAME record: a zone's apex has SOA and NS records, and an alias has nothing else"
+    )]
+    CnameAtApex {
+        /// The apex.
+        apex: Name,
+        /// Where the alias leads.
+        target: Name,
+    },
     /// A second SOA.
-    #[error("there is another SOA record at {first}")]
+    #[error("there is another SOA record{}", first.place())]
     SecondSoa {
         /// The first one.
         first: SourceLine,
@@ -251,16 +359,23 @@ pub enum MasterFault {
         apex: Name,
     },
     /// CNAME and other data at one name (RFC 1034 §3.6.2, RFC 2181 §10.1).
-    #[error("{owner} has a CNAME record and a record at {other}; an alias has nothing else")]
+    #[error(
+        "{owner} has a CNAME record and another record{}{}; an alias has nothing else",
+        other.place(),
+        match more { 0 => String::new(), n => format!(" (and {n} more)") }
+    )]
     CnameAndOther {
         /// The name.
         owner: Name,
-        /// The other record.
+        /// The first other record.
         other: SourceLine,
+        /// How many more there are.
+        more: usize,
     },
     /// Two TTLs in one RRset (RFC 2181 §5.2).
     #[error(
-        "TTL {ttl} differs from TTL {first_ttl} at {first}; all {} records of {owner} have one",
+        "TTL {ttl} differs from TTL {first_ttl}{}; all {} records of {owner} have one",
+        first.place(),
         type_text(*.rtype)
     )]
     TtlDiffers {
@@ -276,18 +391,23 @@ pub enum MasterFault {
         first: SourceLine,
     },
     /// The same record twice.
-    #[error("the record is already at {first}")]
+    #[error("the record is already there{}", first.place())]
     Duplicate {
         /// The first one.
         first: SourceLine,
     },
     /// More data than an answer of 64 KiB has room for.
-    #[error("the {} records of {owner} do not fit into one answer", type_text(*.rtype))]
+    #[error(
+        "the {} records of {owner} do not fit into one answer: {surplus} of them are too many",
+        type_text(*.rtype)
+    )]
     TooLarge {
         /// The owner.
         owner: Name,
         /// The type.
         rtype: RecordType,
+        /// How many have no room.
+        surplus: usize,
     },
     /// NS at a wildcard (RFC 4592 §4.2).
     #[error("{owner} is a wildcard and cannot be delegated")]
@@ -302,7 +422,7 @@ pub enum MasterFault {
         owner: Name,
     },
     /// NS, MX or SRV to an alias (RFC 2181 §10.3, RFC 2782).
-    #[error("{target} is an alias (CNAME at {cname}); {} records lead to real names", type_text(*.rtype))]
+    #[error("{target} is an alias (CNAME{}); {} records lead to real names", cname.place(), type_text(*.rtype))]
     TargetIsCname {
         /// The type of the record that leads there.
         rtype: RecordType,

@@ -5,6 +5,12 @@
 use super::fault::MasterFault;
 use crate::zone::shape::TypeFault;
 
+/// Words for types from which other servers compute answers.
+fn is_computed(text: &str) -> bool {
+    let known = ["LUA", "ALIAS", "ANAME", "FLATTEN"];
+    known.iter().any(|word| text.eq_ignore_ascii_case(word))
+}
+
 impl MasterFault {
     /// What to do about it.
     pub(super) fn mend(&self) -> String {
@@ -47,6 +53,9 @@ impl MasterFault {
             F::Class { .. } => "write IN, or leave the class out".into(),
             F::Repeated { .. } => "keep one of them".into(),
             F::NoType => "write owner, TTL, class, type and data, in this order".into(),
+            F::UnknownType { text } if is_computed(text) => {
+                "another server computes the answers from it, repoint cannot: write A and AAAA records".into()
+            }
             F::UnknownType { .. } => {
                 "mend the type, or write it as TYPEn with \\# and its octets (RFC 3597)".into()
             }
@@ -81,6 +90,31 @@ impl MasterFault {
             }
             F::NoSoa { apex } => format!(
                 "add one, or leave out the file so that it is generated: {apex} SOA ns1.example.net. hostmaster.example.net. 1 60 30 7d 30"
+            ),
+            F::DotMissing {
+                corrected, read, ..
+            } => format!("write: {corrected} (if {read} is meant, write it whole, with its dot)"),
+            F::OriginDot { written, .. } => format!("write: $ORIGIN {written}."),
+            F::SoaShort {
+                corrected: Some(corrected),
+                ..
+            } => format!("write all seven, for example: SOA {corrected}"),
+            F::SoaShort { .. } | F::SoaOdd { .. } => {
+                "write primary, mailbox, serial, refresh, retry, expire and minimum in this order, for example: \
+                 SOA ns1.example.net. hostmaster.example.net. 1 7200 3600 604800 300"
+                    .into()
+            }
+            F::WindowsExport { wins, .. } if wins.is_empty() => {
+                "remove the ages and write $TTL 3600 at the top to have no warning".into()
+            }
+            F::WindowsExport { .. } => {
+                "add A and AAAA records for the hosts that partners ask for, and remove the WINS records".into()
+            }
+            F::Private { .. } => {
+                "write A and AAAA records at these names, or delegate them to the server that computes the answers".into()
+            }
+            F::CnameAtApex { target, .. } => format!(
+                "remove the CNAME, and write the addresses of {target} at the apex: @ A … and @ AAAA …"
             ),
             F::SecondSoa { .. } => "keep one".into(),
             F::SoaBelowApex { .. } => "remove it, or make it the apex's (owner @)".into(),

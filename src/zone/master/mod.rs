@@ -10,10 +10,14 @@ mod mend;
 mod problem;
 mod rdata;
 mod reader;
+mod slip;
+mod soa;
 mod token;
+mod windows;
 
 pub use fault::MasterFault;
 pub use problem::{MasterProblem, Severity, SourceLine};
 pub use reader::{Include, Included};
 
 pub(super) use reader::{MasterFile, MasterRecord, read};
+pub(super) use slip::{as_meant, problems as slips};

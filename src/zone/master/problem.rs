@@ -25,6 +25,14 @@ impl SourceLine {
             line: 0,
         }
     }
+
+    /// ` at FILE:LINE`; nothing for what has no lines.
+    pub(super) fn place(&self) -> String {
+        match self.line {
+            0 => String::new(),
+            _ => format!(" at {self}"),
+        }
+    }
 }
 
 impl fmt::Display for SourceLine {
@@ -64,6 +72,10 @@ impl MasterProblem {
             | MasterFault::WildcardDname { .. }
             | MasterFault::ZoneDigest { .. }
             | MasterFault::CnameToNothing { .. }
+            | MasterFault::DotMissing { refused: false, .. }
+            | MasterFault::SoaOdd { .. }
+            | MasterFault::Private { .. }
+            | MasterFault::WindowsExport { .. }
             | MasterFault::SiblingGlue { .. } => Severity::Warning,
             _ => Severity::Error,
         }

@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use hickory_proto::rr::RecordType;
 
 use super::fault::MasterFault;
+use super::soa;
 use super::token::Token;
 use crate::zone::name::{Name, unescape};
 use crate::zone::nsec::bitmap;
@@ -35,6 +36,7 @@ pub(super) fn read_rdata(
     let mut reader = Reader {
         rtype,
         words,
+        all: words,
         end_line,
         origin,
         wire: Vec::with_capacity(64),
@@ -58,6 +60,8 @@ pub(super) fn read_rdata(
 struct Reader<'a> {
     rtype: RecordType,
     words: &'a [Token],
+    /// All words of the record.
+    all: &'a [Token],
     end_line: u32,
     origin: &'a Name,
     wire: Vec<u8>,
@@ -67,6 +71,9 @@ impl<'a> Reader<'a> {
     fn field(&mut self, field: Field, wanted: &'static str) -> Result<(), (u32, MasterFault)> {
         let rtype = self.rtype;
         let Some((word, after)) = self.words.split_first() else {
+            if rtype == RecordType::SOA {
+                return Err((self.end_line, soa::too_short(self.all)));
+            }
             return Err((self.end_line, MasterFault::RdataShort { rtype, wanted }));
         };
         self.words = after;

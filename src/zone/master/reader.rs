@@ -10,7 +10,10 @@ use hickory_proto::rr::RecordType;
 use super::fault::MasterFault;
 use super::problem::{MasterProblem, SourceLine};
 use super::rdata::{period, read_name, read_rdata, shown};
+use super::slip::{self, Meant, Written};
+use super::soa;
 use super::token::{Entry, Lexer, Token};
+use super::windows::{self, Windows};
 use crate::zone::name::Name;
 use crate::zone::rdata::Rdata;
 use crate::zone::shape;
@@ -49,6 +52,8 @@ pub(in crate::zone) struct MasterRecord {
     pub(in crate::zone) ttl: u32,
     pub(in crate::zone) rdata: Rdata,
     pub(in crate::zone) at: SourceLine,
+    /// The record as it is probably meant, where a dot seems to be missing.
+    pub(in crate::zone) meant: Option<Box<Meant>>,
 }
 
 /// Loads an included file, or says why it cannot.
@@ -80,12 +85,24 @@ pub(in crate::zone) fn read(
         last_ttl: None,
         ttl_from_include: None,
         included: (0, 0),
+        apex: origin,
+        seen_soa: false,
+        seen_slips: [false; 2],
+        windows: Windows::default(),
     };
     reader.file(file.into(), octets, origin.clone(), 0);
+    reader.windows_problem();
     reader.read
 }
 
 struct Reader<'a, 'l> {
+    /// The zone's apex, which is the origin that the file begins with.
+    apex: &'a Name,
+    /// An SOA was read.
+    seen_soa: bool,
+    /// Whether a dot was found missing: in an owner, in data.
+    seen_slips: [bool; 2],
+    windows: Windows,
     load: &'a mut Loader<'l>,
     read: MasterFile,
     /// `$TTL` (RFC 2308 §4).
@@ -102,10 +119,12 @@ struct Reader<'a, 'l> {
 type Fault = (u32, MasterFault);
 
 /// What holds within one file.
-struct Place {
+struct Place<'f> {
     file: Arc<str>,
+    octets: &'f [u8],
     origin: Name,
-    owner: Option<Name>,
+    /// As read, and as probably meant.
+    owner: Option<(Name, Name)>,
     depth: usize,
 }
 
@@ -113,6 +132,7 @@ impl Reader<'_, '_> {
     fn file(&mut self, file: Arc<str>, octets: &[u8], origin: Name, depth: usize) {
         let mut place = Place {
             file,
+            octets,
             origin,
             owner: None,
             depth,
@@ -132,7 +152,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn entry(&mut self, place: &mut Place, entry: &Entry) -> Result<(), Fault> {
+    fn entry(&mut self, place: &mut Place<'_>, entry: &Entry) -> Result<(), Fault> {
         let first = &entry.tokens[0];
         let parameter = entry.tokens.iter().position(|word| word.is_parameter);
         let touches = |at: usize| (entry.tokens[at].line, MasterFault::QuoteTouches);
@@ -147,17 +167,29 @@ impl Reader<'_, '_> {
             words = &words[1..];
             // An owner that cannot be read must not lend the next line the one before it.
             place.owner = None;
-            place.owner = Some(read_owner(first, &place.origin)?);
+            let read = read_owner(first, &place.origin)?;
+            let meant = slip::meant(first, &place.origin, self.apex);
+            place.owner = Some((read.clone(), meant.unwrap_or(read)));
         }
         let end_line = entry.tokens.last().map_or(entry.line, |token| token.line);
-        let (ttl, after) = ttl_and_class(words)?;
+        let (ttl, after, ages) = ttl_and_class(words)?;
+        if ages > 0 {
+            self.windows.ages += ages;
+            self.windows_at(place, entry.line);
+        }
+        if after.first().is_some_and(windows::is_wins) {
+            self.windows.wins.push(entry.line);
+            self.windows_at(place, entry.line);
+            return Ok(());
+        }
         let (rtype, rdata) = rtype_of(after, end_line)?;
         let before = entry.tokens.len() - rdata.len();
         let allowed = |at: usize| at >= before && shape::takes_parameters(rtype);
         if let Some(at) = parameter.filter(|at| !allowed(*at)) {
             return Err(touches(at));
         }
-        let record = self.record(place, entry.line, ttl, rtype, rdata, end_line);
+        let owner = (!entry.owner_omitted).then_some(first);
+        let record = self.record(place, (entry.line, end_line), ttl, rtype, (owner, rdata));
         if record.is_err() {
             self.read.unread.push(rtype);
         }
@@ -166,50 +198,113 @@ impl Reader<'_, '_> {
 
     fn record(
         &mut self,
-        place: &Place,
-        line: u32,
+        place: &Place<'_>,
+        (line, end_line): (u32, u32),
         ttl: Option<u32>,
         rtype: RecordType,
-        rdata: &[Token],
-        end_line: u32,
+        (owner_word, words): (Option<&Token>, &[Token]),
     ) -> Result<(), Fault> {
-        let Some(owner) = place.owner.clone() else {
+        let Some((owner, meant_owner)) = place.owner.clone() else {
             return Err((line, MasterFault::NoOwner));
         };
         if let Some(ttl) = ttl {
             self.last_ttl = Some(ttl);
         }
+        let rdata = read_rdata(rtype, words, end_line, &place.origin)?;
         let ttl = match (ttl, self.ttl_from_include) {
             (Some(ttl), _) => ttl,
             (None, Some(include)) => {
                 return Err((line, MasterFault::AmbiguousTtl { include }));
             }
-            (None, None) => self
-                .default_ttl
-                .or(self.last_ttl)
-                .ok_or((line, MasterFault::NoTtl))?,
+            (None, None) => match self.default_ttl.or(self.last_ttl) {
+                Some(ttl) => ttl,
+                None => self.ttl_of_soa(place, line, rtype, &rdata)?,
+            },
         };
-        let rdata = read_rdata(rtype, rdata, end_line, &place.origin)?;
         let at = SourceLine {
             file: place.file.clone(),
             line,
         };
+        let written = Written {
+            file: &place.file,
+            octets: place.octets,
+            owner: owner_word,
+            rtype,
+            data: words,
+            end_line,
+            origin: &place.origin,
+            apex: self.apex,
+        };
+        let owners = (&owner, &meant_owner);
+        let meant = written.meant(owners, &rdata, &mut self.seen_slips);
+        if rtype == RecordType::SOA {
+            self.seen_soa = true;
+            if let Some(fault) = soa::odd(&rdata) {
+                let at = at.clone();
+                self.read.problems.push(MasterProblem { at, fault });
+            }
+        }
         self.read.records.push(MasterRecord {
             owner,
             rtype,
             ttl,
             rdata,
             at,
+            meant,
         });
         Ok(())
     }
 
-    fn directive(&mut self, place: &mut Place, entry: &Entry) -> Result<(), Fault> {
+    /// The default TTL of a file that gives none: its SOA's minimum, as Windows has it (RFC 1035 §5.1). Elsewhere
+    /// a missing TTL is a fault, which is said once.
+    fn ttl_of_soa(
+        &mut self,
+        place: &Place<'_>,
+        line: u32,
+        rtype: RecordType,
+        rdata: &Rdata,
+    ) -> Result<u32, Fault> {
+        let minimum = (rtype == RecordType::SOA)
+            .then(|| soa::minimum(rdata))
+            .flatten();
+        match minimum {
+            Some(minimum) if windows::is_export(place.octets) => {
+                self.windows.ttl = Some(minimum);
+                self.windows_at(place, line);
+                self.default_ttl = Some(minimum);
+                Ok(minimum)
+            }
+            _ => {
+                self.last_ttl = Some(minimum.unwrap_or_default());
+                Err((line, MasterFault::NoTtl))
+            }
+        }
+    }
+
+    fn windows_at(&mut self, place: &Place<'_>, line: u32) {
+        let file = place.file.clone();
+        self.windows.at.get_or_insert(SourceLine { file, line });
+    }
+
+    fn windows_problem(&mut self) {
+        let Windows {
+            at,
+            ages,
+            wins,
+            ttl,
+        } = std::mem::take(&mut self.windows);
+        if let Some(at) = at {
+            let fault = MasterFault::WindowsExport { ages, wins, ttl };
+            self.read.problems.push(MasterProblem { at, fault });
+        }
+    }
+
+    fn directive(&mut self, place: &mut Place<'_>, entry: &Entry) -> Result<(), Fault> {
         let directive = shown(&entry.tokens[0].text);
         let words = &entry.tokens[1..];
         let line = entry.line;
         match (directive.to_ascii_uppercase().as_str(), words) {
-            ("$ORIGIN", [name]) => place.origin = read_name(name, &place.origin)?,
+            ("$ORIGIN", [name]) => self.origin(place, name)?,
             ("$TTL", [ttl]) => {
                 let text = shown(&ttl.text);
                 self.default_ttl = Some(period(ttl).ok_or((ttl.line, MasterFault::Ttl { text }))?);
@@ -229,10 +324,23 @@ impl Reader<'_, '_> {
         Ok(())
     }
 
+    /// A name without its dot is reported, and the rest of the file is read as it is probably meant.
+    fn origin(&mut self, place: &mut Place<'_>, word: &Token) -> Result<(), Fault> {
+        let read = read_name(word, &place.origin)?;
+        let meant = slip::meant_origin(word, &place.origin, self.apex, !self.seen_soa);
+        let Some(meant) = meant else {
+            place.origin = read;
+            return Ok(());
+        };
+        place.origin = meant;
+        let written = shown(&word.text);
+        Err((word.line, MasterFault::OriginDot { written, read }))
+    }
+
     /// Reads another file in this place. Its origin and owner end with it (RFC 1035 §5.1).
     fn include(
         &mut self,
-        place: &Place,
+        place: &Place<'_>,
         path: &Token,
         origin: Name,
         line: u32,
@@ -293,9 +401,9 @@ fn read_owner(word: &Token, origin: &Name) -> Result<Name, Fault> {
     })
 }
 
-/// Takes the TTL and the class, in either order and each at most once (RFC 1035 §5.1).
-fn ttl_and_class(words: &[Token]) -> Result<(Option<u32>, &[Token]), Fault> {
-    let (mut ttl, mut class) = (None, false);
+/// Takes the TTL and the class, in either order and each at most once (RFC 1035 §5.1), and the ages that Windows writes.
+fn ttl_and_class(words: &[Token]) -> Result<(Option<u32>, &[Token], usize), Fault> {
+    let (mut ttl, mut class, mut ages) = (None, false, 0);
     let mut rest = words;
     while let Some((word, after)) = rest.split_first() {
         let text = || shown(&word.text);
@@ -303,7 +411,9 @@ fn ttl_and_class(words: &[Token]) -> Result<(Option<u32>, &[Token]), Fault> {
         if word.quoted {
             break;
         }
-        if word.text.first().is_some_and(u8::is_ascii_digit) {
+        if windows::is_age(word) {
+            ages += 1;
+        } else if word.text.first().is_some_and(u8::is_ascii_digit) {
             let read = period(word).ok_or((word.line, MasterFault::Ttl { text: text() }))?;
             if ttl.replace(read).is_some() {
                 return Err((word.line, MasterFault::Repeated { text: text() }));
@@ -321,7 +431,7 @@ fn ttl_and_class(words: &[Token]) -> Result<(Option<u32>, &[Token]), Fault> {
         }
         rest = after;
     }
-    Ok((ttl, rest))
+    Ok((ttl, rest, ages))
 }
 
 fn rtype_of(words: &[Token], end_line: u32) -> Result<(RecordType, &[Token]), Fault> {

@@ -1,0 +1,214 @@
+//! Names whose last dot seems to be missing.
+//!
+//! In: a name as written, the origin, the zone's apex. Out: the name that is probably meant, and the line corrected. Never
+//! here: which of the two names is used; `static_zone` decides that for the file as a whole.
+
+use std::sync::Arc;
+
+use hickory_proto::rr::RecordType;
+
+use super::fault::MasterFault;
+use super::problem::{MasterProblem, SourceLine};
+use super::rdata::{read_rdata, shown};
+use super::reader::MasterRecord;
+use super::token::Token;
+use crate::zone::name::Name;
+use crate::zone::rdata::Rdata;
+
+/// A longer line is not repeated in a message.
+const LONGEST_LINE: usize = 300;
+
+/// Where a name stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Owner,
+    Data,
+}
+
+/// One name without its last dot.
+#[derive(Clone, Debug)]
+pub(super) struct Slip {
+    part: Part,
+    at: SourceLine,
+    written: String,
+    read: Name,
+    /// The line with the dot; only for the first slip of each part.
+    corrected: String,
+}
+
+/// A record as its writer probably means it.
+#[derive(Clone, Debug)]
+pub(in crate::zone) struct Meant {
+    pub(in crate::zone) owner: Name,
+    pub(in crate::zone) rdata: Rdata,
+    slips: Vec<Slip>,
+}
+
+/// The name that a relative name without its last dot probably stands for: one in this zone.
+pub(super) fn meant(word: &Token, origin: &Name, apex: &Name) -> Option<Name> {
+    let text = &word.text;
+    if word.quoted || !text.contains(&b'.') || text.contains(&b'\\') || text.ends_with(b".") {
+        return None;
+    }
+    let whole = Name::from_text(text, Some(&Name::root())).ok()?;
+    (!origin.is_root() && whole.is_at_or_below(apex)).then_some(whole)
+}
+
+/// The origin that `$ORIGIN` probably means. Before the SOA it may also be a name above the zone.
+pub(super) fn meant_origin(
+    word: &Token,
+    origin: &Name,
+    apex: &Name,
+    before_soa: bool,
+) -> Option<Name> {
+    if let Some(meant) = meant(word, origin, apex) {
+        return Some(meant);
+    }
+    let text = &word.text;
+    if word.quoted || text.ends_with(b".") || text == b"@" || origin.is_root() {
+        return None;
+    }
+    let whole = Name::from_text(text, Some(&Name::root())).ok()?;
+    let above = apex.is_at_or_below(&whole);
+    (above && (before_soa || whole == *apex)).then_some(whole)
+}
+
+/// What the reader knows of an entry.
+pub(super) struct Written<'a> {
+    pub(super) file: &'a Arc<str>,
+    /// The file's octets.
+    pub(super) octets: &'a [u8],
+    /// The owner's word; none where the line has no owner of its own.
+    pub(super) owner: Option<&'a Token>,
+    pub(super) rtype: RecordType,
+    pub(super) data: &'a [Token],
+    pub(super) end_line: u32,
+    pub(super) origin: &'a Name,
+    pub(super) apex: &'a Name,
+}
+
+impl Written<'_> {
+    /// The record with every missing dot in its place; none where no dot seems to be missing. `owner` is the owner as read
+    /// and as meant, `first` says of which parts a slip was found before.
+    pub(super) fn meant(
+        &self,
+        owner: (&Name, &Name),
+        rdata: &Rdata,
+        first: &mut [bool; 2],
+    ) -> Option<Box<Meant>> {
+        let mut slips = Vec::new();
+        if let Some(word) = self.owner
+            && owner.0 != owner.1
+        {
+            slips.push(self.slip(Part::Owner, word, owner.0, &mut first[0]));
+        }
+        let mut words = self.data.to_vec();
+        for word in &mut words {
+            if meant(word, self.origin, self.apex).is_none() {
+                continue;
+            }
+            let Ok(read) = Name::from_text(&word.text, Some(self.origin)) else {
+                continue;
+            };
+            // Other words, as of a TXT record, are no names.
+            let wire = read.wire();
+            if rdata.wire().windows(wire.len()).any(|part| part == wire) {
+                slips.push(self.slip(Part::Data, word, &read, &mut first[1]));
+                word.text.push(b'.');
+            }
+        }
+        let changed = slips.iter().any(|slip| slip.part == Part::Data);
+        let rdata = match changed {
+            true => read_rdata(self.rtype, &words, self.end_line, self.origin).ok()?,
+            false => rdata.clone(),
+        };
+        (changed || owner.0 != owner.1).then(|| {
+            Box::new(Meant {
+                owner: owner.1.clone(),
+                rdata,
+                slips,
+            })
+        })
+    }
+
+    fn slip(&self, part: Part, word: &Token, read: &Name, seen: &mut bool) -> Slip {
+        let written = shown(&word.text);
+        let corrected = match std::mem::replace(seen, true) {
+            true => String::new(),
+            false => corrected(self.octets, word.line, &written, part),
+        };
+        Slip {
+            part,
+            at: SourceLine {
+                file: self.file.clone(),
+                line: word.line,
+            },
+            written,
+            read: read.clone(),
+            corrected,
+        }
+    }
+}
+
+/// A line with the dot behind the name; only the name where the line is too long to be repeated.
+fn corrected(octets: &[u8], line: u32, written: &str, part: Part) -> String {
+    let index = usize::try_from(line).unwrap_or(1).saturating_sub(1);
+    let line = octets.split(|octet| *octet == b'\n').nth(index);
+    let line = shown(line.unwrap_or_default());
+    let line = line.split(" ;").next().unwrap_or_default().trim();
+    let ends = |at: usize| {
+        let after = line[at + written.len()..].chars().next();
+        after.is_none_or(|after| after.is_whitespace() || matches!(after, '(' | ')' | ';'))
+    };
+    let mut places = line.match_indices(written).map(|(at, _)| at);
+    let at = match part {
+        Part::Owner => places.find(|at| ends(*at)),
+        Part::Data => places.filter(|at| ends(*at)).last(),
+    };
+    match at {
+        Some(at) if line.len() <= LONGEST_LINE => {
+            let (before, after) = line.split_at(at + written.len());
+            format!("{before}.{after}")
+        }
+        _ => format!("{written}."),
+    }
+}
+
+/// The records as their writer probably means them; none where no dot seems to be missing.
+pub(in crate::zone) fn as_meant(records: &[MasterRecord]) -> Option<Vec<MasterRecord>> {
+    if records.iter().all(|record| record.meant.is_none()) {
+        return None;
+    }
+    let records = records.iter().map(|record| {
+        let mut record = record.clone();
+        if let Some(meant) = record.meant.take() {
+            record.owner = meant.owner;
+            record.rdata = meant.rdata;
+        }
+        record
+    });
+    Some(records.collect())
+}
+
+/// Every missing dot, said once for owners and once for data. `refused`: the file cannot be used because of them.
+pub(in crate::zone) fn problems(records: &[MasterRecord], refused: bool) -> Vec<MasterProblem> {
+    let slips = records.iter().filter_map(|record| record.meant.as_ref());
+    let slips: Vec<&Slip> = slips.flat_map(|meant| &meant.slips).collect();
+    let mut problems = Vec::new();
+    for part in [Part::Owner, Part::Data] {
+        let mut of_part = slips.iter().filter(|slip| slip.part == part);
+        if let Some(first) = of_part.next() {
+            problems.push(MasterProblem {
+                at: first.at.clone(),
+                fault: MasterFault::DotMissing {
+                    written: first.written.clone(),
+                    read: first.read.clone(),
+                    corrected: first.corrected.clone(),
+                    more: of_part.count(),
+                    refused,
+                },
+            });
+        }
+    }
+    problems
+}
