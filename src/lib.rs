@@ -13,6 +13,7 @@ pub mod clock;
 pub mod files;
 pub mod patience;
 pub mod harmless;
+pub mod near;
 pub mod topology;
 pub mod probe;
 pub mod health;

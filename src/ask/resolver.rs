@@ -8,6 +8,7 @@ use std::path::Path;
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
+use tokio::task::JoinSet;
 
 use super::client::ask;
 use super::how::{AskError, How};
@@ -63,6 +64,31 @@ impl Resolvers {
     /// Their addresses.
     pub fn servers(&self) -> &[SocketAddr] {
         &self.servers
+    }
+
+    /// Whether none of them answers at all, and what each does instead. An answer with an error is an answer.
+    pub async fn all_silent(&self) -> Option<String> {
+        if self.servers.is_empty() {
+            return Some(LookupError::NoResolver.to_string());
+        }
+        let mut asked = JoinSet::new();
+        for server in &self.servers {
+            let (server, how) = (*server, self.how.clone());
+            asked.spawn(async move {
+                let query = Query::new(Name::root(), RecordType::NS);
+                ask(server, &query, &how).await
+            });
+        }
+        let mut silent = Vec::new();
+        while let Some(answer) = asked.join_next().await {
+            match answer {
+                Ok(Ok(_) | Err(AskError::Rcode { .. })) => return None,
+                Ok(Err(error)) => silent.push(error.to_string()),
+                Err(ended) => silent.push(ended.to_string()),
+            }
+        }
+        silent.sort();
+        Some(silent.join("; "))
     }
 
     /// The first reply that is NOERROR or NXDOMAIN.

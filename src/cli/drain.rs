@@ -12,7 +12,7 @@ use super::session::Session;
 use crate::control::DrainBody;
 
 /// How a drain is made.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct DrainOptions {
     #[command(flatten)]
     lifetime: LifetimeOption,

@@ -121,7 +121,10 @@ mod tests {
         };
         let failure = Failure::from(refusal);
         assert_eq!(
-            failure.render(Paint { colour: false }),
+            failure.render(Paint {
+                colour: false,
+                whole: false
+            }),
             "cannot pin route contoso to edgepool2: edgepool2 is down (silence in stream header)\n\
              edgepool1 stays active (generation 118)\n\
              try: repoint pin contoso edgepool2 --for 2h --force\n"

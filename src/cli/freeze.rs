@@ -52,6 +52,14 @@ impl Freeze {
 }
 
 impl Unfreeze {
+    /// Of one route.
+    pub(super) fn of(route: String, options: ChangeOptions) -> Unfreeze {
+        Unfreeze {
+            route: Some(route),
+            options,
+        }
+    }
+
     pub(super) fn run(&self, session: &Session) -> Result<ExitCode, Failure> {
         let path = self.options.on(&path(self.route.as_deref()));
         done(session, &session.client.delete(&path)?)

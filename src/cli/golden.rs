@@ -19,7 +19,10 @@ use crate::health::{Recovery, Verdict};
 use crate::keys::{Advice, Asking, DsAdvice, Outlook, Stage};
 use crate::topology::{FailbackPolicy, FailoverPolicy};
 
-const PLAIN: Paint = Paint { colour: false };
+const PLAIN: Paint = Paint {
+    colour: false,
+    whole: false,
+};
 
 /// Compares with the file of this name, or rewrites it.
 pub(super) fn golden(name: &str, text: &str) {
@@ -418,7 +421,10 @@ fn history_reads_like_a_log() {
 
 #[test]
 fn colour_adds_nothing_but_colour() {
-    let coloured = Paint { colour: true };
+    let coloured = Paint {
+        colour: true,
+        whole: false,
+    };
     let text = status::screen(&view(), coloured)
         + &explain::screen(
             &Explanation::of(&view(), &route_name("contoso")).unwrap(),

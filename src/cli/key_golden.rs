@@ -9,7 +9,10 @@ use crate::control::fixture::{NOW, ago};
 use crate::engine::{KeyView, ParentView, ZoneKeysView};
 use crate::keys::{Advice, Asking, DsAdvice, Outlook, Stage};
 
-const PLAIN: Paint = Paint { colour: false };
+const PLAIN: Paint = Paint {
+    colour: false,
+    whole: false,
+};
 
 fn key(tag: u16, algorithm: u8, stage: Stage) -> KeyView {
     let apex = "fed.contoso.com.";

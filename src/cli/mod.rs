@@ -10,6 +10,7 @@ mod complete;
 mod config;
 mod delegation;
 mod demo;
+mod domain;
 mod drain;
 mod explain;
 mod failover;
@@ -30,6 +31,7 @@ mod route;
 mod secondaries;
 mod serve;
 mod session;
+mod shortcut;
 mod state;
 mod status;
 mod table;
@@ -102,6 +104,8 @@ enum Command {
     #[command(subcommand)]
     Route(route::Route),
     #[command(subcommand)]
+    Domain(domain::Domain),
+    #[command(subcommand)]
     Pool(pool::Pool),
     #[command(subcommand)]
     Target(target::Target),
@@ -125,6 +129,10 @@ enum Command {
     Config(config::Config),
     #[command(subcommand)]
     State(state::State),
+    Explain(shortcut::Explain),
+    Drain(shortcut::Drain),
+    Undrain(shortcut::Undrain),
+    Unlatch(shortcut::Unlatch),
     Completions(generate::Completions),
     Man(generate::Man),
 }
@@ -167,6 +175,11 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Delegation(it) => it.run(session),
         Command::Config(it) => it.run(session),
         Command::State(it) => it.run(session),
+        Command::Domain(it) => it.run(session),
+        Command::Explain(it) => it.run(session),
+        Command::Drain(it) => it.run(session),
+        Command::Undrain(it) => it.run(session),
+        Command::Unlatch(it) => it.run(session),
         Command::Completions(it) => it.run(session),
         Command::Man(it) => it.run(Cli::command()),
     }

@@ -20,6 +20,8 @@ pub(super) enum Tone {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Paint {
     pub(super) colour: bool,
+    /// Nothing is cut: a file or another program reads it, which has no right edge.
+    pub(super) whole: bool,
 }
 
 impl Paint {

@@ -15,8 +15,9 @@ use super::failure::{Failure, Fault, REFUSED};
 use super::paint::{Paint, Tone};
 use super::session::Session;
 use crate::config;
-use crate::control::{ProbeBody, Probed, nearest, probe_route};
+use crate::control::{ProbeBody, Probed, probe_route};
 use crate::health::Grade;
+use crate::near::nearest;
 use crate::probe::{Prober, report};
 use crate::shell::Clock;
 

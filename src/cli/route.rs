@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use super::client::segment;
 use super::complete;
+use super::domain;
 use super::explain;
 use super::failure::Failure;
 use super::moment::distance;
@@ -35,12 +36,21 @@ pub(super) enum Route {
     ///
     /// What the probes see, what is in force, the decision with its evidence, the records with TTL and serial, what would
     /// come next and what holds it back, and the longest a partner would wait if the active pool fell silent.
-    #[command(after_help = "Example:\n  repoint route explain contoso")]
-    Explain {
-        /// The route's name
-        #[arg(add = complete::routes())]
-        route: String,
-    },
+    #[command(
+        after_help = "Examples:\n  repoint route explain contoso\n  repoint route explain customers --domain contoso.com"
+    )]
+    Explain(ExplainOptions),
+}
+
+/// What is explained.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct ExplainOptions {
+    /// The route's name
+    #[arg(add = complete::routes())]
+    route: String,
+    /// Only the names of this domain
+    #[arg(long, value_name = "DOMAIN")]
+    domain: Option<String>,
 }
 
 impl Route {
@@ -59,9 +69,14 @@ impl Route {
                 let reply = session.client.get(&path(route))?;
                 session.answer::<Explanation>(&reply, show)
             }
-            Route::Explain { route } => {
+            Route::Explain(ExplainOptions { route, domain }) => {
                 let reply = session.client.get(&path(route))?;
-                session.answer::<Explanation>(&reply, explain::screen)
+                let mut it: Explanation = session.client.read(&reply)?;
+                if let Some(domain) = domain {
+                    domain::narrow(session, &mut it, domain)?;
+                }
+                session.say(&it, || explain::screen(&it, session.paint));
+                Ok(ExitCode::SUCCESS)
             }
         }
     }

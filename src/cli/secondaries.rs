@@ -174,7 +174,14 @@ mod tests {
                 zone("b.example", Standing::Behind, Some(10)),
             ],
         };
-        let text = screen(&[view], now, Paint { colour: false });
+        let text = screen(
+            &[view],
+            now,
+            Paint {
+                colour: false,
+                whole: false,
+            },
+        );
         assert_eq!(
             text,
             "ns2 198.51.100.53:53, TSIG key ns2.example.net: 1 of 2 zones in step\n  \

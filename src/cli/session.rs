@@ -84,6 +84,7 @@ pub(super) fn report(failure: &Failure, json: bool) {
 pub(super) fn paint_for(terminal: bool) -> Paint {
     Paint {
         colour: colours(terminal, std::env::var_os("NO_COLOR")),
+        whole: !terminal,
     }
 }
 

@@ -79,7 +79,10 @@ fn check(session: &Session) -> ExitCode {
 
 /// A server that does not answer is critical; that this user may not ask it, says nothing of the server.
 fn failed_line(failure: &Failure) -> (u8, String) {
-    let text = failure.render(Paint { colour: false });
+    let text = failure.render(Paint {
+        colour: false,
+        whole: false,
+    });
     let first = text.lines().next().unwrap_or_default();
     match failure {
         Failure::NoAnswer {

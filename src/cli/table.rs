@@ -1,6 +1,6 @@
 //! Columns: text in cells, aligned by the widest.
 //!
-//! In: rows of cells. Out: lines. Only the last column may be cut; nothing else is ever hidden.
+//! In: rows of cells. Out: lines. Only the last column may be cut, and only on a terminal; nothing else is ever hidden.
 
 use super::paint::{Paint, Tone, WIDTH, cut};
 use crate::harmless;
@@ -75,8 +75,8 @@ impl Table {
                 used += 2;
                 // The last column is cut where a screen ends, but never to nothing.
                 let text = match last {
-                    true => cut(&cell.text, WIDTH.saturating_sub(used).max(20)),
-                    false => cell.text.clone(),
+                    true if !paint.whole => cut(&cell.text, WIDTH.saturating_sub(used).max(20)),
+                    _ => cell.text.clone(),
                 };
                 line.push_str(&paint.tone(cell.tone, &text));
                 if !last {
@@ -101,7 +101,10 @@ mod tests {
         let mut table = Table::headed(["route", "held", "why"]);
         table.row(["contoso".into(), "".into(), "x".repeat(200).into()]);
         table.row(["a".into(), "pinned".into(), Cell::toned(Tone::Bad, "short")]);
-        let out = table.render(Paint { colour: false });
+        let out = table.render(Paint {
+            colour: false,
+            whole: false,
+        });
         let lines: Vec<&str> = out.lines().collect();
         assert_eq!(lines[0], "  route    held    why");
         assert_eq!(lines[1].chars().count(), WIDTH);
@@ -110,10 +113,28 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_cut_for_a_file_or_another_program() {
+        let mut table = Table::new();
+        table.row(["contoso".into(), "x".repeat(200).into()]);
+        let piped = Paint {
+            colour: false,
+            whole: true,
+        };
+        assert!(
+            table
+                .render(piped)
+                .ends_with(&format!("{}\n", "x".repeat(200)))
+        );
+    }
+
+    #[test]
     fn what_is_in_a_cell_stays_in_it() {
         let mut table = Table::headed(["name", "value"]);
         table.row(["_acme-challenge".into(), "a\nb\tc\u{1b}[2J".into()]);
-        let out = table.render(Paint { colour: false });
+        let out = table.render(Paint {
+            colour: false,
+            whole: false,
+        });
         let cell = "  _acme-challenge  a\u{fffd}b\u{fffd}c\u{fffd}[2J";
         assert_eq!(out.lines().nth(1), Some(cell));
         assert_eq!(out.lines().count(), 2);
@@ -124,7 +145,10 @@ mod tests {
         let mut table = Table::new();
         table.row([Cell::toned(Tone::Bad, "down"), "x".into()]);
         table.row(["unknown".into(), "y".into()]);
-        let out = table.render(Paint { colour: true });
+        let out = table.render(Paint {
+            colour: true,
+            whole: false,
+        });
         assert_eq!(out, "  \x1b[1;31mdown\x1b[0m     x\n  unknown  y\n");
     }
 }

@@ -13,7 +13,8 @@ use super::session::Session;
 use super::status::{tone_of, verdict_word};
 use super::table::{Cell, Table};
 use crate::clock::Wall;
-use crate::control::{TargetView, nearest};
+use crate::control::TargetView;
+use crate::near::nearest;
 
 /// Look at targets, and take single ones out of use
 ///

@@ -16,7 +16,6 @@ mod extract;
 pub(crate) mod fixture;
 mod listener;
 mod look;
-mod near;
 mod node;
 mod keys;
 mod probing;
@@ -31,7 +30,6 @@ pub use keys::{KeyBody, RetireBody};
 pub use listener::{ListenError, Listener};
 #[cfg(test)]
 pub(crate) use look::target_views;
-pub use near::nearest;
 pub use node::{Answer, NewKey, Node, Reload};
 pub use probing::{Probed, probe_route};
 pub use router::router;

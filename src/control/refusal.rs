@@ -6,8 +6,8 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use super::near::nearest;
 use crate::engine::{CHANGED_MEANWHILE, Refusal, RefusalKind, View};
+use crate::near::nearest;
 
 /// A refusal with the HTTP status it is sent with.
 #[derive(Clone, Debug)]
@@ -62,7 +62,11 @@ pub(super) fn unknown<'a>(
         what: format!("cannot find {noun} {name}"),
         why,
         in_force: unchanged(view),
-        hint: Some(format!("repoint {noun} list")),
+        hint: Some(format!(
+            "repoint {} list",
+            // Domains are listed with their routes.
+            if noun == "domain" { "route" } else { noun }
+        )),
     };
     refusal.into()
 }

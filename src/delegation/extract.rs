@@ -26,7 +26,8 @@ impl Served {
         let mut domains = Vec::new();
         for route in topology.routes.values() {
             if !matches!(selection, Selection::Route(name) if *name != route.name) {
-                let each = route.domains.iter();
+                let asked = |domain: &&DomainName| !matches!(selection, Selection::Domain(only) if only != *domain);
+                let each = route.domains.iter().filter(asked);
                 domains.extend(each.filter_map(|domain| served_domain(route, domain, zones)));
             }
         }
@@ -42,7 +43,7 @@ impl Served {
             .collect();
         let is_wanted = |apex: &DomainName| match selection {
             Selection::All => true,
-            Selection::Route(_) => wanted.contains(apex),
+            Selection::Route(_) | Selection::Domain(_) => wanted.contains(apex),
             Selection::Zone(zone) => apex == zone,
         };
         let versions = zones.iter();

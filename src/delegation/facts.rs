@@ -14,6 +14,8 @@ use crate::zone::{Name, Rdata};
 /// All that was seen.
 #[derive(Clone, Debug)]
 pub struct Facts {
+    /// Why nothing could be asked: no resolver says anything.
+    pub silent: Option<String>,
     /// What is served, with which all is compared.
     pub served: Served,
     /// Each zone that others delegate, in the order of `served`.

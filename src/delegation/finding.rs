@@ -47,6 +47,7 @@ impl Severity {
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs)] // The words say it; docs/delegation.md explains each.
 pub enum Code {
+    ResolversSilent,
     ParentUnknown,
     ParentServerSilent,
     ParentServersDiffer,
@@ -88,6 +89,7 @@ impl Code {
     /// The word.
     pub fn as_str(self) -> &'static str {
         match self {
+            Code::ResolversSilent => "resolvers-silent",
             Code::ParentUnknown => "parent-unknown",
             Code::ParentServerSilent => "parent-server-silent",
             Code::ParentServersDiffer => "parent-servers-differ",

@@ -41,6 +41,16 @@ const SEARCH_TIME: Duration = Duration::from_secs(60);
 /// Looks at everything that is served, from here.
 pub async fn gather(served: Served, certificates: Vec<CertificateSeen>) -> Facts {
     let gatherer = Arc::new(Gatherer::new(&served));
+    if let Some(silent) = gatherer.resolvers.all_silent().await {
+        return Facts {
+            silent: Some(silent),
+            served,
+            zones: Vec::new(),
+            domains: Vec::new(),
+            targets: Vec::new(),
+            certificates,
+        };
+    }
     let outside: Vec<ServedZone> = served
         .zones
         .iter()
@@ -73,6 +83,7 @@ pub async fn gather(served: Served, certificates: Vec<CertificateSeen>) -> Facts
         async move { gatherer.target(name).await }
     });
     Facts {
+        silent: None,
         targets: targets.await,
         served,
         zones,

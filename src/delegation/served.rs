@@ -127,6 +127,8 @@ pub enum Selection {
     Route(RouteName),
     /// One zone, and the names in it.
     Zone(DomainName),
+    /// One domain in every route that has it.
+    Domain(DomainName),
 }
 
 impl Served {

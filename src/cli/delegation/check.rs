@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::super::paint::{Paint, Tone, hang};
-use crate::delegation::{Finding, Served, Severity};
+use crate::delegation::{Code, Finding, Served, Severity};
 
 /// Subjects of one finding that are named; the rest is counted.
 const SHOWN: usize = 4;
+
+/// Texts of one code and remedy that are all shown; of more a few are.
+const TEXTS: usize = 12;
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
@@ -32,7 +35,20 @@ pub(in crate::cli) fn screen(served: &Served, findings: &[Finding], paint: Paint
         );
         groups.entry(key).or_default().push(&finding.subject);
     }
+    // Where each subject has a text of its own, a few stand for all.
+    let mut kinds: BTreeMap<(Severity, Code, &str), usize> = BTreeMap::new();
+    for (severity, code, _, remedy) in groups.keys() {
+        *kinds.entry((*severity, *code, *remedy)).or_default() += 1;
+    }
+    let mut told: BTreeMap<(Severity, Code, &str), usize> = BTreeMap::new();
     for ((severity, code, seen, remedy), subjects) in groups {
+        let kind = (severity, code, remedy);
+        let texts = kinds[&kind];
+        let number = told.entry(kind).or_default();
+        *number += 1;
+        if texts > TEXTS && *number > SHOWN {
+            continue;
+        }
         let tone = match severity {
             Severity::Error => Tone::Bad,
             Severity::Warning => Tone::Doubtful,
@@ -42,15 +58,35 @@ pub(in crate::cli) fn screen(served: &Served, findings: &[Finding], paint: Paint
         if subjects.len() > SHOWN {
             named.push_str(&format!(" and {} more", subjects.len() - SHOWN));
         }
-        let title = format!("{} {}", severity.as_str(), code.as_str());
-        out.push_str(&format!("{}\n", paint.tone(tone, &title)));
+        if texts <= TEXTS || *number == 1 {
+            let title = format!("{} {}", severity.as_str(), code.as_str());
+            out.push_str(&format!("{}\n", paint.tone(tone, &title)));
+        }
         out.push_str(&hang("  of      ", &named));
         out.push_str(&hang("  seen    ", seen));
+        if texts > TEXTS && *number < SHOWN {
+            continue;
+        }
+        if texts > TEXTS {
+            let more = texts - SHOWN;
+            out.push_str(&hang(
+                "  more    ",
+                &format!("{more} others like these; --json has all"),
+            ));
+        }
         out.push_str(&hang("  remedy  ", remedy));
         out.push('\n');
     }
     let count = |severity| findings.iter().filter(|f| f.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    if findings.iter().any(|f| f.code == Code::ResolversSilent) {
+        out.push_str(&format!(
+            "{} and {} were not looked at\n",
+            counted(served.zones.len(), "zone"),
+            counted(served.domains.len(), "domain")
+        ));
+        return out;
+    }
     out.push_str(&format!(
         "{} of {} looked at: {}\n",
         counted(served.zones.len(), "zone"),
@@ -88,9 +124,11 @@ pub(super) fn code(findings: &[Finding]) -> u8 {
 mod tests {
     use super::super::super::golden::golden;
     use super::*;
-    use crate::delegation::Code;
 
-    const PLAIN: Paint = Paint { colour: false };
+    const PLAIN: Paint = Paint {
+        colour: false,
+        whole: false,
+    };
 
     fn finding(severity: Severity, code: Code, subject: &str) -> Finding {
         Finding {
@@ -133,6 +171,26 @@ mod tests {
         assert_eq!(code(&findings), 2);
         assert_eq!(code(&findings[2000..]), 1);
         assert_eq!(code(&findings[2001..]), 0);
+    }
+
+    #[test]
+    fn thousands_of_different_texts_are_a_few_lines() {
+        let findings: Vec<Finding> = (0..10_000)
+            .map(|n| Finding {
+                seen: format!(
+                    "no alias, where one should lead to _xmpp-server._tcp.c{n}.fed.example."
+                ),
+                ..finding(
+                    Severity::Error,
+                    Code::AliasMissing,
+                    &format!("_xmpp-server._tcp.c{n}.example"),
+                )
+            })
+            .collect();
+        let text = screen(&served(), &findings, PLAIN);
+        assert!(text.contains("9996 others like these"), "{text}");
+        assert_eq!(text.matches("remedy").count(), 1, "{text}");
+        assert!(text.lines().count() < 30, "{text}");
     }
 
     #[test]

@@ -191,7 +191,10 @@ mod tests {
     use super::super::super::golden::golden;
     use super::*;
 
-    const PLAIN: Paint = Paint { colour: false };
+    const PLAIN: Paint = Paint {
+        colour: false,
+        whole: false,
+    };
     const NOW: Wall = Wall::from_millis(1_795_230_000_000);
 
     fn shown(step: LeaveStep, there: &[&str], unknown: &[&str], until: Option<Wall>) -> String {

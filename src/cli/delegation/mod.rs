@@ -16,11 +16,12 @@ use super::failure::{Failure, Fault, REFUSED};
 use super::moment;
 use super::session::Session;
 use crate::config;
-use crate::control::{Probed, nearest};
+use crate::control::Probed;
 use crate::delegation::{
     self, Arrangement, CertificateSeen, LeaveStep, Selection, Served, first_zones, gather, judge,
     parent_records, sight,
 };
+use crate::near::nearest;
 use crate::topology::{DomainName, RouteName};
 
 /// See to the delegation: the records that the zones above must have.
@@ -67,8 +68,8 @@ pub(super) enum Delegation {
 /// What is looked at, and where it is known from.
 #[derive(Debug, clap::Args)]
 pub(super) struct Of {
-    /// A route or the apex of a zone; everything when left out
-    #[arg(value_name = "ROUTE|ZONE")]
+    /// A route, the apex of a zone, or a domain; everything when left out
+    #[arg(value_name = "ROUTE|ZONE|DOMAIN")]
     name: Option<String>,
     /// By this configuration file, instead of asking the server: what a first start would serve
     #[arg(long, value_name = "FILE")]
@@ -153,18 +154,28 @@ impl Of {
             None => Selection::All,
             Some(name) => {
                 let routes = configuration.topology.routes.keys();
+                let domains = || {
+                    let routes = configuration.topology.routes.values();
+                    routes.flat_map(|route| &route.domains)
+                };
                 let route = routes.clone().find(|route| route.as_str() == name);
                 match (route, name.parse::<DomainName>()) {
                     (Some(route), _) => Selection::Route(route.clone()),
                     (None, Ok(apex)) if configuration.has_zone(&apex) => Selection::Zone(apex),
+                    (None, Ok(domain)) if domains().any(|known| *known == domain) => {
+                        Selection::Domain(domain)
+                    }
                     _ => {
-                        let near = nearest(name, routes.map(|route| route.as_str())).join(", ");
+                        let zones = configuration.topology.zones.keys();
+                        let names = zones.chain(domains()).map(DomainName::as_str);
+                        let names = routes.map(|route| route.as_str()).chain(names);
+                        let near = nearest(name, names).join(", ");
                         let near = match near.is_empty() {
                             true => String::new(),
                             false => format!("; near are {near}"),
                         };
                         return Err(fault(format!(
-                            "no route and no zone has the name {name}{near}"
+                            "no route, zone or domain has the name {name}{near}"
                         )));
                     }
                 }

@@ -75,7 +75,9 @@ fn judge_service(
     out: &mut Findings,
 ) {
     let root_cause_known = broken.contains(name.zone.as_str());
-    if needs_alias(name) && seen.alias.as_ref() != Some(&Name::from(&name.owner)) {
+    // Without an answer it is not known whether there is an alias.
+    let answered = seen.records.is_ok() || seen.alias.is_some();
+    if answered && needs_alias(name) && seen.alias.as_ref() != Some(&Name::from(&name.owner)) {
         let instead = match &seen.alias {
             Some(other) => format!("an alias to {other}"),
             None => "no alias".to_owned(),

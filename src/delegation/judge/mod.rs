@@ -18,6 +18,14 @@ use crate::topology::DomainName;
 /// Judges everything that was seen.
 pub fn judge(facts: &Facts) -> Vec<Finding> {
     let mut findings = Findings::default();
+    if let Some(silent) = &facts.silent {
+        findings.error(
+            Code::ResolversSilent,
+            &"resolvers",
+            format!("no resolver answers, so nothing was asked: {silent}"),
+            "correct [dns] resolvers, or the nameservers in /etc/resolv.conf, and run this again",
+        );
+    }
     let served: HashMap<&DomainName, &ServedZone> = facts
         .served
         .zones

@@ -123,6 +123,7 @@ fn clean() -> Facts {
         missing: vec![],
     };
     Facts {
+        silent: None,
         zones: vec![ZoneFacts {
             apex: domain(APEX),
             parent: Ok(ParentFacts {

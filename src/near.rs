@@ -1,18 +1,31 @@
-//! The names nearest to a wrong one.
+//! The names nearest to a wrong one, for keys of the configuration and for names of things alike.
 //!
 //! In: what was typed and the names that exist. Out: the few that were probably meant.
 
+/// Longer than a domain name may be.
+const LONGEST: usize = 253;
+
 /// Up to three of `names` that `typed` may have been meant to be, nearest first.
 pub fn nearest<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
-    let typed = typed.to_ascii_lowercase();
+    let plain = |name: &str| name.to_lowercase().replace('-', "_");
+    let typed = plain(typed);
+    // A mistyped name is short; a long text is compared with nothing.
+    if typed.chars().count() > LONGEST {
+        return Vec::new();
+    }
     // A third of the letters may be wrong; a name that is part of the other is near as well.
     let bound = (typed.chars().count() / 3).max(1);
     let mut near: Vec<(usize, &str)> = names
         .into_iter()
         .filter_map(|name| {
-            let lower = name.to_ascii_lowercase();
-            let distance = distance(&typed, &lower);
+            let lower = plain(name);
             let part = typed.len() >= 3 && (lower.contains(&typed) || typed.contains(&lower));
+            // Too different in length to be near: most of thousands of names are.
+            let lengths = typed.chars().count().abs_diff(lower.chars().count());
+            if lengths > bound && !part {
+                return None;
+            }
+            let distance = distance(&typed, &lower);
             (distance <= bound || part).then_some((distance, name))
         })
         .collect();
@@ -53,5 +66,11 @@ mod tests {
         assert_eq!(nearest("edgepool", names), ["edgepool1", "edgepool2"]);
         assert_eq!(nearest("Fabrikam", names), ["fabrikam"]);
         assert_eq!(nearest("northwind", names), Vec::<&str>::new());
+        let keys = ["timeout", "interval", "hold_down", "rise"];
+        assert_eq!(nearest("timout", keys), ["timeout"]);
+        assert_eq!(nearest("hold-down", keys), ["hold_down"]);
+        assert_eq!(nearest("Intervall", keys), ["interval"]);
+        assert_eq!(nearest("rsie", keys), ["rise"]);
+        assert_eq!(nearest("colour", keys), Vec::<&str>::new());
     }
 }
