@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use hickory_proto::op::ResponseCode;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout_at};
 
@@ -23,6 +24,14 @@ pub enum SignedError {
     /// None came.
     #[error(transparent)]
     Ask(#[from] AskError),
+    /// One came with an error, unsigned.
+    #[error("{server} answered {rcode}, unsigned: it may not know the TSIG key")]
+    UnsignedCode {
+        /// Who was asked.
+        server: SocketAddr,
+        /// The code, which nobody vouches for.
+        rcode: ResponseCode,
+    },
     /// One came, and its signature is missing or wrong.
     #[error("{server} is not believed: {fault}")]
     Verify {
@@ -69,7 +78,7 @@ pub async fn ask_signed(
             Err(error) => heard = error.into(),
             Ok(reply) => match verifier.verify(octets, now().wall) {
                 Ok(()) => return Ok(reply),
-                Err(fault) => heard = SignedError::Verify { server, fault },
+                Err(fault) => heard = unverified(server, &reply, fault),
             },
         }
     }
@@ -94,6 +103,15 @@ pub async fn ask_signed_tcp(
     let reply = belongs(server, query, id, &octets)?;
     verifier
         .verify(&octets, now().wall)
-        .map_err(|fault| SignedError::Verify { server, fault })?;
+        .map_err(|fault| unverified(server, &reply, fault))?;
     Ok(reply)
+}
+
+/// Many servers refuse a key they do not know without a signature: the code says more than its absence.
+fn unverified(server: SocketAddr, reply: &Reply, fault: VerifyFault) -> SignedError {
+    match (fault, reply.rcode) {
+        (VerifyFault::Unsigned, ResponseCode::NoError) => SignedError::Verify { server, fault },
+        (VerifyFault::Unsigned, rcode) => SignedError::UnsignedCode { server, rcode },
+        _ => SignedError::Verify { server, fault },
+    }
 }

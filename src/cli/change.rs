@@ -100,6 +100,9 @@ pub(super) fn screen(done: &Done, paint: Paint) -> String {
         (false, true, _) => format!("done; generation {generation} is served, {zones} changed\n"),
         (false, false, _) => format!("done; generation {generation} is served\n"),
     };
+    for sentence in &done.configuration {
+        out.push_str(&format!("  {sentence}\n"));
+    }
     let width = done.changes.iter().map(|c| c.route.as_str().len()).max();
     for change in &done.changes {
         out.push_str(&change_lines(change, width.unwrap_or(0)));
@@ -116,7 +119,7 @@ pub(super) fn screen(done: &Done, paint: Paint) -> String {
     }
     if !done.zone_diff.is_empty() {
         out.push('\n');
-        out.push_str(&diff(&done.zone_diff, paint));
+        out.push_str(&summary(&done.zone_diff).unwrap_or_else(|| diff(&done.zone_diff, paint)));
     }
     out
 }
@@ -150,6 +153,52 @@ fn order(decision: &Decision) -> String {
     places.join(", ")
 }
 
+/// The longest zone diff that is printed whole.
+const WHOLE: usize = 200;
+/// Lines shown of a longer one.
+const EXAMPLES: usize = 10;
+
+/// Totals and a few examples of a long zone diff; none of one that is printed whole.
+fn summary(text: &str) -> Option<String> {
+    if text.lines().count() <= WHOLE {
+        return None;
+    }
+    let (mut new, mut gone, mut changed) = (0, 0, 0);
+    let (mut added, mut removed) = (0, 0);
+    let mut examples: Vec<&str> = Vec::new();
+    for line in text.lines() {
+        let count = match line.as_bytes() {
+            [b'+', ..] => &mut added,
+            [b'-', ..] => &mut removed,
+            _ if line.ends_with(" is new") => &mut new,
+            _ if line.ends_with(" is gone") => &mut gone,
+            _ => &mut changed,
+        };
+        *count += 1;
+        // What a zone has of its own changes with every version.
+        let own = ["SOA", "RRSIG", "NSEC"].iter().any(|rtype| {
+            let mut fields = line.split('\t');
+            fields.any(|field| field == *rtype)
+        });
+        let heads = changed > 0
+            && line.starts_with("; zone")
+            && !line.ends_with(" is new")
+            && !line.ends_with(" is gone");
+        if !own && !heads && examples.len() < EXAMPLES {
+            examples.push(line);
+        }
+    }
+    let mut out = format!(
+        "{new} zones are new, {gone} are gone, {changed} change: {added} records added, {removed} removed; the first {}:\n",
+        examples.len()
+    );
+    for line in examples {
+        out.push_str(&format!("{line}\n"));
+    }
+    out.push_str("--json has all of them\n");
+    Some(out)
+}
+
 /// A zone diff with its lines in colour.
 pub(super) fn diff(text: &str, paint: Paint) -> String {
     let mut out = String::new();
@@ -163,4 +212,37 @@ pub(super) fn diff(text: &str, paint: Paint) -> String {
         out.push('\n');
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_dry_run_of_thousands_of_names_is_totals_and_ten_examples() {
+        let mut text =
+            "; zone fed.example.net.\n- fed.example.net.\t300\tIN\tSOA\tns1. h. 1 2 3 4 5\n"
+                .to_owned();
+        for n in 0..10_000 {
+            text.push_str(&format!(
+                "- c{n}.fed.example.net.\t30\tIN\tSRV\t10 0 5269 a.example.\n"
+            ));
+        }
+        for n in 0..20 {
+            text.push_str(&format!(
+                "; zone _xmpp-server._tcp.new{n}.example. is new\n"
+            ));
+        }
+        let said = summary(&text).unwrap();
+        assert!(
+            said.starts_with(
+                "20 zones are new, 0 are gone, 1 change: 0 records added, 10001 removed"
+            ),
+            "{said}"
+        );
+        assert_eq!(said.lines().count(), 12, "{said}");
+        assert!(said.contains("- c9.fed.example.net."), "{said}");
+        assert_eq!(summary("; zone a. is new\n"), None);
+    }
 }

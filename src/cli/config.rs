@@ -40,11 +40,12 @@ pub(super) enum Config {
     Example,
     /// Have the server read its configuration file again: all of it or nothing
     ///
-    /// A reload that removes an active or pinned pool, or more than a few zones, is refused without --allow-removal. With
-    /// --dry-run it prints the decisions and the zone diff that the reload would lead to.
+    /// A reload that removes a route, an active or pinned pool, more than 3 zones, more than 10 domains or more than a tenth of
+    /// the domains is refused without --allow-removal. With --dry-run it prints what would change in the configuration, in the
+    /// decisions and in the zones.
     #[command(after_help = "Example:\n  repoint config reload --dry-run && repoint config reload")]
     Reload {
-        /// Permit that an active or pinned pool, or more than a few zones, go
+        /// Permit that a route, an active or pinned pool, many domains or many zones go
         #[arg(long)]
         allow_removal: bool,
         #[command(flatten)]

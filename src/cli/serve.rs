@@ -23,7 +23,8 @@ const NOTHING_TO_SERVE: u8 = 2;
 
 /// Run the server in the foreground.
 ///
-/// With a configuration file that cannot be used, the one accepted last is served and an alarm says so. SIGHUP reads the
+/// With a configuration file that cannot be used, or that removes many of the domains served before, the configuration
+/// accepted last is served and an alarm says so. SIGHUP reads the
 /// file again, SIGTERM and SIGINT end the server after what it has been asked is answered.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  repoint serve --config /etc/repoint/repoint.toml")]
@@ -34,6 +35,9 @@ pub(super) struct Serve {
     /// Where the state is, should the configuration file be unusable and not say it
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
+    /// Serve the file although it removes more than 10 domains, or more than a tenth of them
+    #[arg(long)]
+    allow_removal: bool,
 }
 
 impl Serve {
@@ -46,6 +50,7 @@ impl Serve {
         let inherited = Listeners::from_inherited();
         let paths = Paths {
             configuration: self.config.clone(),
+            allow_removal: self.allow_removal,
             state: self.state.clone(),
         };
         let identity = match daemon::give_up_root(&paths) {

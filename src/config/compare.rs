@@ -1,7 +1,7 @@
 //! What a reload would change, before anything is changed.
 //!
 //! In: the configuration in force and the one that was read. Out: [`Changes`], from which the engine decides whether
-//! the reload needs the operator's word. Never here: applying them.
+//! the reload needs the operator's word (`--allow-removal`). Never here: applying them; their sentences are in `words`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Debug};
@@ -13,15 +13,29 @@ use serde::Serialize;
 use crate::topology::{DomainName, PoolName, RouteName, Topology, ZonePlacement};
 
 use super::Configuration;
+use super::words;
 
 /// A reload that takes away more zones than these is more likely a slip than a wish.
 pub const ZONES_REMOVED_UNASKED: usize = 3;
+
+/// A reload that takes away more domains than these, or more than a tenth of them, is more likely a slip than a wish.
+pub const DOMAINS_REMOVED_UNASKED: usize = 10;
 
 /// The difference between two configurations.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Changes {
     /// Keys that take effect at the next start only; until then they stay as they are.
     pub at_restart: Vec<RestartChange>,
+    /// Domains that no route had.
+    pub domains_added: Vec<DomainName>,
+    /// Domains that no route would have any more.
+    pub domains_removed: Vec<DomainName>,
+    /// How many domains there were; 0 where none is removed.
+    pub domains_before: usize,
+    /// Domains that would be in other routes.
+    pub domains_moved: Vec<DomainName>,
+    /// Lists of domains that are cut off inside a name.
+    pub cut_lists: Vec<CutList>,
     /// Zones that would be served in addition.
     pub zones_added: Vec<DomainName>,
     /// Zones that would no longer be served.
@@ -42,6 +56,21 @@ pub struct Changes {
     pub pools_left: Vec<(RouteName, PoolName)>,
     /// Something else: canaries, nameservers, alarms, static records.
     pub others: Vec<&'static str>,
+    /// All of it but `at_restart`, in sentences.
+    pub words: Vec<String>,
+}
+
+/// A list of domains that ends inside the name of a domain in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CutList {
+    /// The file, as it was named.
+    pub file: String,
+    /// The number of its last line.
+    pub line: usize,
+    /// What is left of the name.
+    pub text: String,
+    /// The domain in force that begins with it.
+    pub domain: DomainName,
 }
 
 /// A key that takes effect at the next start only.
@@ -53,6 +82,13 @@ pub struct RestartChange {
     pub in_force: String,
     /// Its value in the file.
     pub configured: String,
+}
+
+impl RestartChange {
+    /// The sentence for the start at which it takes effect.
+    pub fn now_in_force(&self) -> String {
+        format!("{} = {} (was {})", self.key, self.configured, self.in_force)
+    }
 }
 
 impl fmt::Display for RestartChange {
@@ -79,6 +115,17 @@ pub enum Removal {
     Pool(RouteName, PoolName),
     /// Many zones at once.
     Zones(usize),
+    /// Many domains at once.
+    Domains {
+        /// How many.
+        removed: usize,
+        /// How many there were.
+        of: usize,
+        /// The first of them.
+        first: Vec<DomainName>,
+    },
+    /// The rest of a list of domains that is cut off.
+    CutList(CutList),
 }
 
 impl fmt::Display for Removal {
@@ -94,6 +141,20 @@ impl fmt::Display for Removal {
                 )
             }
             Removal::Zones(count) => write!(f, "{count} zones would no longer be served"),
+            Removal::Domains { removed, of, first } => write!(
+                f,
+                "{removed} of {of} domains would be gone: {}",
+                words::examples(first, *removed)
+            ),
+            Removal::CutList(CutList {
+                file,
+                line,
+                text,
+                domain,
+            }) => write!(
+                f,
+                "{file} is cut off on line {line}: {text:?} is the beginning of {domain}, which would be gone"
+            ),
         }
     }
 }
@@ -115,7 +176,21 @@ impl Changes {
         let pools = pools.map(|(route, pool)| Removal::Pool(route.clone(), pool.clone()));
         let zones = self.zones_removed.len();
         let zones = (zones > ZONES_REMOVED_UNASKED).then_some(Removal::Zones(zones));
-        routes.chain(pools).chain(zones).collect()
+        let all = routes.chain(pools).chain(zones);
+        all.chain(self.domain_removals()).collect()
+    }
+
+    /// What needs the operator's word at a start as well: customers that would be gone.
+    pub fn domain_removals(&self) -> Vec<Removal> {
+        let removed = self.domains_removed.len();
+        let many = removed > DOMAINS_REMOVED_UNASKED || removed * 10 > self.domains_before;
+        let domains = many.then(|| Removal::Domains {
+            removed,
+            of: self.domains_before,
+            first: self.domains_removed.iter().take(3).cloned().collect(),
+        });
+        let cut = self.cut_lists.iter().cloned().map(Removal::CutList);
+        domains.into_iter().chain(cut).collect()
     }
 }
 
@@ -148,6 +223,7 @@ pub fn compare(old: &Configuration, new: &Configuration) -> Changes {
             .pools_left
             .extend(left.map(|pool| (name.clone(), pool.clone())));
     }
+    domains(old, new, &mut changes);
     let others = [
         ("health.canaries", was.canaries != will.canaries),
         ("dns", was.nameservers != will.nameservers),
@@ -164,7 +240,49 @@ pub fn compare(old: &Configuration, new: &Configuration) -> Changes {
     ];
     let differing = others.into_iter().filter(|(_, differ)| *differ);
     changes.others = differing.map(|(name, _)| name).collect();
+    changes.words = words::of(old, new, &changes);
     changes
+}
+
+/// Every domain with the routes that have it.
+fn domains_of(topology: &Topology) -> BTreeMap<&DomainName, BTreeSet<&RouteName>> {
+    let mut all: BTreeMap<&DomainName, BTreeSet<&RouteName>> = BTreeMap::new();
+    for route in topology.routes.values() {
+        for domain in &route.domains {
+            all.entry(domain).or_default().insert(&route.name);
+        }
+    }
+    all
+}
+
+fn domains(old: &Configuration, new: &Configuration, changes: &mut Changes) {
+    let (were, will) = (domains_of(&old.topology), domains_of(&new.topology));
+    for (domain, routes) in &will {
+        match were.get(domain) {
+            None => changes.domains_added.push((*domain).clone()),
+            Some(before) if before != routes => changes.domains_moved.push((*domain).clone()),
+            Some(_) => {}
+        }
+    }
+    let removed = were.keys().filter(|domain| !will.contains_key(*domain));
+    changes.domains_removed = removed.map(|domain| (*domain).clone()).collect();
+    if !changes.domains_removed.is_empty() {
+        changes.domains_before = were.len();
+    }
+    for list in &new.unfinished_lists {
+        if were.keys().any(|domain| domain.as_str() == list.text) {
+            continue;
+        }
+        let mut gone = changes.domains_removed.iter();
+        if let Some(domain) = gone.find(|domain| domain.as_str().starts_with(&list.text)) {
+            changes.cut_lists.push(CutList {
+                file: list.file.clone(),
+                line: list.line,
+                text: list.text.clone(),
+                domain: domain.clone(),
+            });
+        }
+    }
 }
 
 /// Every zone of a topology.

@@ -8,6 +8,7 @@
 mod advice;
 mod compare;
 mod dnssec;
+mod domains;
 mod draft;
 mod exchange;
 mod named_files;
@@ -26,6 +27,7 @@ mod table;
 mod v1;
 mod validate;
 mod value;
+mod words;
 mod zones;
 
 use std::collections::BTreeMap;
@@ -41,14 +43,18 @@ use crate::topology::{DomainName, Topology};
 use crate::tsig;
 use crate::zone::{Layout, Name, StaticZone};
 
-pub use compare::{Changes, Removal, RestartChange, ZONES_REMOVED_UNASKED, compare};
+pub use compare::{
+    Changes, CutList, DOMAINS_REMOVED_UNASKED, Removal, RestartChange, ZONES_REMOVED_UNASKED,
+    compare,
+};
 pub use dnssec::Dnssec;
+pub use domains::{RejectedLines, UnfinishedList};
 use draft::Draft;
 pub use exchange::{Exchange, PrimarySummary, SecondarySummary};
 use named_files::Files;
 pub use network::Network;
 pub use open_files::{MOST_CONNECTIONS, OpenFiles};
-use problem::{At, Place};
+use problem::Place;
 pub use problem::{ConfigProblems, Problem, Rule, Severity};
 pub use secondary::Secondary;
 pub use settings::{
@@ -86,6 +92,10 @@ pub struct Configuration {
     pub acme: AcmeSettings,
     /// Where every steered name lives.
     pub layout: Arc<Layout>,
+    /// Lines of lists of domains that are not used.
+    pub rejected_lines: Vec<RejectedLines>,
+    /// Lists of domains that may be cut off.
+    pub unfinished_lists: Vec<UnfinishedList>,
     /// The text of every file read: enough to read it again when the files are gone or broken.
     pub sources: Sources,
     /// What the operator should know; nothing of it refuses the configuration.
@@ -181,6 +191,8 @@ fn parse_once_more(
             manners: read.manners,
             acme: read.acme,
             layout: Arc::new(read.layout),
+            rejected_lines: read.rejected,
+            unfinished_lists: read.unfinished,
             sources,
             warnings: problems,
             advice,
@@ -217,6 +229,8 @@ pub fn keys() -> impl Iterator<Item = (String, Apply)> {
 /// What was made of a file, as far as it could be made.
 struct Read {
     draft: Draft,
+    rejected: Vec<RejectedLines>,
+    unfinished: Vec<UnfinishedList>,
     topology: Topology,
     statics: zones::Statics,
     tsig: tsig::Keys,
@@ -244,15 +258,12 @@ fn read(
     }
     let base = Path::new(name).parent().unwrap_or(Path::new(""));
     let draft = v1::read(document.get_ref(), top, base, problems);
-    let routes = draft.routes.iter();
-    let domains: Vec<Vec<At<DomainName>>> = routes
-        .map(|route| named_files::domains(route, files, problems))
-        .collect();
+    let lists = domains::read(&draft, files, problems);
     named_files::check_authorities(&draft, files, problems);
     let tsig = secrets::keys(&draft, files, problems);
     let manners = secrets::manners(&draft, files, problems);
     let zones = zones::read(&draft, files, problems);
-    let parts = validate::parts(&draft, &domains, problems);
+    let parts = validate::parts(&draft, &lists.domains, problems);
     let topology = Topology::new(
         parts.pools,
         parts.routes,
@@ -266,6 +277,8 @@ fn read(
     syntax::quiet_after_syntax_errors(file, &errors, problems);
     Some(Read {
         draft,
+        rejected: lists.rejected,
+        unfinished: lists.unfinished,
         topology,
         statics: zones.statics,
         tsig,

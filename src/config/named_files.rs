@@ -1,15 +1,13 @@
-//! The files a configuration names, except zone files: lists of domains and certificate authorities.
+//! The files that a configuration names: what reads them, and the certificate authorities.
 //!
-//! In: paths of a draft, and what reads them. Out: the domains of each route, each with its line; what is wrong with a
-//! file becomes a problem. Never here: the file system itself; the caller of `parse` brings it.
+//! In: paths of a draft, and what reads them. Out: texts; what is wrong with a file becomes a problem. Never here: the file
+//! system itself; the caller of `parse` brings it.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::topology::DomainName;
-
-use super::draft::{Draft, RouteDraft};
-use super::problem::{At, ConfigProblems, Place, Rule};
+use super::draft::Draft;
+use super::problem::{At, ConfigProblems, Rule};
 use super::sources::Sources;
 
 /// What reads the files, and keeps their texts.
@@ -32,53 +30,6 @@ impl Files<'_> {
     pub(super) fn secret(&mut self, path: &Path) -> io::Result<String> {
         (self.read)(path)
     }
-}
-
-/// The domains of a route, those of its file included.
-pub(super) fn domains(
-    route: &RouteDraft,
-    files: &mut Files<'_>,
-    problems: &mut ConfigProblems,
-) -> Vec<At<DomainName>> {
-    let mut all = route.domains.items.clone();
-    let Some(path) = &route.domains_file else {
-        return all;
-    };
-    let Some((file, text)) = read_file(path, "the list of domains", files, problems) else {
-        return all;
-    };
-    let before = all.len();
-    let mut start = 0;
-    for line in text.split_inclusive('\n') {
-        let content = line.split('#').next().unwrap_or("");
-        let domain = content.trim();
-        if !domain.is_empty() {
-            let at = start + (content.len() - content.trim_start().len());
-            let place = Place {
-                file,
-                span: at..at + domain.len(),
-            };
-            match domain.parse() {
-                Ok(value) => all.push(At { value, place }),
-                Err(error) => {
-                    problems
-                        .error(
-                            Rule::BadValue,
-                            &place,
-                            format!("this is not a domain: {error}"),
-                        )
-                        .help("write one domain per line; # begins a comment");
-                }
-            }
-        }
-        start += line.len();
-    }
-    if all.len() == before && !problems.list.iter().any(|p| p.place.file == file) {
-        problems
-            .error(Rule::BadValue, &path.place, "the list of domains is empty")
-            .help("write one domain per line; # begins a comment");
-    }
-    all
 }
 
 /// Certificate authorities are read here too: a missing file is found now, not when a pool is to be judged.
@@ -118,6 +69,16 @@ pub(super) fn read_file(
     let name = path.value.display().to_string();
     match files.text(&path.value) {
         Ok(text) => Some((problems.add_file(&name, &text), text)),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            problems
+                .error(
+                    Rule::Unreadable,
+                    &path.place,
+                    format!("cannot read {what} {name}: {error}"),
+                )
+                .help("save it as UTF-8; PowerShell's `>` writes UTF-16");
+            None
+        }
         Err(error) => {
             problems
                 .error(

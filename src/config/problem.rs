@@ -59,6 +59,10 @@ rules! {
     BadValue = "bad-value",
     /// The same thing twice.
     Duplicate = "duplicate",
+    /// A line of a list of domains that is not used.
+    RejectedDomain = "rejected-domain",
+    /// A list of domains whose last line does not end.
+    UnfinishedList = "unfinished-list",
     /// What the design has a word for and this version cannot do.
     NotYet = "not-yet",
     /// Nothing is configured that could be served.

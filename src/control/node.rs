@@ -100,7 +100,7 @@ pub struct Reload {
     pub why: Option<String>,
     /// Say what would change, and change nothing.
     pub dry_run: bool,
-    /// Permit that an active or pinned pool, or more than a few zones, go.
+    /// Permit that an active or pinned pool, a route, many domains or many zones go.
     pub allow_removal: bool,
     /// Refuse when something else is in force by then.
     pub expected: Option<Expected>,

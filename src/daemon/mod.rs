@@ -35,7 +35,7 @@ pub use start::{Chosen, Paths, StartError, choose};
 
 use crate::ask::SourceAddresses;
 use crate::config::{OpenFiles, ServerSettings};
-use crate::engine::{AlarmKind, Batch, Concern, Engine, Event, Severity};
+use crate::engine::{AlarmKind, Batch, Concern, Engine, Entry, EntryKind, Event, Severity};
 use crate::inbound::Inbound;
 use crate::probe::{Prober, TrustError};
 use crate::secondaries;
@@ -334,12 +334,32 @@ fn prober(chosen: &Chosen, clock: Clock) -> Result<Prober, TrustError> {
     })
 }
 
+/// The journal's entry about a file that was changed since it was accepted last.
+fn changed_at_start(chosen: &Chosen, handle: &Handle) -> Vec<Entry> {
+    if chosen.changed.is_empty() {
+        return Vec::new();
+    }
+    let text = format!(
+        "configuration changed at this start: {}",
+        chosen.changed.join("; ")
+    );
+    tracing::info!("{text}");
+    vec![Entry {
+        generation: handle.zones().load().generation(),
+        at: Clock::new().now().wall,
+        route: None,
+        kind: EntryKind::Configuration,
+        text,
+        author: None,
+        why: None,
+        decision: None,
+    }]
+}
+
 /// Keeps a configuration that serves for the next start, or tells the engine that its file could not be used.
 async fn remember_configuration(chosen: &Chosen, handle: &Handle) {
-    if let Some(problems) = &chosen.rejected {
-        let event = Event::ConfigurationRejected {
-            problems: problems.clone(),
-        };
+    if let Some(rejection) = &chosen.rejected {
+        let event = Event::ConfigurationRejected(rejection.clone());
         if let Err(refusal) = handle.notify(event).await {
             tracing::error!(
                 "the engine does not hear of the refused configuration: {}",
@@ -354,6 +374,7 @@ async fn remember_configuration(chosen: &Chosen, handle: &Handle) {
     }
     let mut commit = chosen.store.commit(Batch {
         accepted: Some(sources),
+        entries: changed_at_start(chosen, handle),
         ..Batch::default()
     });
     if let Err(fault) = commit.first(Some(ACCEPT_TIME)).await {

@@ -15,7 +15,9 @@ use super::start::Paths;
 use crate::config::{self, Configuration};
 use crate::control::{Answer, NewKey, Node, Probed, Reload, probe_route};
 use crate::delegation::{Selection, Served};
-use crate::engine::{Command, Done, Entry, Event, Refusal, RefusalKind, View};
+use crate::engine::{
+    Command, Done, Entry, Event, MISFIT, REMOVAL, Refusal, RefusalKind, Rejection, View,
+};
 use crate::files;
 use crate::inbound::{Inbound, RefreshError};
 use crate::probe::Prober;
@@ -101,12 +103,7 @@ impl ServedNode {
         let configuration = match self.read(what).await {
             Ok(configuration) => configuration,
             Err(refused) => {
-                if !reload.dry_run {
-                    let problems = refused.problems;
-                    self.handle
-                        .notify(Event::ConfigurationRejected { problems })
-                        .await?;
-                }
+                self.tell_rejected(&reload, refused.problems, false).await?;
                 return Err(refused.refusal);
             }
         };
@@ -119,9 +116,11 @@ impl ServedNode {
             Err(ended) => Some(ended.to_string()),
         };
         if let Some(why) = fault {
+            self.tell_rejected(&reload, why.clone(), false).await?;
             return Err(self.refusal(what, "config-rejected", RefusalKind::Invalid, why));
         }
         let (dry_run, files) = (reload.dry_run, PairFiles::of(&configuration.server));
+        let asked = reload.clone();
         let mut done = self
             .handle
             .request(Ask {
@@ -139,10 +138,33 @@ impl ServedNode {
         let in_force = self.handle.configuration();
         self.prober.retain(settings(&in_force));
         self.desk.follow(&in_force);
-        if let (false, Ok(done)) = (dry_run, &mut done) {
-            done.warnings.extend(self.read_certificate(files).await);
+        match &mut done {
+            Ok(done) if !dry_run => done.warnings.extend(self.read_certificate(files).await),
+            Ok(_) => {}
+            Err(refusal) if [REMOVAL, MISFIT].contains(&refusal.code.as_str()) => {
+                let removal = refusal.code == REMOVAL;
+                self.tell_rejected(&asked, refusal.why.clone(), removal)
+                    .await?;
+            }
+            Err(_) => {}
         }
         done
+    }
+
+    /// The file is not what is in force: an alarm says so until it is.
+    async fn tell_rejected(
+        &self,
+        reload: &Reload,
+        problems: String,
+        removal: bool,
+    ) -> Result<(), Refusal> {
+        if reload.dry_run {
+            return Ok(());
+        }
+        let rejection = Rejection { problems, removal };
+        self.handle
+            .notify(Event::ConfigurationRejected(rejection))
+            .await
     }
 
     /// Reads the certificate's files, and says what is wrong with them.
@@ -242,6 +264,12 @@ impl Node for ServedNode {
     fn refresh(&self, apex: DomainName) -> Answer<'_, String> {
         Box::pin(async move {
             let came = self.inbound.refresh(&apex).await;
+            let serial = self
+                .handle
+                .zones()
+                .load()
+                .zone(&apex)
+                .map(|zone| zone.serial());
             came.map_err(|error| Refusal {
                 code: match error {
                     RefreshError::NotInbound => "not-inbound".into(),
@@ -253,7 +281,15 @@ impl Node for ServedNode {
                 },
                 what: format!("cannot refresh zone {apex}"),
                 why: error.to_string(),
-                in_force: "what was received last is served on".into(),
+                in_force: match (&error, serial) {
+                    (RefreshError::NotInbound, Some(_)) => {
+                        "its records are served as they are".into()
+                    }
+                    (_, Some(serial)) => {
+                        format!("what was received last is served on, with our serial {serial}")
+                    }
+                    (_, None) => "it was never received, so the zone is not served".into(),
+                },
                 hint: None,
             })
         })

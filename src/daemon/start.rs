@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::clock::Wall;
-use crate::config::{self, ConfigProblems, Configuration, ServerSettings, Sources};
-use crate::engine::{Remembered, misfit};
+use crate::config::{self, Changes, ConfigProblems, Configuration, ServerSettings, Sources};
+use crate::engine::{Rejection, Remembered, misfit};
 use crate::files;
 use crate::store::{Store, StoreError};
 
@@ -20,6 +20,8 @@ const STATE_DIRECTORY: &str = "STATE_DIRECTORY";
 pub struct Paths {
     /// The configuration file.
     pub configuration: PathBuf,
+    /// Serve the file although it takes away many domains.
+    pub allow_removal: bool,
     /// The state directory, should the file not say where it is.
     pub state: Option<PathBuf>,
 }
@@ -30,7 +32,9 @@ pub struct Chosen {
     /// What to serve.
     pub configuration: Arc<Configuration>,
     /// Why the file could not be used, when `configuration` is the one accepted last.
-    pub rejected: Option<String>,
+    pub rejected: Option<Rejection>,
+    /// What is different from the configuration accepted last, in sentences.
+    pub changed: Vec<String>,
     /// The open store.
     pub store: Store,
     /// What it remembered.
@@ -69,20 +73,35 @@ pub fn choose(paths: Paths, at: Wall) -> Result<Chosen, StartError> {
     match config::load(&paths.configuration) {
         Ok(configuration) => {
             let (store, remembered) = Store::open(&configuration.server.state, at)?;
-            if let Some(why) = misfit(&configuration, &remembered.inbound)
-                && let Some(accepted) = accepted_and_fitting(&store, &remembered)
+            let accepted = accepted_and_fitting(&store, &remembered, &configuration);
+            let changes = accepted
+                .as_ref()
+                .map(|accepted| config::compare(accepted, &configuration))
+                .unwrap_or_default();
+            let rejected = misfit(&configuration, &remembered.inbound)
+                .map(|problems| Rejection {
+                    problems,
+                    removal: false,
+                })
+                .or_else(|| too_much_removed(&changes, &paths));
+            if let Some(rejection) = rejected
+                && let Some(accepted) = accepted
             {
                 return Ok(Chosen {
                     configuration: Arc::new(accepted),
-                    rejected: Some(why),
+                    rejected: Some(rejection),
+                    changed: Vec::new(),
                     store,
                     remembered,
                     paths,
                 });
             }
+            let at_restart = changes.at_restart.iter();
+            let at_restart = at_restart.map(|change| change.now_in_force());
             Ok(Chosen {
                 configuration: Arc::new(configuration),
                 rejected: None,
+                changed: changes.words.iter().cloned().chain(at_restart).collect(),
                 store,
                 remembered,
                 paths,
@@ -92,9 +111,30 @@ pub fn choose(paths: Paths, at: Wall) -> Result<Chosen, StartError> {
     }
 }
 
-/// The configuration accepted last, if it goes together with what primaries have sent: it did when it was accepted.
-fn accepted_and_fitting(store: &Store, remembered: &Remembered) -> Option<Configuration> {
+/// A restart takes no more customers away than a reload would: the file may have been cut off since.
+fn too_much_removed(changes: &Changes, paths: &Paths) -> Option<Rejection> {
+    let removals = changes.domain_removals();
+    if removals.is_empty() || paths.allow_removal {
+        return None;
+    }
+    let removals: Vec<String> = removals.iter().map(ToString::to_string).collect();
+    Some(Rejection {
+        problems: format!("it removes what is in use: {}", removals.join("; ")),
+        removal: true,
+    })
+}
+
+/// The configuration accepted last, where it differs from the file's, if it goes together with what primaries have
+/// sent: it did when it was accepted.
+fn accepted_and_fitting(
+    store: &Store,
+    remembered: &Remembered,
+    file: &Configuration,
+) -> Option<Configuration> {
     let sources = Sources::from_json(store.accepted()?).ok()?;
+    if sources == file.sources {
+        return None;
+    }
     let accepted = config::parse_sources(&sources).ok()?;
     misfit(&accepted, &remembered.inbound)
         .is_none()
@@ -130,7 +170,11 @@ fn accepted_before(
     match configuration {
         Ok(configuration) => Ok(Chosen {
             configuration: Arc::new(configuration),
-            rejected: Some(problems),
+            rejected: Some(Rejection {
+                problems,
+                removal: false,
+            }),
+            changed: Vec::new(),
             store,
             remembered,
             paths,

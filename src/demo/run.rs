@@ -288,6 +288,7 @@ async fn start_server(options: &Options, directory: &Path, ca: &[u8]) -> Result<
     fs::write(&configuration, configuration_text(options, directory)).map_err(made)?;
     let paths = Paths {
         configuration,
+        allow_removal: false,
         state: None,
     };
     let chosen = daemon::choose(paths, Clock::new().now().wall)?;

@@ -36,6 +36,8 @@ pub enum AlarmKind {
     StateDoubtful,
     /// The configuration file was refused: the last accepted one is in force.
     ConfigRejected,
+    /// Lines of a list of domains are not used.
+    DomainRejected,
     /// A route does not point at its preferred (or home) pool.
     NotPreferred,
     /// No other pool of a route could take over from the active one.
@@ -66,6 +68,8 @@ pub enum AlarmKind {
     InboundRefused,
     /// A zone's primaries have not been heard for longer than its SOA allows: it is served on.
     InboundStale,
+    /// A primary sends records from which it computes answers, and repoint cannot.
+    InboundComputed,
     /// The parent has a DS of a zone that we have no key of.
     DnssecKeysLost,
     /// The private half of a key is not at hand.
@@ -97,6 +101,7 @@ impl AlarmKind {
             AlarmKind::StoreFailing => "store-failing",
             AlarmKind::StateDoubtful => "state-doubtful",
             AlarmKind::ConfigRejected => "config-rejected",
+            AlarmKind::DomainRejected => "domain-rejected",
             AlarmKind::NotPreferred => "not-preferred",
             AlarmKind::NoStandby => "no-standby",
             AlarmKind::AddressFamily => "address-family",
@@ -112,6 +117,7 @@ impl AlarmKind {
             AlarmKind::InboundAbsent => "inbound-absent",
             AlarmKind::InboundRefused => "inbound-refused",
             AlarmKind::InboundStale => "inbound-stale",
+            AlarmKind::InboundComputed => "inbound-computed",
             AlarmKind::DnssecKeysLost => "dnssec-keys-lost",
             AlarmKind::DnssecKeyMissing => "dnssec-key-missing",
             AlarmKind::DnssecDsMismatch => "dnssec-ds-mismatch",

@@ -13,6 +13,7 @@ use super::event::Effect;
 use super::inbound::{Staleness, in_force};
 use super::record::EntryKind;
 use crate::clock::{Mono, Now, Wall};
+use crate::config::RejectedLines;
 use crate::decide::{Override, OverrideKey};
 use crate::probe::CertificateFacts;
 use crate::topology::{CertificatePolicy, RouteName};
@@ -193,17 +194,23 @@ impl Engine {
                 Some(&accept),
             );
         }
-        if let Some(problems) = &self.rejected {
-            let first = first_error(problems);
+        if let Some(rejection) = &self.rejected {
+            let first = first_error(&rejection.problems);
             raise(
                 AlarmKind::ConfigRejected,
                 Severity::Warning,
                 format!(
                     "the configuration was refused ({first}); the one accepted last is in force"
                 ),
-                Some("repoint config check FILE, then: repoint config reload"),
+                Some(if rejection.removal {
+                    "look: repoint config reload --dry-run --allow-removal; if it is meant, the same without --dry-run"
+                } else {
+                    "repoint config check FILE, then: repoint config reload"
+                }),
             );
         }
+        let lists = self.configuration.rejected_lines.iter();
+        all.extend(lists.map(rejected_lines));
         all.extend(self.concerns.iter().map(|((kind, subject), concern)| {
             let Concern {
                 severity,
@@ -315,6 +322,33 @@ impl Engine {
                 }
                 continue;
             };
+            if !inbound.private().is_empty() {
+                let records: Vec<String> =
+                    inbound.private().iter().map(ToString::to_string).collect();
+                all.push(Condition {
+                    kind: AlarmKind::InboundComputed,
+                    subject: apex.to_string(),
+                    severity: Severity::Warning,
+                    text: format!(
+                        "zone {apex} has {}: its primary computes answers from such records, repoint cannot; these names have no other answer here",
+                        records.join("; ")
+                    ),
+                    remedy: Some(
+                        "have the primary send A and AAAA records for these names (PowerDNS: outgoing-axfr-expand-alias=yes for ALIAS), or delegate them to it".into(),
+                    ),
+                });
+            }
+            let mut raise = |kind, severity, text: String| {
+                all.push(Condition {
+                    kind,
+                    subject: apex.to_string(),
+                    severity,
+                    text,
+                    remedy: Some(format!(
+                        "repoint zone list, then: repoint zone refresh {apex}"
+                    )),
+                });
+            };
             let minutes = inbound.age(now).as_secs() / 60;
             let serial = copy.zone.serial();
             match staleness {
@@ -393,6 +427,28 @@ fn again(value: &Override) -> String {
         OverrideKey::FreezeAll => "repoint freeze".into(),
     };
     format!("{command} --for 2h")
+}
+
+/// Lines of a list of domains that are not used.
+fn rejected_lines(lines: &RejectedLines) -> Condition {
+    let RejectedLines { file, count, first } = lines;
+    let shown: Vec<String> = first
+        .iter()
+        .take(3)
+        .map(|(line, why)| format!("{file}:{line}: {why}"))
+        .collect();
+    let shown = shown.join("; ");
+    let text = match count {
+        1 => format!("a line is not used: {shown}; the other domains of the file are used"),
+        _ => format!("{count} lines are not used: {shown}; the other domains of the file are used"),
+    };
+    Condition {
+        kind: AlarmKind::DomainRejected,
+        subject: file.clone(),
+        severity: Severity::Warning,
+        text,
+        remedy: Some("correct or remove the line, then: repoint config reload".into()),
+    }
 }
 
 /// Whether an end is to be announced: soon, and not already when a short override is set.

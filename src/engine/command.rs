@@ -40,6 +40,12 @@ pub struct Request {
 /// The code of a refusal because of [`Request::expected`].
 pub const CHANGED_MEANWHILE: &str = "changed-meanwhile";
 
+/// The code of a refusal because a reload takes away too much.
+pub const REMOVAL: &str = "removal";
+
+/// The code of a refusal because a primary's zone does not go together with a configuration.
+pub const MISFIT: &str = "inbound";
+
 /// What whoever asks has looked at: the command is meant for no other state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expected {
@@ -86,7 +92,7 @@ pub enum Command {
     Reload {
         /// The configuration, read and valid in itself.
         configuration: Arc<Configuration>,
-        /// Allow it to remove an active or pinned pool, a route, or more than a few zones.
+        /// Allow it to remove an active or pinned pool, a route, many domains or many zones.
         allow_removal: bool,
     },
     /// Put challenges of certificate authorities in place, or take them away.
@@ -163,6 +169,9 @@ pub struct Done {
     pub zones: usize,
     /// The zones' differences in master-file text, for a dry run; empty otherwise.
     pub zone_diff: String,
+    /// What a reload changed in the configuration, in sentences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub configuration: Vec<String>,
     /// What the operator should know, in sentences.
     pub warnings: Vec<String>,
     /// It was a dry run: nothing was changed.

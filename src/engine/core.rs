@@ -14,7 +14,7 @@ use super::alarms::{Alarms, first_error};
 use super::challenge::InForce;
 use super::command::Request;
 use super::drafts::Drafts;
-use super::event::{BatchToken, Effect, Event, StoreFault};
+use super::event::{BatchToken, Effect, Event, Rejection, StoreFault};
 use super::inbound::Inbound;
 use super::journal::Journal;
 use super::keeping::{Keep, Keeping};
@@ -74,7 +74,7 @@ pub struct Engine {
     pub(super) store_fault: Option<String>,
     /// The state from before could not be read: nothing of it is in force.
     pub(super) forgotten: bool,
-    pub(super) rejected: Option<String>,
+    pub(super) rejected: Option<Rejection>,
     /// Conditions found outside, by kind and subject.
     pub(super) concerns: BTreeMap<(AlarmKind, String), Concern>,
     pub(super) started: Now,
@@ -207,12 +207,12 @@ impl Engine {
             Event::Stored { token, result } => {
                 self.stored(token, result, now, &mut triggers, &mut out);
             }
-            Event::ConfigurationRejected { problems } => {
-                let first = first_error(&problems).to_owned();
+            Event::ConfigurationRejected(rejection) => {
+                let first = first_error(&rejection.problems).to_owned();
                 let text = format!("configuration refused: {first}; the one in force stays");
                 self.note(EntryKind::Configuration, None, text.clone(), now);
                 out.push(Effect::Log { warn: true, text });
-                self.rejected = Some(problems);
+                self.rejected = Some(rejection);
                 self.next_look = now.mono;
             }
             Event::Concern {

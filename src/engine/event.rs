@@ -19,6 +19,15 @@ use crate::probe::{CanaryObservation, Observation};
 use crate::topology::{Check, CheckId, DomainName};
 use crate::zone::{Draft, KeyAlgorithm, Outline, Serial, SigningKey, Zones};
 
+/// Why a configuration file is not in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// Every problem, as text.
+    pub problems: String,
+    /// The file is valid, and takes away too much to be put in force unasked.
+    pub removal: bool,
+}
+
 /// What the engine is told.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -42,10 +51,7 @@ pub enum Event {
     /// The primaries of a zone were asked.
     Inbound(Box<InboundNews>),
     /// The configuration file could not be used; the one in force stays.
-    ConfigurationRejected {
-        /// Every problem, as text.
-        problems: String,
-    },
+    ConfigurationRejected(Rejection),
     /// Something outside of the engine has found that a condition stands, or that it does not any more. May be said
     /// again and again.
     Concern {

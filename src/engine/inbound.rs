@@ -19,7 +19,7 @@ use super::record::EntryKind;
 use crate::clock::{Mono, Now, Wall};
 use crate::config::Configuration;
 use crate::topology::DomainName;
-use crate::zone::{Layout, LayoutProblem, StaticZone};
+use crate::zone::{Layout, LayoutProblem, PrivateRecords, StaticZone};
 
 /// A primary is asked at once at the start; a zone that waits longer than this for its first transfer is missed.
 const FIRST_TRANSFER: Duration = Duration::from_secs(10);
@@ -73,8 +73,10 @@ pub(super) struct Inbound {
     attempt: Option<InboundAttempt>,
     /// Why what a primary sent last is not in force.
     refused: Option<String>,
-    /// What was hardly meant about the version in force.
+    /// What is suspicious about the version in force.
     warnings: Vec<String>,
+    /// Records of the version in force that its primary may compute answers from.
+    private: Vec<PrivateRecords>,
 }
 
 /// The last time a zone's primaries were asked.
@@ -187,7 +189,8 @@ impl Engine {
             match merged {
                 Ok((layout, warnings)) => {
                     self.layout = Arc::new(layout);
-                    inbound.warnings = warnings.iter().map(ToString::to_string).collect();
+                    inbound.private = copy.zone.private_records();
+                    inbound.warnings = in_sentences(&warnings, &inbound.private);
                 }
                 Err(problems) => {
                     inbound.copy = None;
@@ -278,7 +281,8 @@ impl Engine {
                 return;
             }
         };
-        let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+        let private = zone.private_records();
+        let warnings = in_sentences(&warnings, &private);
         for text in &warnings {
             if !inbound.warnings.contains(text) {
                 let text = format!("zone {apex}: {text}");
@@ -294,6 +298,7 @@ impl Engine {
         }
         let first = inbound.copy.is_none();
         inbound.warnings = warnings;
+        inbound.private = private;
         inbound.refused = None;
         inbound.copy = Some(Arc::new(InboundCopy {
             apex: apex.clone(),
@@ -389,6 +394,11 @@ impl Inbound {
         self.refused.as_deref()
     }
 
+    /// Records of the version in force that its primary may compute answers from.
+    pub(super) fn private(&self) -> &[PrivateRecords] {
+        &self.private
+    }
+
     /// The last attempt's words, when it failed.
     pub(super) fn failure(&self) -> Option<&InboundAttempt> {
         self.attempt.as_ref().filter(|attempt| !attempt.succeeded)
@@ -426,6 +436,14 @@ pub(super) fn in_force(copy: Option<&InboundCopy>) -> String {
         ),
         None => "the zone is not served until there is one that can".to_owned(),
     }
+}
+
+fn in_sentences(warnings: &[LayoutProblem], private: &[PrivateRecords]) -> Vec<String> {
+    let warnings = warnings.iter().map(ToString::to_string);
+    let private = private
+        .iter()
+        .map(|records| format!("its primary computes answers that repoint cannot give: {records}"));
+    warnings.chain(private).collect()
 }
 
 fn in_words(problems: &[LayoutProblem]) -> String {

@@ -42,11 +42,11 @@ pub use ahead::{Claim, Standing};
 pub use alarm::{Alarm, AlarmKind, Concern, Severity};
 pub use challenge::{Challenge, ChallengeChange};
 pub use command::{
-    CHANGED_MEANWHILE, Command, Done, Expected, KeyChange, KeyVerb, Lifetime, Refusal, RefusalKind,
-    Request, RequestId, RouteChange,
+    CHANGED_MEANWHILE, Command, Done, Expected, KeyChange, KeyVerb, Lifetime, MISFIT, REMOVAL,
+    Refusal, RefusalKind, Request, RequestId, RouteChange,
 };
 pub use core::Engine;
-pub use event::{BatchToken, DraftToken, Effect, Event, StoreFault};
+pub use event::{BatchToken, DraftToken, Effect, Event, Rejection, StoreFault};
 pub use inbound::{InboundAttempt, InboundCopy, InboundNews, InboundOutcome, InboundView, misfit};
 pub use keeping::{Keep, KeptInbound};
 pub use record::{Batch, Budget, Entry, EntryKind, Parting, Remembered, Reservation, StoredRoute};

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::challenge::Challenge;
-use super::command::{Command, Lifetime, Refusal, RefusalKind, Request};
+use super::command::{Command, Lifetime, MISFIT, REMOVAL, Refusal, RefusalKind, Request};
 use super::core::{Engine, Triggers};
 use super::operate::triggers;
 use super::record::{Entry, EntryKind};
@@ -38,6 +38,8 @@ pub(super) struct Plan {
     pub(super) triggers: Triggers,
     pub(super) entry: Entry,
     pub(super) warnings: Vec<String>,
+    /// What a reload changes, in sentences.
+    pub(super) words: Vec<String>,
 }
 
 impl Engine {
@@ -253,7 +255,7 @@ impl Engine {
     ) -> Result<Plan, Box<Refusal>> {
         if let Err((apex, why)) = self.layout_of(configuration) {
             let why = format!("zone {apex} as its primary sent it does not fit: {why}");
-            return Err(self.refuse(request, RefusalKind::Conflict, "inbound", &why, None));
+            return Err(self.refuse(request, RefusalKind::Conflict, MISFIT, &why, None));
         }
         let changes = config::compare(&self.configuration, configuration);
         let held = |route: &RouteName, pool: &PoolName| {
@@ -275,10 +277,19 @@ impl Engine {
         if !removed.is_empty() && !allow_removal {
             let why = format!("it removes what is in use: {}", removed.join("; "));
             let hint = "if that is meant: repoint config reload --allow-removal".to_owned();
-            return Err(self.refuse(request, RefusalKind::Conflict, "removal", &why, Some(hint)));
+            return Err(self.refuse(request, RefusalKind::Conflict, REMOVAL, &why, Some(hint)));
         }
-        let change = "configuration reloaded".to_owned();
+        let mut words = changes.words.clone();
+        if words.is_empty() && changes.at_restart.is_empty() {
+            words.push("nothing in it is different".to_owned());
+        }
+        let all = words.iter().cloned();
+        let all: Vec<String> = all
+            .chain(changes.at_restart.iter().map(ToString::to_string))
+            .collect();
+        let change = format!("configuration reloaded: {}", all.join("; "));
         let mut plan = self.empty_plan(request, EntryKind::Configuration, None, change, now);
+        plan.words = words;
         plan.warnings = removed;
         plan.warnings
             .extend(changes.at_restart.iter().map(ToString::to_string));
@@ -353,6 +364,7 @@ impl Engine {
                 decision: None,
             },
             warnings: Vec::new(),
+            words: Vec::new(),
         }
     }
 }

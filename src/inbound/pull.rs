@@ -30,6 +30,9 @@ pub enum PullFault {
     /// What came has not the signature it must have.
     #[error("{0}")]
     Signature(#[from] VerifyFault),
+    /// It answers with an error and without the signature that was agreed on.
+    #[error("it answers {0}, unsigned: it may not know the TSIG key, or not allow this transfer")]
+    UnsignedCode(ResponseCode),
     /// What came cannot be read.
     #[error("it sent what cannot be read: {0}")]
     Malformed(#[from] Malformed),
@@ -71,6 +74,7 @@ impl PullFault {
             self,
             PullFault::Ask(_)
                 | PullFault::Code(_)
+                | PullFault::UnsignedCode(_)
                 | PullFault::Long(_)
                 | PullFault::Busy
                 | PullFault::Memory
@@ -259,7 +263,12 @@ impl Asking {
         while !reader.is_over() {
             let octets = stream.next().await?;
             if let Some(verifier) = &mut verifier {
-                verifier.verify(&octets, (self.read_wall)())?;
+                verifier
+                    .verify(&octets, (self.read_wall)())
+                    .map_err(|fault| match fault {
+                        VerifyFault::Unsigned => refused_unsigned(id, &octets),
+                        fault => fault.into(),
+                    })?;
             }
             let reply = Reply::read(&octets)?;
             // RFC 5936 §2.2.1: the question is there in the first message, and may be in those after it.
@@ -300,6 +309,17 @@ impl Asking {
     /// What messages call the zone that this primary sent.
     fn source(&self) -> String {
         format!("the zone from {}", self.server)
+    }
+}
+
+/// The error of a response that should have been signed: many servers refuse unsigned. Nobody vouches for it, so it only
+/// explains why nothing came.
+fn refused_unsigned(id: u16, octets: &[u8]) -> PullFault {
+    match Reply::read(octets) {
+        Ok(reply) if reply.id == id && reply.rcode != ResponseCode::NoError => {
+            PullFault::UnsignedCode(reply.rcode)
+        }
+        _ => VerifyFault::Unsigned.into(),
     }
 }
 
@@ -432,6 +452,41 @@ mod tests {
             memory: TransferMemory::default(),
             read_wall: Arc::new(|| Wall::from_millis(1_795_000_000_000)),
         }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_without_the_agreed_signature_is_told_by_its_code() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = listener.local_addr().unwrap();
+        let refusing = tokio::spawn(async move {
+            let (mut io, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; usize::from(io.read_u16().await.unwrap())];
+            io.read_exact(&mut request).await.unwrap();
+            let question_ends = 12 + name("contoso.com.").wire().len() + 4;
+            let mut reply = request[..question_ends].to_vec();
+            (reply[2], reply[3]) = (0x80, 5);
+            reply[6..12].fill(0);
+            let length = u16::try_from(reply.len()).unwrap();
+            io.write_u16(length).await.unwrap();
+            io.write_all(&reply).await.unwrap();
+        });
+        let key = Key::new(
+            name("owner.example."),
+            tsig::Algorithm::HmacSha256,
+            &[7; 32],
+        )
+        .unwrap();
+        let asking = Asking {
+            key: Some(Arc::new(key)),
+            ..asking(server)
+        };
+        let fault = asking.pull(None).await.unwrap_err();
+        assert!(
+            matches!(fault, PullFault::UnsignedCode(ResponseCode::Refused)),
+            "{fault}"
+        );
+        assert!(!fault.is_content());
+        refusing.await.unwrap();
     }
 
     const AXFR: u16 = 252;

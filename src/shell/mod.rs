@@ -482,7 +482,7 @@ fn name(event: &Event) -> &'static str {
         Event::Stored { .. } => "a result of the store",
         Event::Kept(_) => "a result of the store",
         Event::Inbound(_) => "news of a primary",
-        Event::ConfigurationRejected { .. } => "a refused configuration",
+        Event::ConfigurationRejected(_) => "a refused configuration",
         Event::Concern { .. } => "a condition found outside",
         Event::SerialAhead(_) => "a serial ahead of ours",
         Event::Parent { .. } => "word from a parent zone",

@@ -87,7 +87,7 @@ impl Core for Puppet {
             }),
             // The deadline stays: a core that forgets to move it.
             Event::Tick => self.told.push("tick".into()),
-            Event::ConfigurationRejected { .. }
+            Event::ConfigurationRejected(_)
             | Event::Concern { .. }
             | Event::SerialAhead(_)
             | Event::Kept(_)

@@ -7,4 +7,5 @@ mod any_text;
 mod check_command;
 mod corpus;
 mod documents;
+mod lists;
 mod reload;

@@ -20,6 +20,7 @@ mod manager;
 mod manners;
 mod open_files;
 mod privileges;
+mod removal;
 mod server;
 mod sources;
 mod start;

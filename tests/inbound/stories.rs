@@ -217,3 +217,51 @@ fn a_zone_that_conflicts_or_is_not_signed_as_agreed_changes_nothing() {
         assert_eq!(server.active("route1"), "pool1");
     });
 }
+
+#[test]
+fn records_that_the_primary_computes_answers_from_are_named() {
+    let test = "stories::records_that_the_primary_computes_answers_from_are_named";
+    enter(test, LIMIT, |dir| {
+        let pools = Pools::new();
+        let place = Place::new(&configured(&pools, KEY.secret));
+        let server = place.start();
+        let refresh = "/v1/zones/contoso.com/refresh";
+        let (code, said) = server.control("POST", refresh, &Value::Null);
+        assert_eq!(code, 503, "{said}");
+        let in_force = said["in_force"].as_str().unwrap();
+        assert!(in_force.contains("never received"), "{said}");
+
+        let private =
+            "lua TYPE65402 \\# 2 0001\nother TYPE65402 \\# 2 0001\nx TYPE65280 \\# 1 00\n";
+        let primary = Primary::start(Software::Knot, dir, &format!("{RECORDS}{private}"));
+        server.until("the alarm", |server| {
+            server.control("POST", refresh, &Value::Null);
+            server.alarms().contains(&"inbound-computed".to_owned())
+        });
+        let status = server.control("GET", "/v1/status", &Value::Null).1;
+        let alarms = status["alarms"].as_array().unwrap();
+        let alarm = alarms
+            .iter()
+            .find(|alarm| alarm["kind"] == "inbound-computed");
+        let text = alarm.unwrap()["text"].as_str().unwrap();
+        let named =
+            "2 records of type TYPE65402 (LUA of PowerDNS) at lua.contoso.com., other.contoso.com.";
+        assert!(text.contains(named), "{text}");
+        assert!(
+            text.contains("1 record of the private type TYPE65280"),
+            "{text}"
+        );
+        let shown = zone(&server)["inbound"]["warnings"].to_string();
+        assert!(shown.contains(named), "{shown}");
+        server.logged(named);
+        assert_eq!(answers(&server, "lua", "A").len(), 0);
+
+        primary.edit(9, RECORDS);
+        server.until("the alarm has ended", |server| {
+            server.control("POST", refresh, &Value::Null);
+            !server.alarms().contains(&"inbound-computed".to_owned())
+        });
+        let (code, said) = server.control("POST", "/v1/zones/x.contoso.com/refresh", &Value::Null);
+        assert_eq!(code, 404, "{said}");
+    });
+}

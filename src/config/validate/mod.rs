@@ -22,6 +22,7 @@ use crate::topology::{
 
 use super::draft::{Draft, RouteDraft};
 use super::problem::{At, ConfigProblems, Place, Rule, no_duplicates};
+pub(super) use services::owner as service_owner;
 
 /// What a topology is made of, with the places that later problems point at.
 pub(super) struct Parts {

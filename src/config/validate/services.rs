@@ -66,7 +66,7 @@ pub(super) fn services(
 }
 
 /// The owner template of a service, the standard one unless configured.
-pub(super) fn owner(service: &ServiceDraft) -> OwnerTemplate {
+pub(in super::super) fn owner(service: &ServiceDraft) -> OwnerTemplate {
     match &service.owner {
         Some(owner) => owner.value.clone(),
         None => OwnerTemplate::new(service.kind.value.default_owner())

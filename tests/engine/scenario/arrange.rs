@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use repoint::clock::Wall;
-use repoint::engine::{Claim, Event, InboundNews, InboundOutcome, Standing};
+use repoint::engine::{Claim, Event, InboundNews, InboundOutcome, Rejection, Standing};
 use repoint::topology::DomainName;
 use repoint::zone::{Cancellation, Include, Serial, StaticZone};
 
@@ -25,8 +25,10 @@ impl Story {
             ["config", "reload", ..] => return None,
             ["config", "broken"] => {
                 let problems = "error: unknown key \"falback\" in [[route]]".to_owned();
-                self.world()
-                    .event(Event::ConfigurationRejected { problems });
+                self.world().event(Event::ConfigurationRejected(Rejection {
+                    problems,
+                    removal: false,
+                }));
                 self.wait(Duration::ZERO);
             }
             ["config", rest @ ..] => {
