@@ -5,13 +5,17 @@ use serde_json::{Value, json};
 
 use crate::server::{Place, Pools, Server, configuration, names};
 
+/// The number of the answer section in what [`Server::ask`] reads.
+const ANSWER: usize = 1;
+
 fn list(count: usize) -> String {
     (1..=count).map(|n| format!("c{n}.contoso.com\n")).collect()
 }
 
 fn served(server: &Server, number: usize) -> bool {
     let owner = format!("_xmpp-server._tcp.c{number}.contoso.com");
-    !server.ask(&owner, "SRV").records.is_empty()
+    let reply = server.ask(&owner, "SRV");
+    reply.records.iter().any(|record| record.section == ANSWER)
 }
 
 fn alarm(server: &Server, kind: &str) -> Option<Value> {
