@@ -262,7 +262,8 @@ fn the_farthest_serial_is_passed_in_steps_that_every_secondary_follows() {
             steps += 1;
             assert!(steps < 5, "{held} does not come near {goal}");
         }
-        assert!(steps >= 2, "{steps}");
+        // A restart begins behind what was reserved, and so saves one.
+        assert!(steps >= if restart { 1 } else { 2 }, "{steps}");
         let reached = zone(&world).1;
         assert!(reached.is_after(held) && reached.0.wrapping_sub(held.0) < HALF - 1);
         assert!(
