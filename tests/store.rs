@@ -400,9 +400,12 @@ fn killed_after_commits(dir: &Path) {
     process.wait().unwrap();
 }
 
+/// What is done to a file.
+type Harm = fn(&Path);
+
 #[test]
 fn a_log_that_is_lost_or_damaged_is_doubted() {
-    let harms: [(&str, fn(&Path)); 4] = [
+    let harms: [(&str, Harm); 4] = [
         ("removed", |wal| fs::remove_file(wal).unwrap()),
         ("emptied", |wal| fs::write(wal, "").unwrap()),
         ("cut", |wal| {

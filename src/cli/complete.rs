@@ -1,7 +1,7 @@
 //! What a shell may put in place of a name: the routes, pools and targets that there are.
 //!
 //! In: nothing that was typed. Out: names from the running server, or else from the configuration file.
-//! Never here: a word on the terminal, whatever fails; somebody is typing on it.
+//! Never here: output on the terminal, whatever fails: the operator is typing a command there.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use super::config::DEFAULT_FILE;
 use crate::config;
 use crate::engine::View;
 
-/// Whoever types waits no longer than this.
+/// The longest that completion keeps the operator waiting.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 pub(super) fn routes() -> ArgValueCandidates {

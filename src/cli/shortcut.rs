@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use super::change::ChangeOptions;
 use super::client::segment;
+use super::complete;
 use super::drain::DrainOptions;
 use super::failure::Failure;
 use super::freeze::Unfreeze;
@@ -29,7 +30,7 @@ pub(super) struct Explain {
 )]
 pub(super) struct Drain {
     /// The pool, or the target
-    #[arg(value_name = "POOL|TARGET")]
+    #[arg(value_name = "POOL|TARGET", add = complete::pools())]
     name: String,
     #[command(flatten)]
     options: DrainOptions,
@@ -40,7 +41,7 @@ pub(super) struct Drain {
 #[command(after_help = "Example:\n  repoint undrain edgepool1")]
 pub(super) struct Undrain {
     /// The pool, or the target
-    #[arg(value_name = "POOL|TARGET")]
+    #[arg(value_name = "POOL|TARGET", add = complete::pools())]
     name: String,
     #[command(flatten)]
     options: ChangeOptions,
@@ -51,6 +52,7 @@ pub(super) struct Undrain {
 #[command(after_help = "Example:\n  repoint unlatch contoso")]
 pub(super) struct Unlatch {
     /// The route
+    #[arg(add = complete::routes())]
     route: String,
     #[command(flatten)]
     options: ChangeOptions,
