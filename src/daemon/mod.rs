@@ -34,7 +34,7 @@ pub use privileges::{Identity, PrivilegeError, find_user, give_up_root};
 pub use start::{Chosen, Paths, StartError, choose};
 
 use crate::ask::SourceAddresses;
-use crate::config::{OpenFiles, ServerSettings};
+use crate::config::{Configuration, OpenFiles, ServerSettings};
 use crate::engine::{AlarmKind, Batch, Concern, Engine, Entry, EntryKind, Event, Severity};
 use crate::inbound::Inbound;
 use crate::probe::{Prober, TrustError};
@@ -134,6 +134,7 @@ impl Daemon {
             // A panic is in the log.
             certificate::tell(&handle, looked.unwrap_or_default()).await;
         }
+        log_left_out(&configuration);
         let files = OpenFiles::new(&configuration, raise_open_files(), serve::processors());
         match files.is_short() {
             true => tracing::warn!("{files}"),
@@ -257,6 +258,16 @@ fn source_addresses(settings: &ServerSettings, listeners: &Listeners) -> SourceA
         .collect();
     let configured = settings.listen.iter().copied();
     SourceAddresses::listening(configured.filter(|address| bound.contains(&address.ip())))
+}
+
+/// Says what zone files have that is not served.
+fn log_left_out(configuration: &Configuration) {
+    let layout = &configuration.layout;
+    for apex in layout.apexes() {
+        for line in layout.left_out(apex) {
+            tracing::warn!("zone {apex}: {line}");
+        }
+    }
 }
 
 /// Begins to answer on the listeners, and says where.

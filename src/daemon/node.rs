@@ -139,7 +139,10 @@ impl ServedNode {
         self.prober.retain(settings(&in_force));
         self.desk.follow(&in_force);
         match &mut done {
-            Ok(done) if !dry_run => done.warnings.extend(self.read_certificate(files).await),
+            Ok(done) if !dry_run => {
+                super::log_left_out(&in_force);
+                done.warnings.extend(self.read_certificate(files).await);
+            }
             Ok(_) => {}
             Err(refusal) if [REMOVAL, MISFIT].contains(&refusal.code.as_str()) => {
                 let removal = refusal.code == REMOVAL;

@@ -79,7 +79,7 @@ pub fn answer_within(zones: &Zones, question: &Question, dnssec_ok: bool, room: 
 
 pub(super) struct Reply<'a> {
     zones: &'a Zones,
-    rtype: RecordType,
+    pub(super) rtype: RecordType,
     dnssec_ok: bool,
     pub(super) answer: Answer,
 }

@@ -35,7 +35,11 @@ impl Reply<'_> {
             rdatas: vec![Rdata::name(&target)],
         });
         self.answer.answers.push(required(name, &alias));
-        Step::Alias(target)
+        match self.rtype {
+            // The alias itself was asked for; other servers end here as well.
+            RecordType::CNAME => Step::Done,
+            _ => Step::Alias(target),
+        }
     }
 }
 
