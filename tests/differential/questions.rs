@@ -16,20 +16,25 @@ use crate::corpus::Corpus;
 use crate::dns::{Query, query};
 
 /// Types that somebody may have data of.
-const TYPES: [u16; 31] = [
-    1, 2, 5, 6, 12, 13, 15, 16, 17, 18, 28, 33, 35, 36, 43, 44, 46, 47, 48, 50, 51, 52, 59, 60, 61,
-    64, 65, 99, 256, 257, 65280,
+const TYPES: [u16; 32] = [
+    1, 2, 5, 6, 12, 13, 15, 16, 17, 18, 28, 33, 35, 36, 39, 43, 44, 46, 47, 48, 50, 51, 52, 59, 60,
+    61, 64, 65, 99, 256, 257, 65280,
 ];
+/// Types that one name has, whose text each server reads by itself: LOC, CERT, APL, IPSECKEY, DHCID, CSYNC, ZONEMD, and those of
+/// RFC 6742 and RFC 7043. SVCB and HTTPS are asked for everywhere.
+const YOUNGER: [u16; 13] = [29, 37, 42, 45, 49, 62, 63, 104, 105, 106, 107, 108, 109];
 /// ANY.
 const ANY: u16 = 255;
 /// Types that nobody stores: SIG(0)'s none, OPT, NXNAME, an unassigned meta type, TKEY, TSIG, MAILB, MAILA, reserved.
 /// Transfers are tested elsewhere.
 const META: [u16; 9] = [0, 41, 128, 200, 249, 250, 253, 254, 65535];
 /// Questions that are asked with all flags, sizes and transports: one of each kind of answer, small and large.
-const IN_EVERY_WAY: [(&str, u16); 18] = [
+const IN_EVERY_WAY: [(&str, u16); 20] = [
     ("_xmpp-server._tcp.fed.contoso.com.", 33),
     ("_xmpp-server._tcp.contoso.com.", 33),
     ("host.chain.example.", 28),
+    ("a.b.first.dname.example.", 16),
+    ("x.toolong.dname.example.", 1),
     ("a3.chain.example.", 16),
     ("x.wild.chain.example.", 1),
     ("any.service.wild.example.", 33),
@@ -114,6 +119,13 @@ pub(crate) fn of(corpus: &Corpus, seed: u64) -> Vec<Asked> {
             questions.push(draw(&mut random, name, rtype));
         }
     }
+    for rtype in YOUNGER {
+        questions.push(draw(
+            &mut random,
+            &self::name("younger.types.example."),
+            rtype,
+        ));
+    }
     let rounds = if long() { TYPES.len() } else { FEW };
     for name in &beside {
         let mut types = TYPES;
@@ -154,10 +166,13 @@ pub(crate) fn for_validators(corpus: &Corpus) -> Vec<Asked> {
         .iter()
         .flat_map(|name| TYPES.iter().map(move |rtype| (name, *rtype)));
     // A, TXT, SRV and DS.
+    let younger = self::name("younger.types.example.");
+    let of_younger = YOUNGER.iter().map(|rtype| (&younger, *rtype));
     let of_others = beside
         .iter()
         .flat_map(|name| [1, 16, 33, 43].map(|rtype| (name, rtype)));
     of_owners
+        .chain(of_younger)
         .chain(of_others)
         // No validator validates signatures as data.
         .filter(|(_, rtype)| *rtype != 46)
@@ -215,7 +230,11 @@ fn elsewhere() -> impl Iterator<Item = Name> {
         format!("{}.", "c".repeat(63)).repeat(3),
         "d."
     );
+    // Names that are the longest there may be once they are redirected, and one octet too long.
+    let redirected = |octets: usize| format!("{}.long.dname.example.", "e".repeat(octets));
     [
+        redirected(5),
+        redirected(6),
         ".".to_owned(),
         "example.".to_owned(),
         "com.".to_owned(),

@@ -109,6 +109,16 @@ pub(crate) const RULES: &[Rule] = &[
         },
     },
     Rule {
+        name: "ANY of a name that a DNAME redirects is not followed",
+        zones: Zones::All,
+        servers: &[Software::Bind],
+        parts: &[Part::Rcode, Part::Answer, Part::Authority, Part::Additional],
+        why: "a redirected name is followed whatever was asked of it: RFC 6672 §3.2",
+        explains: |d| {
+            d.asked.rtype == ANY && d.ours_whole.answer.iter().any(|r| r.is(Rtype::DNAME))
+        },
+    },
+    Rule {
         name: "meta types are looked up as any other type",
         zones: Zones::All,
         servers: &[Software::Knot, Software::Nsd, Software::Bind],

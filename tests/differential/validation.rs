@@ -331,6 +331,11 @@ fn beyond_unbound(corpus: &Corpus, anchors: &BTreeSet<Name>, asked: &Asked, dire
                 .collect();
             is_deniable(corpus, &asked.name) || asked_for.iter().any(|name| anchors.contains(name))
         }
+        // It takes the DNAME that redirects an alias for the one asked for.
+        (Rtype::DNAME, _) => {
+            let mut dnames = direct.answer.iter().filter(|r| r.is(Rtype::DNAME));
+            dnames.any(|r| r.owner != asked.name.to_lowercase().to_string())
+        }
         // It follows the aliases that its cache knows.
         (Rtype::NSEC, _) => direct.answer.iter().any(is_alias),
         _ => false,
