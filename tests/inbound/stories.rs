@@ -13,8 +13,11 @@ use crate::world::private_network::enter;
 const LIMIT: Duration = Duration::from_secs(240);
 
 /// The zone of the stories: two hosts, and a record where repoint steers.
-const RECORDS: &str =
-    "www A 192.0.2.80\n_xmpp-server._tcp.route1 SRV 0 0 5269 elsewhere.example.net.\n";
+const RECORDS: &str = "www A 192.0.2.80\nold DNAME new\nwww.new A 192.0.2.81\n\
+    _xmpp-server._tcp.route1 SRV 0 0 5269 elsewhere.example.net.\n";
+
+/// The record of the two where repoint steers.
+const STEERED: &str = "_xmpp-server._tcp.route1 SRV 0 0 5269 elsewhere.example.net.\n";
 
 fn configured(pools: &Pools, secret: &str) -> String {
     configured_with(pools, secret, 1)
@@ -74,6 +77,8 @@ fn follows(software: Software, dir: &Path) -> (Primary, Pools, Place, Server) {
             .iter()
             .any(|kind| kind.starts_with("inbound"))
     );
+
+    assert_eq!(answers(&server, "www.old", "A").len(), 3, "redirected");
 
     // The owner edits; repoint follows the NOTIFY, and transfers what changed.
     for (serial, host) in (2..).zip(["mail", "chat", "blog"]) {
@@ -186,7 +191,17 @@ fn a_zone_that_conflicts_or_is_not_signed_as_agreed_changes_nothing() {
         assert_eq!(answers(&server, "new", "A").len(), 0);
         assert_eq!(answers(&server, "www", "A").len(), 1);
         assert_eq!(answers(&server, "xmpp.route1", "A").len(), 1);
-        primary.edit(6, &format!("{RECORDS}new A 192.0.2.9\n"));
+        // So it is with a DNAME above a steered name.
+        primary.edit(
+            6,
+            &format!("{RECORDS}route1 DNAME www\nnew A 192.0.2.9\n").replace(STEERED, ""),
+        );
+        server.until("the DNAME is named", |server| {
+            let refused = zone(server)["inbound"]["refused"].to_string();
+            refused.contains("the DNAME of route1.contoso.com.")
+        });
+        assert_eq!(answers(&server, "xmpp.route1", "A").len(), 1);
+        primary.edit(7, &format!("{RECORDS}new A 192.0.2.9\n"));
         server.until("the next version", |server| {
             answers(server, "new", "A").len() == 1
         });
@@ -196,7 +211,7 @@ fn a_zone_that_conflicts_or_is_not_signed_as_agreed_changes_nothing() {
 
         // A configuration that steers where the zone has an alias is refused, now and at a start.
         primary.edit(
-            7,
+            8,
             &format!("{RECORDS}xmpp.route2 CNAME www\nlast A 192.0.2.9\n"),
         );
         server.until("the next version", |server| {
