@@ -165,6 +165,20 @@ fn circles_and_names_that_grow_end_with_the_alias_limit() {
 }
 
 #[test]
+fn a_dname_that_is_asked_for_by_way_of_itself_is_there_once() {
+    let file = format!("{HEAD}a DNAME @\n");
+    let zones = zones(&[("example", &file)]);
+    let response = query("a.a.example.", "DNAME").ask(&zones);
+    assert_eq!(
+        response.answers(),
+        [
+            "a.example. 3600 DNAME example.",
+            "a.a.example. 3600 CNAME a.example.",
+        ]
+    );
+}
+
+#[test]
 fn a_name_that_becomes_too_long_is_yxdomain() {
     let zones = example();
     // 64 + 64 + 60 octets and "example." make 197: with 58 more the name is full.

@@ -204,6 +204,11 @@ impl Reply<'_> {
         node: &Node,
         set: &Arc<Rrset>,
     ) {
+        // A chain may come to the same records twice: by the DNAMEs on its way.
+        let mut there = self.answer.answers.iter();
+        if there.any(|placed| Arc::ptr_eq(&placed.set, set) && placed.owner == *name) {
+            return;
+        }
         self.answer.answers.push(required(name, set));
         if let Some(signature) = self.signature(node, set.rtype) {
             self.answer.answers.push(required(name, signature));

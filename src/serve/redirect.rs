@@ -17,11 +17,7 @@ impl Reply<'_> {
         let Some(set) = node.set(RecordType::DNAME) else {
             return Step::Done;
         };
-        let answers = &self.answer.answers;
-        // A chain may come by the same DNAME twice.
-        if !answers.iter().any(|placed| Arc::ptr_eq(&placed.set, set)) {
-            self.put_answer(zone, &node.name, node, set);
-        }
+        self.put_answer(zone, &node.name, node, set);
         let target = set.rdatas.first().and_then(|rdata| rdata.target(set.rtype));
         let Some(target) = target.and_then(|target| replaced(name, &node.name, &target)) else {
             // RFC 6672 §2.2: the new name would be too long.
