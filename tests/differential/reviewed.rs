@@ -119,6 +119,34 @@ pub(crate) const RULES: &[Rule] = &[
         },
     },
     Rule {
+        name: "an answer with a long DNAME fits there and not here",
+        zones: Zones::All,
+        servers: &[Software::Bind],
+        parts: &[Part::Truncated],
+        why: "BIND compresses names against the DNAME's target, which is itself sent whole: RFC 6672 §2.5",
+        explains: |d| d.ours.flags.tc && d.ours_whole.answer.iter().any(|r| r.is(Rtype::DNAME)),
+    },
+    Rule {
+        name: "an answer with a DNAME that does not fit is cut without TC, or with another code",
+        zones: Zones::Signed,
+        servers: &[Software::Knot],
+        parts: &[Part::Rcode, Part::Truncated],
+        why: "what proves the last name's absence belongs to the answer, and so does its code: RFC 6604 §2.1",
+        explains: |d| d.ours.flags.tc && d.ours_whole.answer.iter().any(|r| r.is(Rtype::DNAME)),
+    },
+    Rule {
+        name: "behind a DNAME, NSECs prove too little or too much",
+        zones: Zones::Signed,
+        servers: &[Software::Nsd],
+        parts: &[Part::Authority, Part::Truncated],
+        why: "the last name is denied as if it had been asked for: RFC 6604 §3; Unbound and delv accept it",
+        explains: |d| {
+            let redirected = d.ours_whole.answer.iter().any(|r| r.is(Rtype::DNAME));
+            let proof = d.record.is_some_and(|(_, r)| r.is(Rtype::NSEC));
+            redirected && (proof || d.part == Part::Truncated)
+        },
+    },
+    Rule {
         name: "meta types are looked up as any other type",
         zones: Zones::All,
         servers: &[Software::Knot, Software::Nsd, Software::Bind],
