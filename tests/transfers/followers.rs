@@ -31,7 +31,7 @@ fn in_step(servers: &[Software]) {
     }
 }
 
-fn view(site: &Site, server: Software) -> serde_json::Value {
+pub(crate) fn view(site: &Site, server: Software) -> serde_json::Value {
     let views = site.repoint.json(&["zone", "secondaries", ZONE]);
     let mut views = views.as_array().unwrap().iter();
     views.find(|view| view["name"] == name(server)).unwrap()["zones"][0].clone()
