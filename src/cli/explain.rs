@@ -192,7 +192,7 @@ fn in_force(it: &Explanation, paint: Paint) -> String {
     }
     if it.alarms.len() > 4 {
         out.push_str(&format!(
-            "  and {} alarms more: repoint status\n",
+            "  and {} more alarms: repoint status\n",
             it.alarms.len() - 4
         ));
     }

@@ -232,7 +232,7 @@ fn many_alarms_do_not_push_the_routes_off_the_screen() {
     let alarm = view.alarms[1].clone();
     view.alarms.extend(std::iter::repeat_n(alarm, 40));
     let screen = status::screen(&view, PLAIN);
-    assert!(screen.contains("  and 34 alarms more; --json has all\n"));
+    assert!(screen.contains("  and 34 more alarms; --json has all\n"));
     assert!(screen.contains("\nROUTES\n"));
 }
 

@@ -232,7 +232,7 @@ fn alarms(view: &View, paint: Paint) -> String {
     }
     let hidden = view.alarms.len().saturating_sub(ALARMS_SHOWN);
     if hidden > 0 {
-        out.push_str(&format!("  and {hidden} alarms more; --json has all\n"));
+        out.push_str(&format!("  and {hidden} more alarms; --json has all\n"));
     }
     out.push('\n');
     out

@@ -1,5 +1,7 @@
 //! The alarm command of the real program: what it leaves running, and what it is told after a restart.
 
+use serde_json::{Value, json};
+
 use crate::server::{PATIENCE, Place, Pools, Server, configuration, names};
 
 fn place(script: &str) -> Place {
@@ -11,6 +13,13 @@ fn place(script: &str) -> Place {
         configuration(&Pools::new(), &names(1), 30)
     ));
     place
+}
+
+/// Raises `override-without-end`, which stands from the first moment of a start.
+fn pin_for_ever(server: &Server) {
+    let body = json!({ "pool": "pool2", "for": "forever", "force": true });
+    let (code, reply) = server.control("PUT", "/v1/routes/route1/pin", &body);
+    assert_eq!(code, 200, "{reply}");
 }
 
 fn written(server: &Server, place: &Place, name: &str, words: &str) -> String {
@@ -28,7 +37,7 @@ fn what_an_alarm_command_leaves_running_is_ended_wherever_it_went() {
          wait",
     );
     let server = place.start();
-    assert_eq!(server.pin("route1", "pool2", "").0, 200);
+    pin_for_ever(&server);
     let pid = written(&server, &place, "left", "\n");
     let stat = format!("/proc/{}/stat", pid.trim());
     server.until("its end", |_| !std::path::Path::new(&stat).exists());
@@ -39,11 +48,11 @@ fn what_an_alarm_command_leaves_running_is_ended_wherever_it_went() {
 fn the_end_of_an_alarm_is_told_after_a_restart() {
     let place = place("echo \"$REPOINT_ALARM_KIND $REPOINT_ALARM_STATE\" >> told");
     let mut server = place.start();
-    assert_eq!(server.pin("route1", "pool2", "").0, 200);
+    pin_for_ever(&server);
     written(&server, &place, "told", "override-without-end raised");
     server.kill_9();
     let server = place.start();
-    let unpinned = server.control("DELETE", "/v1/routes/route1/pin", &serde_json::Value::Null);
+    let unpinned = server.control("DELETE", "/v1/routes/route1/pin", &Value::Null);
     assert_eq!(unpinned.0, 200, "{unpinned:?}");
     let told = written(&server, &place, "told", "override-without-end ended");
     let raised = told.matches("override-without-end raised").count();

@@ -308,7 +308,7 @@ pub enum MasterFault {
     /// The file comes from a Windows DNS server.
     #[error(
         "this is an export of a Windows DNS server{}{}{}",
-        match ages { 0 => String::new(), n => format!("; the ages of {n} records ([AGE:n]) are ignored") },
+        match ages { 0 => String::new(), 1 => "; the age of 1 record ([AGE:n]) is ignored".to_owned(), n => format!("; the ages of {n} records ([AGE:n]) are ignored") },
         ttl.map_or(String::new(), |ttl| format!("; it has no $TTL, so the SOA's minimum {ttl} s is the default TTL")),
         wins_lines(.wins)
     )]
