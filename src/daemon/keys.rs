@@ -1,6 +1,6 @@
 //! New keys for a command: made or read, written to their file, then put to work by the engine.
 //!
-//! In: what an operator asks for. Out: the engine's answer; without its consent the file is removed again. Never here:
+//! In: what an operator asks for. Out: the engine's answer; when it refuses for good, the file is removed again. Never here:
 //! which step comes next; showing a private key.
 
 use std::path::Path;
@@ -9,9 +9,11 @@ use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
 use crate::control::NewKey;
-use crate::engine::{Command, Done, KeyChange, KeyVerb, Refusal, RefusalKind, SAME_TAG};
+use crate::engine::{
+    Command, Done, KeyChange, KeyVerb, Refusal, RefusalKind, SAME_TAG, STORE_FAILING,
+};
 use crate::files;
-use crate::shell::{Ask, Handle};
+use crate::shell::{Ask, ENGINE_SILENT, Handle};
 use crate::store::KeyFiles;
 use crate::topology::DomainName;
 use crate::zone::SigningKey;
@@ -77,6 +79,7 @@ async fn begin_with_one(handle: &Handle, files: &KeyFiles, new: &NewKey) -> Resu
         verb,
         key,
         parent_has_no_ds: new.parent_has_no_ds,
+        new_file: writes,
     };
     let done = handle
         .request(Ask {
@@ -91,7 +94,7 @@ async fn begin_with_one(handle: &Handle, files: &KeyFiles, new: &NewKey) -> Resu
             expected: new.expected.clone(),
         })
         .await;
-    if done.is_err() && writes {
+    if writes && done.as_ref().is_err_and(is_final) {
         // Without it nothing changes: a file that stays is a key that nobody uses.
         let removed = in_files(files, zone, move |files, zone| {
             files.remove(zone, tag).map_err(|error| error.to_string())
@@ -99,6 +102,13 @@ async fn begin_with_one(handle: &Handle, files: &KeyFiles, new: &NewKey) -> Resu
         let _ = removed.await;
     }
     done
+}
+
+/// Whether a refused command changes nothing any more. A row that the store was too slow for may still be committed, and
+/// a row without its private key cannot be served: the engine removes the file once that is settled. An engine that did not
+/// answer may have accepted the key.
+fn is_final(refusal: &Refusal) -> bool {
+    refusal.code != STORE_FAILING && !refusal.code.starts_with(ENGINE_SILENT)
 }
 
 /// Does something with files, which may wait for a disk.

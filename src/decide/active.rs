@@ -76,10 +76,13 @@ pub(super) fn choose(inputs: &Inputs<'_>, candidates: &[Candidate<'_>]) -> Choic
     }
 }
 
-/// `failover` or `failback` names the pool just now. What was known when the command was planned allowed it;
-/// the next observation may leave it again.
+/// `failover` or `failback` names the pool just now. What was known when the command was planned allowed it. A pool that
+/// has gone down while the command was being stored is not moved to: it would be left again at once.
 fn commanded(inputs: &Inputs<'_>, candidates: &[Candidate<'_>]) -> Option<Choice> {
     let pool = find(candidates, inputs.commanded?)?;
+    if pool.verdict() == Verdict::Down {
+        return None;
+    }
     let active = inputs.state.decision.as_ref().map(|last| &last.active);
     let moved = match &inputs.trigger {
         Trigger::Operator(reason) if active != Some(pool.name()) => {
@@ -120,7 +123,7 @@ fn leave_drained(
     if !current.drained {
         return None;
     }
-    let by_command = matches!(inputs.trigger, Trigger::Operator(_));
+    let by_command = matches!(inputs.trigger, Trigger::Operator(_)) && inputs.commanded.is_none();
     if !by_command && (inputs.blind || !inputs.warm || inputs.doubt) {
         return None;
     }

@@ -37,6 +37,10 @@ pub struct Request {
     pub expected: Option<Expected>,
 }
 
+/// The code of a refusal because the store did not commit the change in time. It may still commit it; what is in force is
+/// stored behind it then.
+pub const STORE_FAILING: &str = "store-failing";
+
 /// The code of a refusal because of [`Request::expected`].
 pub const CHANGED_MEANWHILE: &str = "changed-meanwhile";
 
@@ -126,6 +130,9 @@ pub enum KeyChange {
         key: Arc<SigningKey>,
         /// The operator's word that the parent has no DS, where it cannot be asked.
         parent_has_no_ds: bool,
+        /// Its file was written for this command. Should the store fail the command, the engine removes the file, once
+        /// no row can name the key.
+        new_file: bool,
     },
     /// Let go of a key.
     Retire {

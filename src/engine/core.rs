@@ -12,12 +12,12 @@ use super::ahead::Claims;
 use super::alarm::{AlarmKind, Concern};
 use super::alarms::{Alarms, first_error};
 use super::challenge::InForce;
-use super::command::Request;
-use super::drafts::Drafts;
+use super::drafts::{Attempt, Drafts};
 use super::event::{BatchToken, Effect, Event, Rejection, StoreFault};
 use super::inbound::Inbound;
 use super::journal::Journal;
 use super::keeping::{Keep, Keeping};
+use super::late::Late;
 use super::numbers::Numbers;
 use super::operate::Committing;
 use super::publish::Held;
@@ -63,10 +63,9 @@ pub struct Engine {
     pub(super) keeping: Keeping,
     pub(super) numbers: Numbers,
     pub(super) journal: Journal,
-    pub(super) queue: VecDeque<Request>,
+    pub(super) queue: VecDeque<Attempt>,
     pub(super) committing: Option<Committing>,
-    /// Batches that were too slow and may be committed yet, with what they were to change.
-    pub(super) late: BTreeMap<BatchToken, String>,
+    pub(super) late: Late,
     pub(super) alarms: Alarms,
     pub(super) doubt: Option<String>,
     /// Serials ahead of ours that other servers claim.
@@ -81,6 +80,10 @@ pub struct Engine {
     pub(super) last: Now,
     /// When the node was last found not to be blind any more.
     pub(super) sighted: Mono,
+    /// When the node was last found to be blind.
+    pub(super) blinded: Mono,
+    /// Checks that have not been observed since a long blindness ended.
+    pub(super) unseen: BTreeSet<CheckId>,
     /// Zones' keys.
     pub(super) signing: Signing,
     /// Large zones on their way.
@@ -137,7 +140,7 @@ impl Engine {
             journal: Journal::default(),
             queue: VecDeque::new(),
             committing: None,
-            late: BTreeMap::new(),
+            late: Late::default(),
             alarms: Alarms::default(),
             doubt: remembered.doubt,
             claims: Claims::after_restart(
@@ -152,6 +155,8 @@ impl Engine {
             started: now,
             last: now,
             sighted: now.mono,
+            blinded: now.mono,
+            unseen: BTreeSet::new(),
             signing: Signing::new(remembered.keys, remembered.ring, remembered.key_faults, now),
             drafts: Drafts::default(),
             sightings: Sightings::default(),
@@ -184,17 +189,20 @@ impl Engine {
     /// Takes one event and says what is to be done.
     pub fn handle(&mut self, event: Event, now: Now) -> Vec<Effect> {
         self.last = now;
+        self.follow_clock(now);
         let mut out = Vec::new();
         let mut triggers = Triggers::new();
         match event {
             Event::Observed(observation) => {
                 let transitions = self.health.observe(&observation, now);
+                self.seen_again(&observation);
                 self.observed(&observation.check, &mut triggers);
                 self.tell(&transitions, now, &mut triggers, &mut out);
             }
             Event::ObservedAll(observations) => {
                 let transitions = self.health.observe_all(&observations, now);
                 for observation in &observations {
+                    self.seen_again(observation);
                     self.observed(&observation.check, &mut triggers);
                 }
                 self.tell(&transitions, now, &mut triggers, &mut out);
@@ -334,6 +342,11 @@ impl Engine {
         if self.serving && self.keeping.begin(now.mono) {
             out.push(Effect::Keep(Box::new(self.keep(false))));
         }
+        self.forget_refused_keys(out);
+        // A lower reservation behind the one that a command is having stored would take it back.
+        if self.is_taking_over() {
+            return;
+        }
         let token = BatchToken(self.next_token + 1);
         if let Some((token, batch)) = self.journal.next(|| token, now.mono) {
             self.next_token += 1;
@@ -382,7 +395,8 @@ impl Engine {
                 self.store_fault = Some(fault.to_string());
             }
         }
-        if self.steps_stored(token, &result, now, out)
+        if self.late_stored(token, result.is_ok(), now)
+            || self.steps_stored(token, &result, now, out)
             || self.command_stored(token, &result, now, out)
         {
             return;

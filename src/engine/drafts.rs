@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::command::{Command, RefusalKind, Request, RequestId};
 use super::core::{Engine, Triggers};
@@ -26,15 +27,13 @@ pub(super) struct Drafts {
     at_hand: BTreeMap<Name, Arc<Draft>>,
     /// The publication of a command takes them up.
     of_command: BTreeMap<Name, Arc<Draft>>,
-    /// All that is being compiled is made in the engine, however large.
-    whole: bool,
     /// Of a what-if: nothing is built, what would be outlined is noted.
     rehearsed: Option<Vec<Arc<Outline>>>,
     under_way: Option<UnderWay>,
     /// The command that was put aside.
     aside: Option<Attempt>,
     /// Commands that must not overtake it, or need drafts as well.
-    behind: VecDeque<Request>,
+    behind: VecDeque<Attempt>,
     /// The last draft was a command's: a publication's is next.
     alternate: bool,
     pause: Option<Mono>,
@@ -57,16 +56,24 @@ pub(super) struct Attempt {
     tried: Vec<Name>,
     /// What is still to be drafted.
     wants: Option<Arc<Outline>>,
+    /// Since when it waits for the requests before it; none once it has waited for drafts, which take their time.
+    since: Option<Mono>,
 }
 
 impl Attempt {
-    pub(super) fn first(request: Request) -> Attempt {
+    pub(super) fn first(request: Request, now: Mono) -> Attempt {
         Attempt {
             request,
             drafts: BTreeMap::new(),
             tried: Vec::new(),
             wants: None,
+            since: Some(now),
         }
+    }
+
+    /// Whether it has waited so long for nothing but the store.
+    pub(super) fn has_waited(&self, long: Duration, now: Mono) -> bool {
+        self.since.is_some_and(|since| now.since(since) >= long)
     }
 }
 
@@ -86,12 +93,12 @@ impl Drafts {
         match &self.aside {
             Some(aside) if waits(aside) => None,
             Some(_) => self.aside.take(),
-            None => self.behind.pop_front().map(Attempt::first),
+            None => self.behind.pop_front(),
         }
     }
 
     /// Puts a command aside that would overtake another; gives back one that would not.
-    pub(super) fn keep_order(&mut self, attempt: Attempt) -> Option<Attempt> {
+    pub(super) fn keep_order(&mut self, mut attempt: Attempt) -> Option<Attempt> {
         // A later configuration is not followed by an earlier one, a key not retired before it is there.
         let ordered = matches!(
             attempt.request.command,
@@ -100,7 +107,8 @@ impl Drafts {
         if !ordered || self.aside.is_none() {
             return Some(attempt);
         }
-        self.behind.push_back(attempt.request);
+        attempt.since = None;
+        self.behind.push_back(attempt);
         None
     }
 
@@ -114,8 +122,9 @@ impl Drafts {
         let Some(next) = wanted.iter().find(|outline| tries(outline.apex()) < TRIES) else {
             return Some(attempt);
         };
+        attempt.since = None;
         if self.aside.is_some() {
-            self.behind.push_back(attempt.request);
+            self.behind.push_back(attempt);
         } else {
             attempt.wants = Some(next.clone());
             self.aside = Some(attempt);
@@ -136,14 +145,6 @@ impl Drafts {
         drafts
     }
 
-    /// How many RRsets of one zone are signed in the engine.
-    pub(super) fn most(&self, configured: usize) -> usize {
-        match self.whole {
-            true => usize::MAX,
-            false => configured,
-        }
-    }
-
     /// Whether this engine only rehearses.
     pub(super) fn rehearses(&self) -> bool {
         self.rehearsed.is_some()
@@ -153,14 +154,14 @@ impl Drafts {
         self.rehearsed = Some(outlines);
     }
 
-    /// For one publication: these drafts, and whether what they do not cover is made in the engine all the same.
-    pub(super) fn lend(&mut self, drafts: BTreeMap<Name, Arc<Draft>>, whole: bool) {
-        (self.of_command, self.whole) = (drafts, whole);
+    /// For one publication.
+    pub(super) fn lend(&mut self, drafts: BTreeMap<Name, Arc<Draft>>) {
+        self.of_command = drafts;
     }
 
     /// What of it was not used is of no use any more.
     pub(super) fn return_lent(&mut self) {
-        self.lend(BTreeMap::new(), false);
+        self.lend(BTreeMap::new());
     }
 }
 
@@ -169,7 +170,7 @@ impl Engine {
     pub(super) fn rehearsal(&self, drafts: &BTreeMap<Name, Arc<Draft>>) -> Engine {
         let mut twin = self.clone();
         twin.drafts.rehearse(Vec::new());
-        twin.drafts.lend(drafts.clone(), false);
+        twin.drafts.lend(drafts.clone());
         twin
     }
 

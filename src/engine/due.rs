@@ -70,9 +70,10 @@ impl Engine {
         let configuration = self.configuration.clone();
         for (name, route) in &configuration.topology.routes {
             let observed = |pool| {
-                self.health
-                    .pool(name, pool)
-                    .is_some_and(|pool| pool.observed)
+                let health = self.health.pool(name, pool);
+                let mut uses = configuration.topology.checks_of(name, pool).iter();
+                health.is_some_and(|pool| pool.observed)
+                    && !uses.any(|used| self.unseen.contains(&used.check))
             };
             if !self.warm.contains(name) && route.pool_names().all(observed) {
                 self.warm.insert(name.clone());

@@ -116,6 +116,15 @@ impl Journal {
             })
     }
 
+    /// Whether the row of a zone's keys is waiting or under way.
+    pub(super) fn has_keys_of(&self, zone: &DomainName) -> bool {
+        let under_way = self.under_way.as_ref().map(|(_, batch)| batch);
+        let batches = [Some(&self.waiting), under_way].into_iter().flatten();
+        batches
+            .flat_map(|batch| &batch.keys)
+            .any(|row| row.apex == *zone)
+    }
+
     /// The next batch, if the store is idle and there is something to store.
     pub(super) fn next(
         &mut self,

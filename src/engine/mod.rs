@@ -12,6 +12,7 @@ mod view;
 mod numbers;
 mod journal;
 mod keeping;
+mod late;
 mod challenge;
 mod inbound;
 mod core;
@@ -43,7 +44,7 @@ pub use alarm::{Alarm, AlarmKind, Concern, Severity};
 pub use challenge::{Challenge, ChallengeChange};
 pub use command::{
     CHANGED_MEANWHILE, Command, Done, Expected, KeyChange, KeyVerb, Lifetime, MISFIT, REMOVAL,
-    Refusal, RefusalKind, Request, RequestId, RouteChange,
+    Refusal, RefusalKind, Request, RequestId, RouteChange, STORE_FAILING,
 };
 pub use core::Engine;
 pub use event::{BatchToken, DraftToken, Effect, Event, Rejection, StoreFault};

@@ -3,19 +3,40 @@
 //! In: transitions. Out: log lines, journal entries, and the routes to ask about. Never here: what follows
 //! for a route.
 
+use std::time::Duration;
+
 use super::core::{Engine, Triggers};
 use super::event::Effect;
 use super::record::EntryKind;
 use crate::clock::Now;
 use crate::decide::Trigger;
 use crate::health::Transition;
+use crate::probe::Observation;
 use crate::topology::CheckId;
+
+/// After the node has been blind for so long, what it saw before says nothing about now.
+const STALE: Duration = Duration::from_secs(300);
 
 impl Engine {
     pub(super) fn observed(&self, check: &CheckId, triggers: &mut Triggers) {
         for route in self.users.get(check).into_iter().flatten() {
             triggers.insert(route.clone(), Trigger::Observation);
         }
+    }
+
+    /// A check has been observed, also since a long blindness.
+    pub(super) fn seen_again(&mut self, observation: &Observation) {
+        if observation.began >= self.sighted {
+            self.unseen.remove(&observation.check);
+        }
+    }
+
+    /// Verdicts are older than a long blindness: nothing automatic follows from them before everything has been observed
+    /// again, as after a start.
+    fn distrust_verdicts(&mut self) {
+        let checks = self.topology().checks.iter();
+        self.unseen = checks.map(|(id, _)| id.clone()).collect();
+        self.warm.clear();
     }
 
     /// Logs and journals what changed in health, and marks the routes it concerns.
@@ -39,8 +60,15 @@ impl Engine {
                     triggers.extend(all.map(|route| (route.clone(), Trigger::Observation)));
                 }
             }
-            if matches!(transition, Transition::BlindEnded { .. }) {
-                self.sighted = now.mono;
+            match transition {
+                Transition::BlindBegan => self.blinded = now.mono,
+                Transition::BlindEnded { .. } => {
+                    self.sighted = now.mono;
+                    if now.mono.since(self.blinded) >= STALE {
+                        self.distrust_verdicts();
+                    }
+                }
+                _ => {}
             }
             let Some(text) = describe(transition) else {
                 continue;

@@ -16,6 +16,9 @@ use crate::zone::Serial;
 /// that restarts do not run far ahead of the clock.
 pub(super) const BLOCK: u32 = 10_000;
 
+/// Serials that run ahead of the clock tell apart processes without a store that begin within this many seconds, 12 days.
+const LEANING_CYCLE: u32 = 1 << 20;
+
 /// The numbers used and the bounds reserved.
 #[derive(Clone, Debug)]
 pub(super) struct Numbers {
@@ -85,21 +88,14 @@ impl Numbers {
     pub(super) fn wish(&self, next: Serial) -> Reservation {
         let generation = Generation(self.generation.0.saturating_add(u64::from(BLOCK)));
         let serial = Serial(next.0.wrapping_add(BLOCK));
+        let wish = Reservation {
+            generation,
+            serial: serial.0,
+            goal: self.goal.map(|goal| goal.0),
+        };
         match self.upto.filter(|_| !self.borrowed) {
-            Some(upto) => Reservation {
-                generation: generation.max(upto.generation),
-                serial: if Serial(upto.serial).is_after(serial) {
-                    upto.serial
-                } else {
-                    serial.0
-                },
-                goal: self.goal.map(|goal| goal.0),
-            },
-            None => Reservation {
-                generation,
-                serial: serial.0,
-                goal: self.goal.map(|goal| goal.0),
-            },
+            Some(upto) => later(wish, upto),
+            None => wish,
         }
     }
 
@@ -112,18 +108,21 @@ impl Numbers {
         if self.borrowed && (upto.generation <= self.generation || behind) {
             return;
         }
-        self.upto = Some(upto);
+        // One that was asked for before a serial was taken over knows nothing of it, and may come after it.
+        self.upto = Some(match self.upto.filter(|_| !self.borrowed) {
+            Some(before) => later(upto, before),
+            None => upto,
+        });
         self.borrowed = false;
     }
 
     /// The store cannot grant numbers at the start: they lean on the wall clock. The sum of what was reserved and the
-    /// clock keeps apart the generations of processes that find the same reservation one after the other. Serials begin
-    /// a block ahead of the clock: behind what an earlier process may have reserved, and behind those of one that
-    /// had no store either, as long as it published less often than once a second.
+    /// clock keeps apart the generations of processes that find the same reservation one after the other. Serials are
+    /// those of [`leaning`].
     pub(super) fn without_store(&mut self, next: Serial, wall: Wall) {
         let millis = u64::try_from(wall.as_millis()).unwrap_or(0);
         self.generation = Generation(self.generation.0.saturating_add(millis));
-        let ahead = next.towards(Serial(wall.unix_seconds().wrapping_add(BLOCK)));
+        let ahead = leaning(next, wall.unix_seconds());
         self.serial = Some(ahead);
         self.upto = Some(Reservation {
             generation: Generation(u64::MAX),
@@ -184,6 +183,40 @@ impl Numbers {
         let serial = [next, by_one].into_iter().find(|serial| within(*serial))?;
         Some((generation, serial))
     }
+}
+
+/// The larger bound of each number, with the goal of the first.
+fn later(one: Reservation, other: Reservation) -> Reservation {
+    let other_is_after = Serial(other.serial).is_after(Serial(one.serial));
+    Reservation {
+        generation: one.generation.max(other.generation),
+        serial: if other_is_after {
+            other.serial
+        } else {
+            one.serial
+        },
+        goal: one.goal,
+    }
+}
+
+/// Where serials begin that nobody has reserved, when `next` is the first that a process with a store would use.
+///
+/// Nobody will know of them. A process that finds the store again begins at `next` and reserves a block from there, so
+/// they begin behind that block. Another process without a store finds the same `next`, so they grow with the clock, and
+/// repeat only when there are more publications than seconds.
+fn leaning(next: Serial, unix_seconds: u32) -> Serial {
+    let clock = Serial(unix_seconds.wrapping_add(3 * BLOCK));
+    let behind_block = Serial(next.0.wrapping_add(BLOCK));
+    if clock.is_after(behind_block) {
+        return next.towards(clock);
+    }
+    // Serials have run ahead of the clock, as those of the form 2026112101 always have.
+    next.towards(Serial(
+        behind_block
+            .0
+            .wrapping_add(BLOCK)
+            .wrapping_add(unix_seconds % LEANING_CYCLE),
+    ))
 }
 
 #[cfg(test)]
@@ -295,6 +328,18 @@ mod tests {
     }
 
     #[test]
+    fn a_reservation_from_before_a_serial_was_taken_over_does_not_shrink_what_is_reserved() {
+        let mut numbers = Numbers::after(None);
+        grant(&mut numbers, 1_000);
+        let early = numbers.wish(Serial(1_001));
+        let upto = numbers.extend(Serial(5_000_000));
+        numbers.granted(early);
+        assert_eq!(numbers.reserved(), Some(upto));
+        let taken = numbers.take(Serial(5_000_000)).unwrap();
+        assert_eq!(taken.1, Serial(5_000_000));
+    }
+
+    #[test]
     fn a_clean_stop_leaves_no_gap() {
         let mut first = Numbers::after(None);
         grant(&mut first, 1_000);
@@ -319,19 +364,49 @@ mod tests {
         assert!(two.0 > one.0 && two.1.is_after(one.1));
     }
 
+    /// The first serials of a process that finds this reservation and no store, at a moment of the clock.
+    fn without_store(found: Option<Reservation>, seconds: u32, count: usize) -> Vec<Serial> {
+        let mut numbers = Numbers::after(found);
+        let next = Serial::next(numbers.serial(), seconds);
+        numbers.without_store(next, Wall::from_millis(i64::from(seconds) * 1000));
+        let taken = (0..count).map(|_| take(&mut numbers, seconds).unwrap().1);
+        taken.collect()
+    }
+
     #[test]
     fn processes_that_find_the_same_reservation_and_no_store_use_other_serials() {
-        let mut first = Numbers::after(None);
-        let upto = grant(&mut first, 1_000);
-        let begin = |seconds: u32| {
-            let mut numbers = Numbers::after(Some(upto));
-            let next = Serial::next(numbers.serial(), seconds);
-            numbers.without_store(next, Wall::from_millis(i64::from(seconds) * 1000));
-            numbers
-        };
-        let mut one = begin(1_010);
-        let last = (0..10).map(|_| take(&mut one, 1_010).unwrap().1).last();
-        let (_, two) = take(&mut begin(1_030), 1_030).unwrap();
-        assert!(two.is_after(last.unwrap()) && last.unwrap().is_after(Serial(upto.serial)));
+        // Beside the clock, or far ahead of it, as after many restarts or with serials of the form 2026112101.
+        for began in [1_000, 50_000_000] {
+            let mut first = Numbers::after(None);
+            let upto = first.wish(Serial(began));
+            first.granted(upto);
+            let one = without_store(Some(upto), 1_010, 10);
+            let two = without_store(Some(upto), 1_030, 10);
+            assert!(two[0].is_after(one[9]) && one[0].is_after(Serial(upto.serial)));
+        }
+    }
+
+    #[test]
+    fn a_process_that_finds_its_store_again_repeats_no_serial_of_one_that_had_none() {
+        for began in [1_000, 50_000_000] {
+            let mut first = Numbers::after(None);
+            let upto = first.wish(Serial(began));
+            first.granted(upto);
+            let last = take(&mut first, 1_000).unwrap().1;
+            // One can read what was reserved, another not even that.
+            for found in [Some(upto), None]
+                .into_iter()
+                .take(if began == 1_000 { 2 } else { 1 })
+            {
+                let lost = without_store(found, 1_010, 1);
+                assert!(lost[0].is_after(last), "secondaries follow");
+                let mut again = Numbers::after(Some(upto));
+                grant(&mut again, 1_020);
+                for _ in 0..5_000 {
+                    let (_, serial) = take(&mut again, 1_020).unwrap();
+                    assert!(lost[0].is_after(serial), "{serial} {lost:?}");
+                }
+            }
+        }
     }
 }

@@ -7,9 +7,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::challenge::described;
-use super::command::{Command, Done, KeyChange, KeyVerb, Refusal, RefusalKind, Request};
+use super::command::{
+    Command, Done, KeyChange, KeyVerb, Refusal, RefusalKind, Request, STORE_FAILING,
+};
 use super::core::{COMMAND_STORE_TIME, Engine, Triggers, users_of};
 use super::drafts::Attempt;
 use super::event::{BatchToken, Effect, StoreFault};
@@ -20,11 +23,17 @@ use super::record::{Batch, Entry, EntryKind};
 use crate::clock::Now;
 use crate::decide::{OverrideKey, Trigger, latch};
 use crate::health::MOST_PROBES;
-use crate::topology::RouteName;
+use crate::topology::{DomainName, RouteName};
 use crate::zone::{Draft, Name, ZoneVersion, Zones};
 
 /// Requests that may wait behind the one under way.
 const MOST_WAITING: usize = 256;
+
+/// How long a request waits for the store to finish the requests before it. The one whose turn comes later is refused.
+const PATIENCE: Duration = Duration::from_secs(6);
+
+/// How long the store gets after that for a request that accepts to be lost at restart.
+const LAST_CHANCE: Duration = Duration::from_millis(100);
 
 /// A command whose batch is with the store.
 #[derive(Clone, Debug)]
@@ -59,7 +68,7 @@ impl Engine {
             });
             return;
         }
-        self.queue.push_back(request);
+        self.queue.push_back(Attempt::first(request, now.mono));
         self.next_request(now, out);
     }
 
@@ -67,7 +76,7 @@ impl Engine {
     pub(super) fn next_request(&mut self, now: Now, out: &mut Vec<Effect>) {
         while self.committing.is_none() {
             let put_aside = self.drafts.next(self.signing.stepping.is_some());
-            let fresh = || self.queue.pop_front().map(Attempt::first);
+            let fresh = || self.queue.pop_front();
             let Some(attempt) = put_aside.or_else(fresh) else {
                 return;
             };
@@ -95,10 +104,29 @@ impl Engine {
         let Some(attempt) = self.drafts.put_aside(attempt, &wanted) else {
             return;
         };
+        let impatient = attempt.has_waited(PATIENCE, now.mono);
         let Attempt {
             request, drafts, ..
         } = attempt;
+        if impatient && !request.dry_run && !request.volatile {
+            let why = "the store was busy with the commands before it for too long";
+            let hint = "try again, or repeat with --volatile: it is then lost at restart";
+            let result = self.refuse(
+                &request,
+                RefusalKind::Unavailable,
+                "busy",
+                why,
+                Some(hint.to_owned()),
+            );
+            out.push(Effect::Reply {
+                request: request.id,
+                result: Err(result),
+            });
+            return;
+        }
         if published.out_of_numbers {
+            let token = self.token();
+            self.late.refused(token, &request, "", false);
             let refusal = self.store_refusal(&request, "no numbers are reserved for a new version");
             out.push(Effect::Reply {
                 request: request.id,
@@ -108,7 +136,7 @@ impl Engine {
         }
         if request.dry_run {
             let mut twin = self.clone();
-            twin.drafts.lend(drafts, plan.configuration.is_some());
+            twin.drafts.lend(drafts);
             let published = twin.apply(&plan, now, &mut Vec::new());
             let done = Done {
                 generation: twin.numbers.generation(),
@@ -132,7 +160,11 @@ impl Engine {
         out.push(Effect::Store {
             token,
             batch: Box::new(batch.clone()),
-            within: Some(COMMAND_STORE_TIME),
+            within: Some(if impatient {
+                LAST_CHANCE
+            } else {
+                COMMAND_STORE_TIME
+            }),
         });
         self.committing = Some(Committing {
             token,
@@ -151,13 +183,6 @@ impl Engine {
         now: Now,
         out: &mut Vec<Effect>,
     ) -> bool {
-        if let Some(change) = self.late.remove(&token) {
-            if result.is_ok() {
-                let text = format!("refused because the store was too slow, and undone: {change}");
-                self.note(EntryKind::Override, None, text, now);
-            }
-            return true;
-        }
         let Some(committing) = self
             .committing
             .take_if(|committing| committing.token == token)
@@ -174,10 +199,9 @@ impl Engine {
         let volatile = match result {
             Ok(()) => false,
             Err(fault) => {
-                if matches!(fault, StoreFault::TooSlow(_)) {
-                    self.late.insert(token, plan.entry.text.clone());
-                }
+                let late = matches!(fault, StoreFault::TooSlow(_));
                 if !request.volatile {
+                    self.late.refused(token, &request, &plan.entry.text, late);
                     self.store_in_force(&batch);
                     let refusal = self.store_refusal(&request, &fault.to_string());
                     out.push(Effect::Reply {
@@ -186,37 +210,39 @@ impl Engine {
                     });
                     return true;
                 }
+                for entry in &batch.entries {
+                    match late {
+                        true => self.late.in_force(token, entry.clone()),
+                        false => self.journal.entry(entry.clone()),
+                    }
+                }
                 true
             }
         };
-        // A zone that changed since is made here and now after a reload: another configuration's decisions do not fit into
-        // what the zone was.
-        self.drafts.lend(drafts, plan.configuration.is_some());
+        // A large zone that changed since waits for another draft.
+        self.drafts.lend(drafts);
         let before = self.zones.clone();
         let published = self.apply(&plan, now, out);
         self.drafts.return_lent();
         let mut warnings = std::mem::take(&mut plan.warnings);
         warnings.extend(self.held_zones(&published));
         warnings.extend(self.drained_notes(&plan, &published, now));
+        warnings.extend(self.zones_to_follow(&before, &plan));
         if published.out_of_numbers {
-            let why = "no numbers are reserved for a new version";
-            if plan.keys.is_empty() {
-                let refusal = self.store_refusal(&request, why);
-                out.push(Effect::Reply {
-                    request: request.id,
-                    result: Err(Box::new(refusal)),
-                });
-                return true;
-            }
-            // The step is stored and counts: a refusal would have the file of its key removed.
-            warnings.push(format!("it is stored, and served later: {why}"));
+            // It is stored and counts: a refusal would be wrong after a restart.
+            self.unpublished = true;
+            warnings.push(
+                "it is stored, and served later: no numbers are reserved for a new version".into(),
+            );
         }
-        if volatile {
-            // Nothing of the batch is known to be stored: its rows and its history follow when the store is back.
-            self.store_in_force(&batch);
-            self.journal.entry(plan.entry);
-        } else if self.journal.touches(&batch) {
-            // What the journal had begun to store since the command began would overwrite it.
+        if let Some(left) = self.died_meanwhile(&plan) {
+            self.note(EntryKind::Override, None, left.clone(), now);
+            warnings.push(left);
+        }
+        // Nothing of a batch that failed is known to be stored: its rows follow when the store is back. What the journal
+        // had begun to store since the command began would overwrite a batch that did not. And what came of the command
+        // may differ from what was planned.
+        if volatile || self.journal.touches(&batch) || self.differs_from(&batch) {
             self.store_in_force(&batch);
         }
         let done = Done {
@@ -234,6 +260,57 @@ impl Engine {
             result: Ok(Box::new(done)),
         });
         true
+    }
+
+    /// Zones of which a configuration or a key is in force before it is served.
+    fn zones_to_follow(&self, before: &Zones, plan: &Plan) -> Vec<String> {
+        if plan.configuration.is_none() && plan.keys.is_empty() {
+            return Vec::new();
+        }
+        let outlines = self.zones.outlines().iter();
+        let new = outlines.filter(|outline| {
+            let mut waited = before.outlines().iter();
+            !waited.any(|waited| waited.is_like(outline))
+        });
+        new.map(|outline| {
+            let apex = outline.apex().to_string();
+            let apex = apex.trim_end_matches('.');
+            format!(
+                "zone {apex} is still being signed: what was served before is served until then"
+            )
+        })
+        .collect()
+    }
+
+    /// What to say of a commanded move to a pool that went down while the command was being stored.
+    fn died_meanwhile(&self, plan: &Plan) -> Option<String> {
+        let (route, pool) = plan.commanded.as_ref()?;
+        let decision = self.routes.get(route)?.decision.as_ref()?;
+        let active = &decision.active;
+        (active != pool).then(|| {
+            format!("route {route}: {pool} went down while the command was being stored; {active} is active")
+        })
+    }
+
+    /// Whether rows of routes came out otherwise than a command's batch has them.
+    fn differs_from(&self, batch: &Batch) -> bool {
+        let mut rows = batch.routes.iter();
+        rows.any(|row| self.row(&row.route).as_ref() != Some(row))
+    }
+
+    /// Whether a command is having a reservation stored for serials that go on behind another server's.
+    pub(super) fn is_taking_over(&self) -> bool {
+        let committing = self.committing.as_ref();
+        committing.is_some_and(|committing| committing.batch.reservation.is_some())
+    }
+
+    /// Whether a row of this zone's keys is with the store, for a command or for a step.
+    pub(super) fn is_storing_keys_of(&self, zone: &DomainName) -> bool {
+        let committing = self.committing.iter();
+        let commanded = committing.flat_map(|committing| &committing.batch.keys);
+        let stepping = self.signing.stepping.iter();
+        let steps = stepping.flat_map(|stepping| stepping.steps.iter().map(|step| &step.row));
+        commanded.chain(steps).any(|row| row.apex == *zone)
     }
 
     /// Why answers of routes that were moved do not follow.
@@ -373,7 +450,7 @@ impl Engine {
     fn store_refusal(&self, request: &Request, why: &str) -> Refusal {
         self.refusal(
             RefusalKind::Unavailable,
-            "store-failing",
+            STORE_FAILING,
             format!("cannot {}", request.command.describe()),
             format!("the change could not be stored: {why}"),
             Some(

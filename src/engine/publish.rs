@@ -59,6 +59,7 @@ impl Engine {
                 self.store_fault = Some("no numbers are reserved".into());
                 self.look_again();
             }
+            self.starved.extend(triggers.clone());
             return Published {
                 changes: Vec::new(),
                 out_of_numbers: true,
@@ -85,6 +86,7 @@ impl Engine {
         out: &mut Vec<Effect>,
     ) -> Published {
         let Some(numbers) = self.take_numbers(now) else {
+            self.starved.extend(triggers.clone());
             return Published {
                 changes: Vec::new(),
                 out_of_numbers: true,
@@ -341,7 +343,7 @@ impl Engine {
             serial,
             now: self.signing.dating.dated(now.wall),
             beside: Some(zone::Beside {
-                most: self.drafts.most(self.configuration.dnssec.most_at_once),
+                most: self.configuration.dnssec.most_at_once,
                 drafts: &drafts,
             }),
         };

@@ -310,7 +310,6 @@ impl Engine {
         if !self.is_serving() {
             return;
         }
-        self.follow_clock(now);
         let busy = self.signing.stepping.is_some() || self.committing.is_some();
         if busy || self.signing.pause.is_some_and(|pause| pause > now.mono) {
             return;
@@ -323,7 +322,12 @@ impl Engine {
         }
         let (mut steps, mut said) = (Vec::new(), Vec::new());
         let mut looked = false;
-        while let Some(apex) = self.signing.next_due(now.mono) {
+        // Zones whose steps are stored together are signed together. The next ones have their turn right behind them.
+        let most = self.configuration.dnssec.most_at_once;
+        let mut rrsets = 0;
+        while rrsets <= most
+            && let Some(apex) = self.signing.next_due(now.mono)
+        {
             looked = true;
             let name = Name::from(&apex);
             if self.layout.soa_ttl(&name).is_none() {
@@ -331,6 +335,8 @@ impl Engine {
             }
             if let Some((step, what)) = self.key_step(&apex, now, out) {
                 said.extend(what.map(|what| format!("zone {apex}: {what}")));
+                let served = self.zones.version_at(&name);
+                rrsets += served.map_or(1, |version| version.rrset_count().max(1));
                 steps.push(step);
             }
         }

@@ -28,13 +28,17 @@ pub(super) struct Dating {
     offset: i64,
     /// How far the wall clock is behind the one that dated what was kept; zero when it is not.
     behind: Duration,
+    /// The clock has been set back since the start.
+    set_back: bool,
+    /// By how much it has been set forward since the start.
+    set_forward: Duration,
 }
 
 impl Dating {
     pub(super) fn new(now: Now) -> Dating {
         Dating {
             offset: offset(now),
-            behind: Duration::ZERO,
+            ..Dating::default()
         }
     }
 
@@ -58,6 +62,14 @@ impl Dating {
         self.behind = Duration::ZERO;
     }
 
+    /// What was kept is dated by a clock that was so far ahead of this one at the start. The clock may have been set
+    /// between the start and this moment: only the rest is in doubt.
+    fn doubt(&mut self, ahead: Duration) {
+        if !self.set_back {
+            self.behind = ahead.saturating_sub(self.set_forward);
+        }
+    }
+
     /// By how many milliseconds the clock has been set; none when it was not.
     fn follow(&mut self, now: Now) -> Option<i64> {
         let by = offset(now) - self.offset;
@@ -65,18 +77,26 @@ impl Dating {
             return None;
         }
         self.offset += by;
-        self.behind = match u64::try_from(by) {
-            Ok(forward) => self.behind.saturating_sub(Duration::from_millis(forward)),
-            Err(_) => Duration::ZERO,
-        };
+        match u64::try_from(by) {
+            Ok(forward) => {
+                let forward = Duration::from_millis(forward);
+                self.set_forward += forward;
+                self.behind = self.behind.saturating_sub(forward);
+            }
+            Err(_) => {
+                self.set_back = true;
+                self.believe();
+            }
+        }
         Some(by)
     }
 }
 
 impl Engine {
-    /// Compares the clock with the signatures kept from before the start.
+    /// Compares the clock as it was at the start with the signatures kept from before. The first publication may come
+    /// later, and the clock may have been set since.
     pub(super) fn doubt_clock(&mut self) {
-        let now = self.last.wall;
+        let started = self.started.wall;
         // What nobody can renew says nothing: it may be years old.
         let keys = self.signing.in_force.clone();
         let kept = self
@@ -85,9 +105,9 @@ impl Engine {
             .filter(|zone| keys.contains_key(zone.apex()));
         let latest = kept.filter_map(|zone| zone.latest_signature()).max();
         if let Some((inception, made)) = latest
-            && inception > now
+            && inception > started
         {
-            self.signing.dating.behind = made.since(now);
+            self.signing.dating.doubt(made.since(started));
             self.look_again();
         }
     }
@@ -109,7 +129,8 @@ impl Engine {
             }
         }
         // Signatures made by a clock that was ahead are not valid yet.
-        self.signing.unpublished |= by < 0 && self.zones.expiration().is_some();
+        let served = self.is_serving() && self.zones.expiration().is_some();
+        self.signing.unpublished |= by < 0 && served;
         let all: Vec<DomainName> = self.signing.rows.keys().cloned().collect();
         for apex in all {
             self.signing.look_at(&apex, now.mono);
@@ -177,6 +198,17 @@ mod tests {
         dating.follow(at(61, 1600));
         assert!(!dating.is_doubtful());
         assert_eq!(dating.dated(at(61, 1600).wall), at(0, 1600).wall);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_before_the_doubt_is_followed_once() {
+        let mut dating = behind(0);
+        dating.follow(at(1, 1301));
+        dating.doubt(Duration::from_secs(500));
+        assert_eq!(dating.dated(at(1, 1301).wall), at(0, 1501).wall);
+        dating.follow(at(2, 1102));
+        dating.doubt(Duration::from_secs(500));
+        assert!(!dating.is_doubtful(), "set back, it is believed");
     }
 
     #[test]

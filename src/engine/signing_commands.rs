@@ -37,12 +37,20 @@ impl Engine {
             let hint = Some("try again".to_owned());
             return Err(refuse(RefusalKind::Unavailable, "busy", why, hint));
         }
+        if let KeyChange::Begin { key, .. } = change
+            && self.late.has_key(zone, key.tag())
+        {
+            let why = "an earlier command with this key was refused, and the store has not settled that yet";
+            let hint = Some("try again".to_owned());
+            return Err(refuse(RefusalKind::Unavailable, "busy", why, hint));
+        }
         let facts = self.key_facts(zone, now);
         let (row, key, text) = match change {
             KeyChange::Begin {
                 verb,
                 key,
                 parent_has_no_ds,
+                ..
             } => {
                 let (tag, public) = (key.tag(), key.dnskey());
                 let at_hand = |key: &Dnskey| self.signing.ring.private(zone, key).is_some();

@@ -227,6 +227,7 @@ kind = "xmpp-server"
                     verb: KeyVerb::Generate,
                     key: Arc::new(SigningKey::generate(KeyAlgorithm::Ed25519).unwrap()),
                     parent_has_no_ds: true,
+                    new_file: true,
                 },
             },
             author: "ann".into(),

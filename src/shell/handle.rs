@@ -230,6 +230,9 @@ impl Handle {
     }
 }
 
+/// The codes of refusals by an engine that did not answer begin like this: what was asked may be done all the same.
+pub const ENGINE_SILENT: &str = "engine-";
+
 fn stuck() -> Refusal {
     unavailable(
         "engine-stuck",

@@ -23,7 +23,7 @@ use alarm_command::AlarmCommand;
 pub use clocks::Clock;
 pub use descendants::adopt_orphans;
 use handle::{Answer, Live, Message, restarting, unavailable};
-pub use handle::{Ask, Handle};
+pub use handle::{Ask, ENGINE_SILENT, Handle};
 use outside::Outside;
 pub use outside::Probing;
 

@@ -60,6 +60,8 @@ pub(super) struct Build<'a> {
     pub(super) now: Wall,
     /// Whether signatures that are due are renewed.
     pub(super) renews: bool,
+    /// How many octets of changes it keeps however small it is.
+    pub(super) least_history: usize,
 }
 
 impl<'a> Build<'a> {
@@ -149,11 +151,14 @@ impl<'a> Build<'a> {
             && before.keeps_serial()
             && before.nodes().same(&nodes)
         {
-            if before.keys() == self.keys && before.challenged() == self.challenged {
+            if before.keys() == self.keys
+                && before.challenged() == self.challenged
+                && !before.lags()
+            {
                 return Ok(before.clone());
             }
             // After a restart: the next version need not look at every name to find out what this one was made with.
-            let same = ZoneVersion::clone(before);
+            let same = ZoneVersion::clone(before).lagging(false);
             return Ok(Arc::new(
                 same.made_with(self.keys.cloned(), self.challenged),
             ));
@@ -178,7 +183,7 @@ impl<'a> Build<'a> {
             _ => before,
         };
         let change = Change::between(from, &version);
-        let history = history::with(from.history(), change, version.octets());
+        let history = history::with(from.history(), change, version.octets(), self.least_history);
         Ok(Arc::new(version.with_history(history)))
     }
 

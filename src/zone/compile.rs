@@ -12,6 +12,7 @@ use hickory_proto::rr::RecordType;
 use super::build::{Build, Overlay};
 use super::challenges::Challenges;
 use super::draft::{Draft, Outline};
+use super::history;
 use super::key::KeyFault;
 use super::layout::{Layout, ZonePlan};
 use super::name::Name;
@@ -63,7 +64,8 @@ pub struct Inputs<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Beside<'a> {
     /// No signed zone with more RRsets is rebuilt here, and no more signatures of one zone are renewed. It is outlined
-    /// instead ([`Zones::outlines`]), and until its draft is there it stays as it was, with the decisions of now.
+    /// instead ([`Zones::outlines`]), and until its draft is there it stays as it was, with the decisions of now where they
+    /// fit.
     pub most: usize,
     /// Drafts, by apex.
     pub drafts: &'a BTreeMap<Name, Arc<Draft>>,
@@ -125,6 +127,14 @@ fn not_of_its_plan(version: &Arc<ZoneVersion>) -> Arc<ZoneVersion> {
         return version.clone();
     }
     Arc::new(ZoneVersion::clone(version).without_its_serial())
+}
+
+/// A version that is served on although decisions may say something else by now.
+fn lagging(version: &Arc<ZoneVersion>) -> Arc<ZoneVersion> {
+    if version.lags() {
+        return version.clone();
+    }
+    Arc::new(ZoneVersion::clone(version).lagging(true))
 }
 
 /// What a publication would outline; nothing is built.
@@ -235,6 +245,7 @@ impl<'a> Work<'a> {
                 serial,
                 now,
                 renews: true,
+                least_history: history::least(layout.plans.len()),
             };
             match inputs.beside {
                 Some(beside) => work.sort(at, build, made_of, beside),
@@ -283,11 +294,11 @@ impl<'a> Work<'a> {
             None => made_of,
         };
         if let Some(plan) = made_of {
-            let Some(held) = self.held(at, &build, plan) else {
-                return self.builds.push((at, build));
-            };
             self.plans[at] = plan.clone();
-            self.builds.push((at, held));
+            match self.held(at, &build, plan) {
+                Some(held) => self.builds.push((at, held)),
+                None => self.versions[at] = build.before.map(lagging),
+            }
         }
         self.outlines.push((at, build.outline()));
     }
@@ -303,7 +314,8 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// A zone as it was, with the decisions of now; none where it is not known how it was signed.
+    /// A zone as it was, with the decisions of now; none where the decisions do not fit into what it was, after a reload,
+    /// or where it is not known how it was signed.
     fn held(&self, at: usize, build: &Build<'a>, plan: &'a Arc<ZonePlan>) -> Option<Build<'a>> {
         let base = build.base()?;
         let keys = match build.draft {
@@ -328,6 +340,7 @@ impl<'a> Work<'a> {
             serial: build.serial,
             now: build.now,
             renews: false,
+            least_history: build.least_history,
         })
     }
 }
@@ -459,6 +472,42 @@ mod tests {
         let zones = publish(&layout, &[empty], None, 10);
         let key = Name::from_text(b"_xmpp-server._tcp.contoso.com.", None).unwrap();
         assert!(zones.zone_of(key.key()).is_none());
+    }
+
+    #[test]
+    fn thousands_of_small_zones_share_what_they_keep_of_their_past() {
+        let names: Vec<String> = (0..600).map(|n| format!("d{n}.example")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let many = layout(
+            &topology(vec![route("a", &names, ZonePlacement::Owners)], &[]),
+            &[],
+        );
+        let one = layout(
+            &topology(vec![route("a", &names[..1], ZonePlacement::Owners)], &[]),
+            &[],
+        );
+        let kept = |layout: &Layout| {
+            let mut zones = publish(layout, &[decision("a", 1)], None, 10);
+            for flip in 1..16_u8 {
+                let there = [decision("a", 1 + flip % 2)];
+                zones = publish(
+                    layout,
+                    &there,
+                    Some(&zones),
+                    10 + u32::try_from(flip).unwrap(),
+                );
+            }
+            let octets = |zone: &Arc<ZoneVersion>| -> (usize, usize) {
+                let sizes: Vec<usize> = zone.history().iter().map(|change| change.octets).collect();
+                (sizes.iter().sum(), *sizes.last().unwrap())
+            };
+            let each = zones.iter().map(octets);
+            each.fold((0, 0), |all, zone| (all.0 + zone.0, all.1 + zone.1))
+        };
+        let (all, newest) = kept(&many.unwrap());
+        assert!(all <= (4 << 20) + newest, "{all} {newest}");
+        let (all, newest) = kept(&one.unwrap());
+        assert!(all > 4 * newest, "a few zones keep more: {all} {newest}");
     }
 
     #[test]

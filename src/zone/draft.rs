@@ -70,6 +70,8 @@ impl Outline {
             serial,
             now: self.now,
             renews: true,
+            // It is a large one.
+            least_history: 0,
         };
         Draft {
             version: build.version(),

@@ -9,17 +9,26 @@ use super::change::Change;
 
 /// The most changes kept.
 const MOST: usize = 256;
-/// Changes of this many octets are kept however small the zone is.
+/// Changes of this many octets are kept however small the zone is, unless there are many zones.
 const LEAST_OCTETS: usize = 4096;
+/// The zones share this many octets for it: tens of thousands of small zones would keep hundreds of megabytes of changes,
+/// and a whole transfer of a small zone costs next to nothing.
+const SHARED_OCTETS: usize = 4 << 20;
 
-/// Adds a change and forgets the oldest ones. Together they have at most as many octets as the zone itself: beyond
-/// that a whole transfer is the shorter one. The newest change is kept whatever its size.
+/// How many octets of changes each of so many zones keeps however small it is.
+pub(super) fn least(zones: usize) -> usize {
+    LEAST_OCTETS.min(SHARED_OCTETS / zones.max(1))
+}
+
+/// Adds a change and forgets the oldest ones. Together they have at most as many octets as the zone itself, or [`least`]:
+/// beyond that a whole transfer is the shorter one. The newest change is kept whatever its size.
 pub(super) fn with(
     history: &[Arc<Change>],
     newest: Change,
     zone_octets: usize,
+    least: usize,
 ) -> Vec<Arc<Change>> {
-    let bound = zone_octets.max(LEAST_OCTETS);
+    let bound = zone_octets.max(least);
     let mut octets = newest.octets;
     let older = history.iter().rev().take(MOST - 1).take_while(|change| {
         octets += change.octets;
@@ -44,7 +53,7 @@ mod tests {
 
     fn after(octets: usize, zone: usize) -> Vec<Arc<Change>> {
         (0..1000).fold(Vec::new(), |history, n| {
-            with(&history, change(n, octets), zone)
+            with(&history, change(n, octets), zone, least(1))
         })
     }
 

@@ -49,6 +49,7 @@ pub struct ZoneVersion {
     /// Names where challenges are.
     challenged: Vec<Name>,
     keeps_serial: bool,
+    lags: bool,
 }
 
 impl ZoneVersion {
@@ -66,6 +67,7 @@ impl ZoneVersion {
             keys: None,
             challenged: Vec::new(),
             keeps_serial: true,
+            lags: false,
         }
     }
 
@@ -87,6 +89,16 @@ impl ZoneVersion {
 
     pub(super) fn keeps_serial(&self) -> bool {
         self.keeps_serial
+    }
+
+    /// The same version; whether decisions may have changed since it was made.
+    pub(super) fn lagging(mut self, lags: bool) -> ZoneVersion {
+        self.lags = lags;
+        self
+    }
+
+    pub(super) fn lags(&self) -> bool {
+        self.lags
     }
 
     pub(super) fn keys(&self) -> Option<&Arc<ZoneKeys>> {
@@ -111,6 +123,7 @@ impl ZoneVersion {
         let keep = Keep::not_due(now);
         same_keys
             && self.keeps_serial
+            && !self.lags
             && self.challenged.is_empty()
             && self.signed().is_none_or(|window| keep.keeps(window))
     }

@@ -7,16 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use repoint::decide::OverrideKey;
-use repoint::engine::{Command, KeyChange, KeyVerb, Lifetime, RequestId};
+use repoint::engine::{
+    Command, Event, InboundNews, InboundOutcome, KeyChange, KeyVerb, Lifetime, RequestId,
+};
 use repoint::keys::Stage;
-use repoint::topology::ServiceKind;
+use repoint::topology::{DomainName, ServiceKind};
 use repoint::zone::{KeyAlgorithm, SigningKey};
 
 use crate::lost_keys::pass_few;
 use crate::network::Behaviour;
+use crate::primaries;
 use crate::setup;
 use crate::signed::{active, pass, stages, tags, version, view, world, zone};
-use crate::world::{Happened, World};
+use crate::world::{Happened, StoreMood, World};
 
 const SLOW: Duration = Duration::from_secs(600);
 const HOME: &str = "\tA\t192.0.2.10\n";
@@ -51,6 +54,7 @@ fn begin_roll(world: &mut World) -> (u16, RequestId) {
         verb: KeyVerb::Roll,
         key,
         parent_has_no_ds: false,
+        new_file: true,
     };
     let zone = zone();
     let command = Command::Keys { zone, change };
@@ -164,6 +168,88 @@ fn a_roll_is_in_force_when_its_zone_is_signed_and_nothing_waits_for_it() {
 }
 
 #[test]
+fn a_reload_beside_a_draft_signs_nothing_in_the_engine() {
+    let mut world = large_world();
+    world.drafts_take = SLOW;
+    world.start();
+    pass(&mut world, 60);
+    assert!(!version(&world).is_signed(), "its draft is under way");
+    let words = "dnssec=yes most_at_once=0 ttl=60s";
+    let words = setup::Words::parse(words.split_whitespace()).unwrap();
+    let reload = Command::Reload {
+        configuration: setup::configuration(&words).unwrap(),
+        allow_removal: false,
+    };
+    let reloaded = world.request(reload, "ann", None, false, false);
+    let happened = pass(&mut world, 10);
+    assert!(done(&happened, reloaded).is_some());
+    assert!(
+        !version(&world).is_signed(),
+        "the engine would have signed it"
+    );
+    fail_over(&mut world);
+    pass(&mut world, 1300);
+    assert!(version(&world).is_signed());
+    assert!(points_at(&world, AWAY));
+}
+
+#[test]
+fn a_reload_whose_zone_changes_while_it_is_stored_signs_nothing_in_the_engine() {
+    let words = "dnssec=yes most_at_once=0 names=within zone=contoso.com";
+    let mut world = world(words);
+    let apex: DomainName = "contoso.com".parse().unwrap();
+    let send = |world: &mut World, serial| {
+        let outcome = InboundOutcome::Received(primaries::version(&apex, serial));
+        let news = InboundNews {
+            apex: apex.clone(),
+            from: primaries::address(),
+            outcome,
+        };
+        world.event(Event::Inbound(Box::new(news)));
+    };
+    let shown = |world: &World| primaries::shown(&apex, world.zones.zone(&apex).unwrap()).unwrap();
+    world.start();
+    send(&mut world, 1);
+    pass(&mut world, 60);
+    assert!(world.zones.zone(&apex).unwrap().is_signed());
+    let words = setup::Words::parse(format!("{words} v6=yes").split_whitespace()).unwrap();
+    let reload = Command::Reload {
+        configuration: setup::configuration(&words).unwrap(),
+        allow_removal: false,
+    };
+    world.store(StoreMood::Slow(Duration::from_millis(1500)));
+    let reloaded = world.request(reload, "ann", None, false, false);
+    // Its draft takes three seconds, and then it is with the store.
+    pass(&mut world, 4);
+    world.drafts_take = SLOW;
+    send(&mut world, 2);
+    let happened = pass(&mut world, 2);
+    assert!(done(&happened, reloaded).is_some());
+    assert_eq!(shown(&world), 1, "the engine would have signed it");
+    pass(&mut world, 1300);
+    assert_eq!(shown(&world), 2);
+}
+
+#[test]
+fn zones_whose_keys_step_at_once_are_signed_some_at_a_time() {
+    let mut world = world("dnssec=yes domains=40 most_at_once=20");
+    world.start();
+    let happened = pass(&mut world, 600);
+    let signed: Vec<usize> = happened
+        .iter()
+        .filter_map(|one| match one {
+            Happened::Published(zones) => {
+                Some(zones.iter().filter(|zone| zone.is_signed()).count())
+            }
+            _ => None,
+        })
+        .collect();
+    let most = signed.windows(2).map(|pair| pair[1] - pair[0]).max();
+    assert!(most.unwrap() <= 20, "{signed:?}");
+    assert_eq!(signed.last(), Some(&80), "in the end all are");
+}
+
+#[test]
 fn a_failover_does_not_wait_for_renewals_and_they_keep_nobody_busy() {
     let mut world = large_world();
     world.start();
@@ -190,6 +276,7 @@ fn a_dry_run_of_a_roll_waits_for_the_draft_and_changes_nothing() {
         verb: KeyVerb::Roll,
         key,
         parent_has_no_ds: false,
+        new_file: true,
     };
     let command = Command::Keys {
         zone: zone(),

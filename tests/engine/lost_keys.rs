@@ -264,6 +264,7 @@ fn the_lost_key_is_imported_while_the_state_is_in_doubt() {
         verb: KeyVerb::Import,
         key,
         parent_has_no_ds: false,
+        new_file: true,
     };
     let other = Arc::new(SigningKey::generate(KeyAlgorithm::Ed25519).unwrap());
     command(&mut lost, import(other));

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod ahead;
+mod blind;
 #[path = "../keys/chain.rs"]
 mod chain;
 mod disk;
@@ -28,6 +29,7 @@ mod signatures;
 mod signed;
 mod spread;
 mod simulation;
+mod slow_store;
 mod truth;
 mod world;
 mod wrong_clock;

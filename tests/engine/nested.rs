@@ -101,6 +101,7 @@ fn roll(world: &mut World) -> u16 {
             verb: KeyVerb::Roll,
             key,
             parent_has_no_ds: false,
+            new_file: true,
         },
     };
     world.request(begin, "ann", None, false, false);

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use repoint::config::Configuration;
 use repoint::decide::{OverrideKey, Reason};
-use repoint::engine::{AlarmKind, Command, EntryKind, Lifetime, RequestId, RouteView, View};
+use repoint::engine::{
+    AlarmKind, Command, EntryKind, Lifetime, RequestId, RouteView, STORE_FAILING, View,
+};
 use repoint::health::Verdict;
 use repoint::topology::{DomainName, FailoverPolicy, PoolName, Route, RouteName};
 use repoint::zone::{Name, Serial, ZoneVersion, Zones};
@@ -345,7 +347,7 @@ impl Promises {
                         }
                         Ok(_) => {}
                         // A refusal by the store leaves open what the disk has.
-                        Err(refusal) if refusal.code == "store-failing" => {
+                        Err(refusal) if refusal.code == STORE_FAILING => {
                             self.put_in_doubt(&asked.command);
                         }
                         Err(_) => {}

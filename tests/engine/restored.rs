@@ -29,6 +29,7 @@ fn import(key: Arc<SigningKey>) -> KeyChange {
         verb: KeyVerb::Import,
         key,
         parent_has_no_ds: false,
+        new_file: true,
     }
 }
 

@@ -108,6 +108,7 @@ pub(crate) fn roll(world: &mut World) -> u16 {
         verb: KeyVerb::Roll,
         key,
         parent_has_no_ds: false,
+        new_file: true,
     };
     command(world, begin);
     assert_eq!(tags(world).last(), Some(&tag));
@@ -222,6 +223,7 @@ fn keys_are_not_touched_while_no_pool_is_up() {
         verb: KeyVerb::Roll,
         key,
         parent_has_no_ds: false,
+        new_file: true,
     };
     let happened = command(&mut world, begin);
     let refused = happened.iter().any(|one| match one {

@@ -222,6 +222,7 @@ fn what_comes_while_a_row_is_stored_is_in_force_and_stored_with_it() {
             verb: KeyVerb::Roll,
             key,
             parent_has_no_ds: false,
+            new_file: true,
         },
     };
     world.request(begin, "ann", None, false, false);

@@ -126,6 +126,7 @@ impl Life {
         let change = KeyChange::Begin {
             verb,
             key,
+            new_file: true,
             parent_has_no_ds: parents.iter().all(|set| set.is_empty())
                 && self.dice.random_bool(0.5),
         };

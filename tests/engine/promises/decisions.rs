@@ -18,6 +18,8 @@ const REMEMBERED: usize = 4_000;
 pub(super) struct Shown {
     services: BTreeMap<ServiceKind, Vec<Srv>>,
     addresses: BTreeSet<IpAddr>,
+    /// Some zone of the route is not served yet.
+    partly: bool,
 }
 
 impl Shown {
@@ -37,6 +39,7 @@ impl Shown {
         Shown {
             services: services.collect(),
             addresses: decision.addresses.values().flatten().copied().collect(),
+            partly: false,
         }
     }
 }
@@ -69,7 +72,8 @@ impl Promises {
                 }
             }
         }
-        for (route, shown) in shown {
+        for (route, mut shown) in shown {
+            shown.partly = self.waits(&route);
             self.shown.insert((generation, route), shown);
         }
         while self.shown.len() > REMEMBERED {
@@ -87,6 +91,11 @@ impl Promises {
         if shown.addresses.is_empty() {
             // A route without a federation name has addresses nowhere.
             decided.addresses.clear();
+        }
+        if shown.partly {
+            let kinds: Vec<ServiceKind> = shown.services.keys().copied().collect();
+            decided.services.retain(|kind, _| kinds.contains(kind));
+            decided.partly = true;
         }
         promise!(
             *shown == decided,

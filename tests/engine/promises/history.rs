@@ -22,13 +22,26 @@ pub(crate) struct Published(BTreeMap<String, Held>);
 #[derive(Default)]
 struct Held {
     last: Option<Arc<ZoneVersion>>,
-    versions: VecDeque<(u32, Records)>,
+    versions: VecDeque<Version>,
+}
+
+struct Version {
+    serial: u32,
+    records: Records,
+    /// Its serial leaned on the clock: no later process knows of it.
+    unreserved: bool,
 }
 
 impl Published {
     /// Undoes the history of a version step by step: each step must be the version published with that serial. A serial
-    /// that was published before must be the same version, unless numbers `lean` on the clock.
-    pub(crate) fn check(&mut self, zone: &Arc<ZoneVersion>, leans: bool) -> Result<(), Broken> {
+    /// that was published before must be the same version, unless the process or the one before it leans on the clock. A
+    /// version with an unreserved serial, once the clock has been set, may share it with a later one.
+    pub(crate) fn check(
+        &mut self,
+        zone: &Arc<ZoneVersion>,
+        leans: bool,
+        (unreserved, clock_was_set): (bool, bool),
+    ) -> Result<(), Broken> {
         let apex = zone.apex().to_string();
         let Held { last, versions } = self.0.entry(apex.clone()).or_default();
         if last.as_ref().is_some_and(|last| Arc::ptr_eq(last, zone)) {
@@ -37,8 +50,10 @@ impl Published {
         *last = Some(zone.clone());
         let serial = zone.serial().0;
         let now: Records = zone.records().map(|record| key(&record.into())).collect();
-        let before = versions.iter().rev().find(|(held, _)| *held == serial);
-        if !leans && before.is_some_and(|(_, records)| *records != now) {
+        let counts = |held: &&Version| !(held.unreserved && clock_was_set);
+        let mut latest = versions.iter().rev().filter(counts);
+        let before = latest.find(|held| held.serial == serial);
+        if !leans && before.is_some_and(|held| held.records != now) {
             return Err(format!(
                 "zone {apex}: serial {serial} was another version before"
             ));
@@ -63,18 +78,20 @@ impl Published {
             }
             then.extend(change.removed.iter().map(key));
             // A process that had no store may have used a serial that is used again: the last one counts.
-            let before = versions
-                .iter()
-                .rev()
-                .find(|(held, _)| *held == change.from.0);
-            if before.is_some_and(|(_, records)| *records != then) {
+            let mut latest = versions.iter().rev().filter(counts);
+            let before = latest.find(|held| held.serial == change.from.0);
+            if before.is_some_and(|held| held.records != then) {
                 return Err(format!(
                     "zone {apex}: whoever holds serial {} and asks for changes does not get serial {serial}",
                     change.from
                 ));
             }
         }
-        versions.push_back((serial, now));
+        versions.push_back(Version {
+            serial,
+            records: now,
+            unreserved,
+        });
         if versions.len() > HELD {
             versions.pop_front();
         }

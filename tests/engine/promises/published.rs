@@ -84,7 +84,8 @@ impl Promises {
                 );
             }
             // Serials may repeat where nothing can be stored at two starts in a row.
-            self.published.check(zone, self.leaning_process)?;
+            let leaned = (self.leaning, !self.stepped.is_zero());
+            self.published.check(zone, self.leaning_process, leaned)?;
             self.zones.insert(apex, zone.clone());
         }
         let now = served(&self.in_force.topology, zones);
