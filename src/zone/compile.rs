@@ -490,12 +490,7 @@ mod tests {
             let mut zones = publish(layout, &[decision("a", 1)], None, 10);
             for flip in 1..16_u8 {
                 let there = [decision("a", 1 + flip % 2)];
-                zones = publish(
-                    layout,
-                    &there,
-                    Some(&zones),
-                    10 + u32::try_from(flip).unwrap(),
-                );
+                zones = publish(layout, &there, Some(&zones), 10 + u32::from(flip));
             }
             let octets = |zone: &Arc<ZoneVersion>| -> (usize, usize) {
                 let sizes: Vec<usize> = zone.history().iter().map(|change| change.octets).collect();

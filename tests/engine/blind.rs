@@ -28,6 +28,7 @@ fn a_verdict_from_before_a_long_blindness_moves_nothing() {
     world.start();
     pass(&mut world, 300);
     set(&mut world, "edgepool2", "refused");
+    pass(&mut world, 600);
     set(&mut world, "edgepool1", "refused");
     pass(&mut world, 600);
     assert_eq!(active_pool(&world), "edgepool1");

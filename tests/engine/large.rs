@@ -181,14 +181,14 @@ fn a_reload_beside_a_draft_signs_nothing_in_the_engine() {
         allow_removal: false,
     };
     let reloaded = world.request(reload, "ann", None, false, false);
-    let happened = pass(&mut world, 10);
-    assert!(done(&happened, reloaded).is_some());
+    pass(&mut world, 10);
+    fail_over(&mut world);
     assert!(
         !version(&world).is_signed(),
         "the engine would have signed it"
     );
-    fail_over(&mut world);
-    pass(&mut world, 1300);
+    let happened = pass(&mut world, 4000);
+    assert!(done(&happened, reloaded).is_some());
     assert!(version(&world).is_signed());
     assert!(points_at(&world, AWAY));
 }

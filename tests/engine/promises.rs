@@ -261,6 +261,7 @@ impl Promises {
     pub(crate) fn clock_stepped(&mut self, by: i64, world: &World) {
         self.clock_was_set = true;
         self.stepped = world.elapsed();
+        self.published.clock_was_set();
         if by > 0 {
             self.set_forward = Some(world.elapsed());
             self.nobody_knows_the_time(world);

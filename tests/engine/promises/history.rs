@@ -30,17 +30,27 @@ struct Version {
     records: Records,
     /// Its serial leaned on the clock: no later process knows of it.
     unreserved: bool,
+    /// The clock has been set since.
+    clock_was_set: bool,
 }
 
 impl Published {
+    /// The wall clock was set.
+    pub(crate) fn clock_was_set(&mut self) {
+        let all = self.0.values_mut();
+        for version in all.flat_map(|held| held.versions.iter_mut()) {
+            version.clock_was_set = true;
+        }
+    }
+
     /// Undoes the history of a version step by step: each step must be the version published with that serial. A serial
-    /// that was published before must be the same version, unless the process or the one before it leans on the clock. A
-    /// version with an unreserved serial, once the clock has been set, may share it with a later one.
+    /// that was published before must be the same version, unless the process or the one before it leans on the clock.
+    /// Nothing remembers an unreserved serial: once the clock has been set, a later version may share it.
     pub(crate) fn check(
         &mut self,
         zone: &Arc<ZoneVersion>,
         leans: bool,
-        (unreserved, clock_was_set): (bool, bool),
+        unreserved: bool,
     ) -> Result<(), Broken> {
         let apex = zone.apex().to_string();
         let Held { last, versions } = self.0.entry(apex.clone()).or_default();
@@ -50,7 +60,7 @@ impl Published {
         *last = Some(zone.clone());
         let serial = zone.serial().0;
         let now: Records = zone.records().map(|record| key(&record.into())).collect();
-        let counts = |held: &&Version| !(held.unreserved && clock_was_set);
+        let counts = |held: &&Version| !(held.unreserved && held.clock_was_set);
         let mut latest = versions.iter().rev().filter(counts);
         let before = latest.find(|held| held.serial == serial);
         if !leans && before.is_some_and(|held| held.records != now) {
@@ -91,6 +101,7 @@ impl Published {
             serial,
             records: now,
             unreserved,
+            clock_was_set: false,
         });
         if versions.len() > HELD {
             versions.pop_front();

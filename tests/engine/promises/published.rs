@@ -84,8 +84,8 @@ impl Promises {
                 );
             }
             // Serials may repeat where nothing can be stored at two starts in a row.
-            let leaned = (self.leaning, !self.stepped.is_zero());
-            self.published.check(zone, self.leaning_process, leaned)?;
+            self.published
+                .check(zone, self.leaning_process, self.leaning)?;
             self.zones.insert(apex, zone.clone());
         }
         let now = served(&self.in_force.topology, zones);
