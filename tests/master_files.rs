@@ -275,3 +275,16 @@ fn very_many_records_of_one_name_are_refused_in_one_line() {
     let problems = parse("test", text.as_bytes()).unwrap_err();
     assert_eq!(problems.len(), 1, "{:?}", problems.first());
 }
+
+#[test]
+fn a_record_too_large_for_any_answer_is_refused_wherever_it_stands() {
+    let large = format!("TYPE65280 \\# 60000 {}", "00".repeat(60_000));
+    let text = format!(
+        "$TTL 60\n@ SOA ns1.example.net. h.example.net. 1 60 30 7d 30\n@ NS ns1.example.net.\n\
+         big {large}\nbig 30 TYPE65280 \\# 1 00\nalias CNAME www.example.net.\nalias {large}\n\
+         cut NS ns1.example.net.\nx.cut {large}\nold DNAME new.example.net.\nx.old {large}\n"
+    );
+    let problems = parse("test", text.as_bytes()).unwrap_err();
+    let lines: Vec<u32> = problems.iter().map(|problem| problem.at.line).collect();
+    assert_eq!(lines, [4, 7, 9, 11], "{problems:?}");
+}

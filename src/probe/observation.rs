@@ -235,7 +235,7 @@ impl Reason {
             Reason::StarttlsRefused => "STARTTLS refused".into(),
             Reason::TlsBroken { detail } => format!("TLS broken: {detail}"),
             Reason::TlsRefused { detail } => format!("TLS refused: {detail}"),
-            Reason::OtherProtocol => "another protocol than xmpp-server selected (ALPN)".into(),
+            Reason::OtherProtocol => "the server does not take xmpp-server (ALPN)".into(),
             Reason::Certificate { fault } => format!("certificate: {}", fault.describe()),
         }
     }

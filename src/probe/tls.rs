@@ -33,6 +33,8 @@ const GROUPS: &str = "X25519:P-256:P-384:P-521:?X448:?ffdhe2048:?ffdhe3072:?ffdh
     ?brainpoolP512r1tls13:?X25519MLKEM768:?SecP256r1MLKEM768:?SecP384r1MLKEM1024";
 /// What the library says of a protocol that was not offered, among other things.
 const BAD_EXTENSION: &str = "bad extension";
+/// How the library ends its text for alert 120 (RFC 7301 §3.2).
+const NO_PROTOCOL: &str = "no application protocol";
 /// The protocol of direct TLS between servers (XEP-0368).
 const XMPP_SERVER: &[u8] = b"xmpp-server";
 
@@ -134,6 +136,10 @@ pub(super) async fn secure(
         }
         Err(error) => Err(stopped(match Failure::of(&error) {
             Failure::Closed if silent => Reason::ClosedAtOnce,
+            // RFC 7301 §3.2: the server knows none of the protocols that were offered.
+            Failure::Alert { ref text, .. } if direct && text.ends_with(NO_PROTOCOL) => {
+                Reason::OtherProtocol
+            }
             // Our hello offers more than any partner's: where it is refused, theirs are.
             Failure::Alert { text: detail, .. } => Reason::TlsRefused { detail },
             // The library takes no protocol that was not offered.

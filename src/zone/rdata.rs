@@ -12,7 +12,7 @@ use hickory_proto::rr::RecordType;
 use super::name::Name;
 use super::nsec::{bitmap, bitmap_types};
 use super::shape::{self, Field};
-use super::text::certificate_type_text;
+use super::text::{Syntax, certificate_type_text};
 use super::type_names::type_text;
 use crate::clock::Wall;
 
@@ -188,6 +188,12 @@ impl Rdata {
                 Field::Certificate => {
                     let kind = u16::from_be_bytes(octets.try_into().ok()?);
                     text.push_str(&certificate_type_text(kind));
+                }
+                // Parameters in AliasMode (RFC 9460 §2.4.2) would not be read back.
+                Field::Own(Syntax::SvcParams)
+                    if !octets.is_empty() && self.wire().starts_with(&[0, 0]) =>
+                {
+                    return None;
                 }
                 Field::Own(syntax) => text.push_str(&syntax.print(octets)?),
                 Field::Types => {

@@ -294,6 +294,19 @@ impl<'a> Check<'a> {
                 self.problem(&at, MasterFault::WildcardNs { owner });
                 continue;
             }
+            // Every set has a first record, so a record that no set has room for makes none.
+            if 12 + rdata.wire().len() > RRSET_LIMIT {
+                let surplus = 1;
+                self.problem(
+                    &at,
+                    MasterFault::TooLarge {
+                        owner,
+                        rtype,
+                        surplus,
+                    },
+                );
+                continue;
+            }
             let set = names
                 .entry(owner.clone())
                 .or_default()
@@ -308,7 +321,11 @@ impl<'a> Check<'a> {
                     surplus: None,
                 });
             let canonical = rdata.canonical(rtype);
-            let fault = if set.ttl != ttl {
+            let repeats = !set.rdatas.is_empty();
+            let fault = if repeats && rtype == RecordType::CNAME && owner == *self.apex {
+                // The alias of an apex is a fault by itself, and is said once.
+                continue;
+            } else if set.ttl != ttl {
                 Some(MasterFault::TtlDiffers {
                     owner,
                     rtype,
@@ -322,11 +339,7 @@ impl<'a> Check<'a> {
             } else if rtype == RecordType::SOA && !set.rdatas.is_empty() {
                 let first = set.lines[0].clone();
                 Some(MasterFault::SecondSoa { first })
-            } else if rtype == RecordType::CNAME && !set.rdatas.is_empty() {
-                // The alias of an apex is a fault by itself.
-                if owner == *self.apex {
-                    continue;
-                }
+            } else if rtype == RecordType::CNAME && repeats {
                 let other = set.lines[0].clone();
                 Some(MasterFault::CnameAndOther {
                     owner,
@@ -536,6 +549,10 @@ impl<'a> Check<'a> {
                 target,
                 dname,
             });
+        }
+        // The alias of an apex is a fault by itself.
+        if target == self.apex && self.set(target, RecordType::CNAME).is_some() {
+            return None;
         }
         let target_cut = self.cut_of(target).map(|(cut, _)| cut.clone());
         let has_address = [RecordType::A, RecordType::AAAA]

@@ -398,8 +398,9 @@ pub enum MasterFault {
     },
     /// More data than an answer of 64 KiB has room for.
     #[error(
-        "the {} records of {owner} do not fit into one answer: {surplus} of them are too many",
-        type_text(*.rtype)
+        "the {} records of {owner} do not fit into one answer: {}",
+        type_text(*.rtype),
+        match surplus { 1 => "one is too much".to_owned(), n => format!("{n} of them are too many") }
     )]
     TooLarge {
         /// The owner.

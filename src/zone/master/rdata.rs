@@ -349,11 +349,15 @@ fn generic(rtype: RecordType, words: &[Token]) -> Option<Rdata> {
     Rdata::new(rtype, &wire)
 }
 
+const ZONEMD: RecordType = RecordType::Unknown(63);
+
 fn check_digest(rtype: RecordType, wire: &[u8]) -> Result<(), MasterFault> {
     let (kind, header, lengths): (_, usize, &[(u8, usize)]) = match rtype {
         RecordType::DS => (wire.get(3), 4, &[(1, 20), (2, 32), (4, 48)]),
         RecordType::SSHFP => (wire.get(1), 2, &[(1, 20), (2, 32)]),
         RecordType::TLSA | RecordType::SMIMEA => (wire.get(2), 3, &[(1, 32), (2, 64)]),
+        // RFC 8976 §2.2.4
+        ZONEMD => (wire.get(5), 6, &[(1, 48), (2, 64)]),
         _ => return Ok(()),
     };
     let got = wire.len().saturating_sub(header);

@@ -14,6 +14,7 @@ use super::reader::MasterRecord;
 use super::token::Token;
 use crate::zone::name::Name;
 use crate::zone::rdata::Rdata;
+use crate::zone::shape::{self, Field};
 
 /// A longer line is not repeated in a message.
 const LONGEST_LINE: usize = 300;
@@ -32,7 +33,7 @@ pub(super) struct Slip {
     at: SourceLine,
     written: String,
     read: Name,
-    /// The line with the dot; only for the first slip of each part.
+    /// The line with its dots; only for the first slip of each part.
     corrected: String,
 }
 
@@ -100,21 +101,34 @@ impl Written<'_> {
         if let Some(word) = self.owner
             && owner.0 != owner.1
         {
-            slips.push(self.slip(Part::Owner, word, owner.0, &mut first[0]));
+            slips.push(self.slip(Part::Owner, word, owner.0));
         }
         let mut words = self.data.to_vec();
-        for word in &mut words {
+        // Words of other types, as of a long TXT record, are no names.
+        let has_names = shape::fields(self.rtype).is_some_and(|fields| {
+            fields
+                .iter()
+                .any(|field| matches!(field, Field::Name | Field::Own(_)))
+        });
+        for word in words.iter_mut().filter(|_| has_names) {
             if meant(word, self.origin, self.apex).is_none() {
                 continue;
             }
             let Ok(read) = Name::from_text(&word.text, Some(self.origin)) else {
                 continue;
             };
-            // Other words, as of a TXT record, are no names.
+            // A word beside the names, as a number with a dot in it, is no name.
             let wire = read.wire();
             if rdata.wire().windows(wire.len()).any(|part| part == wire) {
-                slips.push(self.slip(Part::Data, word, &read, &mut first[1]));
+                slips.push(self.slip(Part::Data, word, &read));
                 word.text.push(b'.');
+            }
+        }
+        for (part, is_known) in [Part::Owner, Part::Data].into_iter().zip(first) {
+            if let Some(at) = slips.iter().position(|slip| slip.part == part)
+                && !std::mem::replace(is_known, true)
+            {
+                slips[at].corrected = corrected(self.octets, &slips[at], &slips);
             }
         }
         let changed = slips.iter().any(|slip| slip.part == Part::Data);
@@ -131,47 +145,62 @@ impl Written<'_> {
         })
     }
 
-    fn slip(&self, part: Part, word: &Token, read: &Name, seen: &mut bool) -> Slip {
-        let written = shown(&word.text);
-        let corrected = match std::mem::replace(seen, true) {
-            true => String::new(),
-            false => corrected(self.octets, word.line, &written, part),
-        };
+    fn slip(&self, part: Part, word: &Token, read: &Name) -> Slip {
         Slip {
             part,
             at: SourceLine {
                 file: self.file.clone(),
                 line: word.line,
             },
-            written,
+            written: shown(&word.text),
             read: read.clone(),
-            corrected,
+            corrected: String::new(),
         }
     }
 }
 
-/// A line with the dot behind the name; only the name where the line is too long to be repeated.
-fn corrected(octets: &[u8], line: u32, written: &str, part: Part) -> String {
-    let index = usize::try_from(line).unwrap_or(1).saturating_sub(1);
+/// The line of a slip with every dot that it lacks; only the name where the line is too long to be repeated.
+fn corrected(octets: &[u8], slip: &Slip, all: &[Slip]) -> String {
+    let index = usize::try_from(slip.at.line).unwrap_or(1).saturating_sub(1);
     let line = octets.split(|octet| *octet == b'\n').nth(index);
     let line = shown(line.unwrap_or_default());
-    let line = line.split(" ;").next().unwrap_or_default().trim();
-    let ends = |at: usize| {
+    let mut line = line
+        .split(" ;")
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_owned();
+    let of_line: Vec<&Slip> = all
+        .iter()
+        .filter(|other| other.at.line == slip.at.line)
+        .collect();
+    if line.len() <= LONGEST_LINE && of_line.iter().all(|slip| put_dot(&mut line, slip)) {
+        line
+    } else {
+        format!("{}.", slip.written)
+    }
+}
+
+/// Puts the dot behind a name in its line. False where the name does not stand there as it is shown.
+fn put_dot(line: &mut String, slip: &Slip) -> bool {
+    let written = &slip.written;
+    let ends = |at: &usize| {
         let after = line[at + written.len()..].chars().next();
         after.is_none_or(|after| after.is_whitespace() || matches!(after, '(' | ')' | ';'))
     };
-    let mut places = line.match_indices(written).map(|(at, _)| at);
-    let at = match part {
-        Part::Owner => places.find(|at| ends(*at)),
-        Part::Data => places.filter(|at| ends(*at)).last(),
+    let mut places = line
+        .match_indices(written.as_str())
+        .map(|(at, _)| at)
+        .filter(ends);
+    let at = match slip.part {
+        Part::Owner => places.next(),
+        Part::Data => places.last(),
     };
-    match at {
-        Some(at) if line.len() <= LONGEST_LINE => {
-            let (before, after) = line.split_at(at + written.len());
-            format!("{before}.{after}")
-        }
-        _ => format!("{written}."),
-    }
+    let Some(at) = at.map(|at| at + written.len()) else {
+        return false;
+    };
+    line.insert(at, '.');
+    true
 }
 
 /// The records as their writer probably means them; none where no dot seems to be missing.

@@ -13,6 +13,9 @@ const NUMBERS: [&str; 5] = ["serial", "refresh", "retry", "expire", "minimum"];
 /// A value for a field that is missing, for the line that is shown.
 const USUAL: [&str; 5] = ["1", "7200", "3600", "604800", "300"];
 
+/// The retry of those, in seconds.
+const USUAL_RETRY: u32 = 3600;
+
 const DAY: u32 = 86_400;
 
 /// What to say of an SOA with too few words.
@@ -30,6 +33,13 @@ pub(super) fn too_short(words: &[Token]) -> MasterFault {
         _ => None,
     };
     let missing = match (names, numbers.len(), missing) {
+        // Which of refresh and retry is there is not known; a refresh is usually longer.
+        (2, 4, Some(1)) => {
+            let is_retry = numbers[1] <= USUAL_RETRY;
+            let index = if is_retry { 1 } else { 2 };
+            corrected.insert(2 + index, USUAL[index].to_owned());
+            Some("refresh or the retry")
+        }
         (2, 4, Some(index)) => {
             corrected.insert(2 + index, USUAL[index].to_owned());
             Some(NUMBERS[index])
@@ -56,9 +66,19 @@ fn missing_number(given: [u32; 4]) -> Option<usize> {
         let [_, refresh, retry, expire, minimum] = all[..] else {
             return false;
         };
-        fits(refresh, retry, expire, minimum)
+        // Here what is usual counts, not what is possible: otherwise too many places fit.
+        let retries_sooner = refresh
+            .zip(retry)
+            .is_none_or(|(refresh, retry)| retry <= refresh);
+        let is_short = minimum.is_none_or(|minimum| minimum <= DAY);
+        retries_sooner && is_short && fits(refresh, retry, expire, minimum)
     });
     let first = fitting.next()?;
+    // Four times in their usual order, where a serial would be the first of them.
+    let [refresh, retry, ..] = given;
+    if first == 0 && (600..=7 * DAY).contains(&refresh) && retry <= refresh {
+        return Some(0);
+    }
     // With refresh or retry missing the other one is there: which of the two is all the same.
     match (first, fitting.next(), fitting.next()) {
         (first, None, _) | (first @ 1, Some(2), None) => Some(first),

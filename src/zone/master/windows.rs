@@ -50,6 +50,21 @@ pub(super) fn is_export(octets: &[u8]) -> bool {
             .next()
             .unwrap_or_default()
             .split_whitespace();
-        words.any(|word| word.starts_with("[AGE:") || matches!(word, "WINS" | "WINSR" | "WINS-R"))
+        words.any(|word| word.starts_with("[AGE:")) || is_wins_record(&text)
     })
+}
+
+/// Whether a line has one of those types at a type's place: behind the owner, the TTL and the class. A host may have the
+/// same name.
+fn is_wins_record(line: &str) -> bool {
+    let entry = line.split(';').next().unwrap_or_default();
+    let mut words = entry.split_whitespace();
+    if !entry.starts_with(char::is_whitespace) {
+        words.next();
+    }
+    let is_before = |word: &&str| {
+        word.eq_ignore_ascii_case("IN") || word.bytes().all(|octet| octet.is_ascii_digit())
+    };
+    let rtype = words.find(|word| !is_before(word));
+    matches!(rtype, Some("WINS" | "WINSR" | "WINS-R"))
 }
