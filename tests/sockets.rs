@@ -578,7 +578,7 @@ fn information_that_the_service_manager_asked_for_does_not_hide_ours() {
 
 #[test]
 fn running_out_of_file_descriptors_stops_neither_udp_nor_tcp_for_good() {
-    let mut child = Child::start(&["/bin/sh", "-c", "ulimit -n 24; exec \"$0\" \"$@\""]);
+    let mut child = Child::start(&["prlimit", "--nofile=24:24"]);
     let (udp, tcp) = (child.line("udp"), child.line("tcp"));
     let mut held = Vec::new();
     for _ in 0..40 {

@@ -28,6 +28,8 @@ pub struct StaticZone {
     apex: Name,
     pub(super) names: BTreeMap<Name, BTreeMap<u16, StaticSet>>,
     warnings: Vec<MasterProblem>,
+    /// Names whose last dot seems to be missing, as read and as meant. What follows from the slip is not reported.
+    pub(super) slipped: BTreeSet<Name>,
     /// It came from a primary: what is steered replaces what it says.
     pub(super) received: bool,
 }
@@ -66,6 +68,7 @@ impl StaticZone {
             line: 1,
         };
         let never = Cancellation::default();
+        let slipped = master::slipped_names(&records);
         let (mut check, mut slips) = check_slips(&apex, records, (&top, &unread), &never);
         let names = check.names;
         problems.append(&mut check.problems);
@@ -78,6 +81,7 @@ impl StaticZone {
             apex,
             names,
             warnings: problems,
+            slipped,
             received: false,
         };
         let private = zone.private_records();
@@ -121,6 +125,7 @@ impl StaticZone {
             apex: apex.clone(),
             names: check.names,
             warnings: check.problems,
+            slipped: BTreeSet::new(),
             received: true,
         })
     }

@@ -120,6 +120,7 @@ impl Placing<'_> {
                 }
                 for (rdata, at) in set.rrset.rdatas.iter().zip(&set.lines) {
                     let target = rdata.target(rtype).filter(|target| !target.is_root());
+                    let target = target.filter(|target| !statics.slipped.contains(target));
                     if let Some(target) = target
                         && self.lacks_address(&target)
                     {

@@ -209,11 +209,11 @@ fn a_zone_verifies_with_a_challenge_and_after_it() {
     assert_eq!(
         texts,
         [
-            "_acme-challenge.contoso.example.\t60\tIN\tTXT\t\"one\"",
-            "_acme-challenge.contoso.example.\t60\tIN\tTXT\t\"two\"",
-            "_acme-challenge.deep.down.contoso.example.\t60\tIN\tTXT\t\"three\"",
-            "_acme-challenge.there.contoso.example.\t60\tIN\tTXT\t\"written\"",
-            "_acme-challenge.there.contoso.example.\t60\tIN\tTXT\t\"four\"",
+            "_acme-challenge.contoso.example.\t1\tIN\tTXT\t\"one\"",
+            "_acme-challenge.contoso.example.\t1\tIN\tTXT\t\"two\"",
+            "_acme-challenge.deep.down.contoso.example.\t1\tIN\tTXT\t\"three\"",
+            "_acme-challenge.there.contoso.example.\t1\tIN\tTXT\t\"written\"",
+            "_acme-challenge.there.contoso.example.\t1\tIN\tTXT\t\"four\"",
         ]
     );
     served.challenges.clear();

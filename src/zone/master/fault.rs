@@ -258,7 +258,7 @@ pub enum MasterFault {
     },
     /// A name without its last dot that seems to be meant whole.
     #[error(
-        "{written} has no dot at its end, so it means {read}{}",
+        "{written} has no dot at its end and is read as {read} here{}",
         more_names(*.more)
     )]
     DotMissing {
@@ -274,7 +274,7 @@ pub enum MasterFault {
         refused: bool,
     },
     /// `$ORIGIN` without the last dot of its name.
-    #[error("$ORIGIN {written} has no dot at its end, so it means {read}")]
+    #[error("$ORIGIN {written} has no dot at its end and is read as {read} here")]
     OriginDot {
         /// As written.
         written: String,

@@ -3,6 +3,7 @@
 //! In: a name as written, the origin, the zone's apex. Out: the name that is probably meant, and the line corrected. Never
 //! here: which of the two names is used; `static_zone` decides that for the file as a whole.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hickory_proto::rr::RecordType;
@@ -240,4 +241,14 @@ pub(in crate::zone) fn problems(records: &[MasterRecord], refused: bool) -> Vec<
         }
     }
     problems
+}
+
+/// Every name whose last dot seems to be missing, as it is read, and every owner as it is meant.
+pub(in crate::zone) fn names(records: &[MasterRecord]) -> BTreeSet<Name> {
+    let meant = records.iter().filter_map(|record| record.meant.as_ref());
+    let names = meant.flat_map(|meant| {
+        let read = meant.slips.iter().map(|slip| slip.read.clone());
+        read.chain([meant.owner.clone()])
+    });
+    names.collect()
 }
