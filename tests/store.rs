@@ -546,13 +546,42 @@ async fn a_later_versions_database_is_left_alone() {
     raw.pragma_update(None, "user_version", 1000).unwrap();
     drop(raw);
     let before = fs::read(&path).unwrap();
+    let beside = r#"{"generation":900,"serial":9}"#;
+    fs::write(dir.path().join("reserved.json"), beside).unwrap();
     let (store, remembered) = open(dir.path());
-    assert!(remembered.unavailable.unwrap().contains("later version"));
+    let why = remembered.unavailable.unwrap();
+    assert!(
+        why.contains("later version") && why.contains("install that version again"),
+        "{why}"
+    );
+    assert_eq!(
+        remembered.reservation.unwrap().generation,
+        Generation(900),
+        "no number comes again"
+    );
     assert!(remembered.forgotten && remembered.doubt.is_none());
     let fault = commit(&store, pin(1)).await.unwrap_err();
     assert!(fault.to_string().contains("later version"), "{fault}");
     drop(store);
     assert_eq!(fs::read(&path).unwrap(), before);
+}
+
+#[test]
+fn a_start_removes_copies_that_an_interrupted_backup_has_left() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()));
+    let left = [
+        "backup-00000000000000ab.tmp",
+        "backup-00000000000000ab.tmp.new",
+        "backup-00000000000000ab.tmp.new-journal",
+    ];
+    let kept = ["backup-monday.tmp", "backup-00ab.db", "my-backup-00ab.tmp"];
+    for name in left.iter().chain(&kept) {
+        fs::write(dir.path().join(name), "secret").unwrap();
+    }
+    drop(open(dir.path()));
+    assert!(left.iter().all(|name| !dir.path().join(name).exists()));
+    assert!(kept.iter().all(|name| dir.path().join(name).exists()));
 }
 
 #[tokio::test]

@@ -346,7 +346,7 @@ impl Node for ServedNode {
 
 /// A copy of the store as bytes, by way of a file beside it.
 fn copy_of(dir: &Path) -> Result<Vec<u8>, String> {
-    let copy = dir.join(format!("backup-{:016x}.tmp", rand::random::<u64>()));
+    let copy = store::passing_copy(dir);
     let bytes = store::backup(dir, &copy)
         .map_err(|error| error.to_string())
         .and_then(|()| files::read(&copy, u64::MAX).map_err(|error| error.to_string()));

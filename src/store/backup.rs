@@ -21,6 +21,9 @@ use crate::config::Sources;
 /// More than any server publishes between a backup and its restoring: no generation is issued twice.
 const GENERATIONS_SKIPPED: u64 = 1_000_000;
 
+/// How the names of copies that are sent to somebody begin.
+const PASSING: &str = "backup-";
+
 /// How long another program may hold the database.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -91,6 +94,36 @@ pub fn backup(dir: &Path, to: &Path) -> Result<(), BackupError> {
         to: to.to_owned(),
         error,
     })
+}
+
+/// A file beside the state for a copy that is sent to somebody and then removed.
+pub fn passing_copy(dir: &Path) -> PathBuf {
+    dir.join(format!("{PASSING}{:016x}.tmp", rand::random::<u64>()))
+}
+
+/// Removes such copies that an interrupted process has left: they may hold secrets. Only while no server runs.
+pub(super) fn sweep(dir: &Path) {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let left = entries.filter(|entry| {
+        let name = entry.file_name();
+        let middle = name.to_str().and_then(|name| name.strip_prefix(PASSING));
+        middle.is_some_and(|rest| {
+            let after = rest.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+            after == ".tmp" || after.starts_with(".tmp.new") || after.starts_with(".tmp-")
+        })
+    });
+    for entry in left {
+        let path = entry.path();
+        match fs::remove_file(&path) {
+            Ok(()) => tracing::info!(
+                "{}: left by an interrupted backup, and removed",
+                path.display()
+            ),
+            Err(error) => {
+                tracing::warn!("{}: left by an interrupted backup: {error}", path.display());
+            }
+        }
+    }
 }
 
 /// Puts a backup in place of the state, which is kept beside it. `at` names it. No server may be running.

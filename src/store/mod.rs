@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-pub use backup::{BackupError, RestoreError, backup, restore, verify};
+pub use backup::{BackupError, RestoreError, backup, passing_copy, restore, verify};
 pub use history::{HistoryError, HistoryFilter};
 pub use key_files::KeyFiles;
 pub use writer::Commit;
@@ -72,6 +72,9 @@ impl Store {
     /// gives a store that reads what it can and commits again once the disk does.
     pub fn open(dir: &Path, at: Wall) -> Result<(Store, Remembered), StoreError> {
         let directory = Directory::open(dir)?;
+        if directory.fault().is_none() {
+            backup::sweep(dir);
+        }
         let opened = open::open(&directory, at);
         let accepted = opened.accepted.or_else(|| directory.read_accepted()).into();
         let mut remembered = opened.remembered;

@@ -78,7 +78,8 @@ impl From<Misfit> for Trouble {
         match misfit {
             Misfit::Foreign => Trouble::Unreadable("it is not a database of repoint".into()),
             Misfit::Newer { found, known } => Trouble::Unusable(format!(
-                "a later version wrote it (schema {found}, this version knows {known})"
+                "a later version wrote it (schema {found}, this version knows {known}); install that version again, \
+                 or put back the copy from before, repoint.db.schema-{known}"
             )),
             Misfit::Copy(error) => Trouble::Unusable(format!(
                 "it is of an older version, and a copy of it could not be made before changing it: {error}"
@@ -142,7 +143,7 @@ fn check_numbers(opened: &mut Opened, directory: &Directory, at: Wall) {
         Ok(beside) => beside,
         Err(why) => {
             tracing::warn!("{why}; the database's own numbers count, and the file is written anew");
-            if known.is_none() {
+            if known.is_none() && !opened.remembered.forgotten {
                 doubt(opened, why);
                 // Later than all numbers that a node gives out one by one.
                 known = Some(Reservation {
@@ -156,7 +157,9 @@ fn check_numbers(opened: &mut Opened, directory: &Directory, at: Wall) {
     };
     let is_later =
         |beside: &Reservation| known.is_none_or(|known| beside.generation > known.generation);
-    if opened.remembered.doubt.is_none() && beside.as_ref().is_some_and(is_later) {
+    // A database that was not read cannot be older.
+    let is_read = !opened.remembered.forgotten;
+    if is_read && opened.remembered.doubt.is_none() && beside.as_ref().is_some_and(is_later) {
         doubt(
             opened,
             "the database is older than reserved.json beside it: it or its log was lost or put back".into(),
