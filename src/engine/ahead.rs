@@ -23,7 +23,7 @@ use crate::zone::{Name, Serial};
 /// A claim that is not repeated is forgotten after this time: three rounds of asking.
 const CLAIM_LASTS: Duration = Duration::from_secs(15 * 60);
 
-/// Claims remembered for one zone. Unsigned claims beyond it are left out.
+/// Claims of nameservers remembered for one zone. Those beyond it are left out; configured secondaries always count.
 const MOST_CLAIMS: usize = 16;
 
 /// A zone whose serial is this far behind the node's serials is published once more before serials take a large step:
@@ -151,9 +151,12 @@ impl Engine {
         }
         let claims = self.claims.heard.entry(claim.apex.clone()).or_default();
         let known = claims.get(&claim.server).map(|(known, _)| known.serial);
-        let is_signed = claim.standing == Standing::SignedSecondary;
-        if known.is_none() && claims.len() >= MOST_CLAIMS && !is_signed {
-            return;
+        let is_nameserver = |claim: &Claim| claim.standing == Standing::Nameserver;
+        if known.is_none() && is_nameserver(&claim) {
+            let nameservers = claims.values().filter(|(known, _)| is_nameserver(known));
+            if nameservers.count() >= MOST_CLAIMS {
+                return;
+            }
         }
         let (apex, serial) = (claim.apex.clone(), claim.serial);
         claims.insert(claim.server.clone(), (claim, now.mono));
@@ -283,12 +286,23 @@ impl Engine {
         !self.claims.unconfirmed && zones.all(|zone| distance(zone.serial(), last) < MOST_LAG)
     }
 
+    /// A zone that keeps its serial, so far behind that it could not follow another large step.
+    fn left_behind(&self, last: Serial) -> Option<String> {
+        let mut zones = self.zones.iter();
+        let behind = zones.find(|zone| {
+            self.keeps_serial(zone.apex()) && distance(zone.serial(), last) >= MOST_LAG
+        })?;
+        Some(format!("a new version of {}", plain(behind.apex())))
+    }
+
     /// Takes the numbers of the next publication.
     pub(super) fn take_numbers(&mut self, now: Now) -> Option<(Generation, Serial)> {
         let last = self.numbers.serial();
         let next = self.next_serial(now);
         self.claims.chosen = None;
         let (generation, serial) = self.numbers.take(next)?;
+        // A zone that was left behind may follow now.
+        self.claims.look |= self.numbers.goal().is_some();
         self.claims.unconfirmed |= last.is_some_and(|last| distance(last, serial) >= MOST_LAG);
         Some((generation, serial))
     }
@@ -332,10 +346,14 @@ impl Engine {
             .peek(next)
             .is_some_and(|(_, serial)| serial == next)
         {
+            if self.left_behind(last).is_some() {
+                return;
+            }
             self.claims.chosen = Some(next);
             self.zones = Arc::new(self.zones.renewed());
             self.publish_anyway(&Triggers::new(), now, out);
-            self.claims.look = true;
+            // A zone that did not follow would be published again and again.
+            self.claims.look = self.claims.unconfirmed || self.may_step(next);
             self.look_again();
         } else if !self.journal.is_reserving() {
             self.journal.reserve(self.numbers.wish(next));
@@ -417,7 +435,9 @@ impl Engine {
         let has = format!("{server} has serial {serial} of {zone}, ahead of our {ours}{more}");
         let (kind, severity, text, remedy) = match worth {
             Worth::Accepted => {
-                let waits = self.awaited().unwrap_or_else(|| "the store".to_owned());
+                let behind = || self.left_behind(self.numbers.serial()?);
+                let waits = self.awaited().or_else(behind);
+                let waits = waits.unwrap_or_else(|| "the store".to_owned());
                 (
                     AlarmKind::SerialAhead,
                     Severity::Warning,

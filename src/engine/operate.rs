@@ -556,13 +556,14 @@ impl Plan {
     }
 }
 
-/// How many zones have other records than before.
+/// How many zones have other records than before, or are no longer there.
 fn changed(before: &Zones, after: &Zones) -> usize {
     let is_new = |version: &&Arc<ZoneVersion>| {
         let old = before.version_at(version.apex());
         old.is_none_or(|old| old.serial() != version.serial())
     };
-    after.iter().filter(is_new).count()
+    let is_gone = |version: &&Arc<ZoneVersion>| after.version_at(version.apex()).is_none();
+    after.iter().filter(is_new).count() + before.iter().filter(is_gone).count()
 }
 
 /// The same trigger for several routes.

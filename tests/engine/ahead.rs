@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use repoint::engine::{AlarmKind, Claim, Command, Event, Severity, Sighting, Standing};
 use repoint::zone::{Name, Serial};
 
+use crate::lost_keys::pass_few;
 use crate::network::Behaviour;
 use crate::setup::{self, Words};
-use crate::signed::pass;
+use crate::signed::{self, active, pass, signed_world};
 use crate::world::{Happened, World};
 
 const SECONDARY: &str = "192.0.2.53:53";
@@ -315,4 +316,53 @@ fn a_secondary_that_is_ahead_again_and_again_does_not_lose_the_others() {
             );
         }
     }
+}
+
+#[test]
+fn steps_wait_for_a_zone_that_cannot_get_a_new_version() {
+    let mut world = signed_world();
+    let tag = active(&mut world);
+    world.disk.ring.remove(&signed::zone(), tag);
+    world.kill();
+    world.start();
+    pass(&mut world, 60);
+    let stuck = world.zones.zone(&signed::zone()).unwrap().serial();
+    let is_other = |apex: &Name| apex.to_string() != format!("{}.", signed::ZONE);
+    let mut all: Vec<_> = world.zones.iter().cloned().collect();
+    all.retain(|zone| is_other(zone.apex()));
+    let other = all[0].clone();
+    world.event(Event::SerialAhead(Box::new(Claim {
+        server: "secondary ns2".to_owned(),
+        standing: Standing::Secondary,
+        addresses: ["192.0.2.53".parse().unwrap()].into(),
+        apex: other.apex().clone(),
+        serial: Serial(other.serial().0.wrapping_add(HALF - 100)),
+    })));
+    pass(&mut world, 2);
+    let before = world.zones.generation();
+    assert!(accept(&mut world));
+    pass_few(&mut world, 60, 2000);
+    let published = world.zones.generation().0 - before.0;
+    assert!(published <= 4, "{published} publications in a minute");
+    assert_eq!(world.zones.zone(&signed::zone()).unwrap().serial(), stuck);
+}
+
+#[test]
+fn many_addresses_of_a_nameserver_leave_room_for_a_secondary() {
+    let mut world = world("secondary=192.0.2.53:53");
+    for n in 0..40 {
+        let server = format!("nameserver ns3 (203.0.113.{n})");
+        let addresses = ["203.0.113.1", "203.0.113.2"];
+        claim(&mut world, &server, Standing::Nameserver, &addresses, 5_000);
+    }
+    let secondary = Standing::Secondary;
+    let serial = claim(
+        &mut world,
+        "secondary ns2",
+        secondary,
+        &["192.0.2.53"],
+        500_000,
+    );
+    assert!(accept(&mut world));
+    assert!(zone(&world).1.is_after(serial));
 }
