@@ -15,8 +15,9 @@ const MOST: usize = 20_000;
 /// A run that failed is repeated after this time, then after twice as long each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
-/// After a start, alarms from before have this long to come back before their end is told.
-const GRACE: Duration = Duration::from_secs(30);
+/// After a start, alarms from before have this long to come back before their end is told. Longer than any condition has to
+/// last before its alarm is raised: an unknown pool needs 60 s, and its probes need some time more.
+const GRACE: Duration = Duration::from_secs(5 * 60);
 
 type Key = (AlarmKind, String);
 
@@ -203,9 +204,15 @@ impl Book {
     }
 
     /// What the command has been told of and not of the end, to be kept for the next start.
-    pub(super) fn told(&self) -> Vec<&Alarm> {
+    pub(super) fn told(&self) -> Vec<Alarm> {
         let begun = self.slots.values().filter(|slot| slot.begun);
-        begun.map(|slot| &slot.alarm).collect()
+        begun.map(|slot| slot.alarm.clone()).collect()
+    }
+
+    /// Ends the time in which alarms from before may come back.
+    #[cfg(test)]
+    pub(super) fn end_grace(&mut self) {
+        self.confirm_by = Some(Instant::now());
     }
 
     /// Whether nothing waits to be told.

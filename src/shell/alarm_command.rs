@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -15,7 +15,7 @@ use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::sync::Notify;
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 
 use super::alarm_book::Book;
 use super::descendants;
@@ -31,6 +31,8 @@ const SAID: u64 = 2048;
 const KEPT: &str = "alarms-told.json";
 /// More octets than that file has.
 const LARGEST_KEPT: u64 = 64 << 20;
+/// The program waits this long for a disk that hangs, and not longer.
+const KEEP_TIME: Duration = Duration::from_secs(2);
 
 /// Tells the log and the operator's program.
 #[derive(Clone, Debug)]
@@ -100,7 +102,7 @@ impl AlarmCommand {
     /// Runs the program, as long as the process does.
     async fn work(self, file: PathBuf) {
         let mut runs: JoinSet<(Told, bool, Run)> = JoinSet::new();
-        let mut kept = Vec::new();
+        let mut keeper = Keeper::new(file);
         loop {
             let settings = lock(&self.settings).clone();
             let mut begun = Vec::new();
@@ -112,14 +114,10 @@ impl AlarmCommand {
                     };
                     begun.push(told);
                 }
-                let told = serde_json::to_vec(&book.told()).unwrap_or_default();
-                (book.deadline(), told)
+                (book.deadline(), book.told())
             };
             // Before it is told: a beginning that is told has its end, whatever happens to this process.
-            if told != kept {
-                kept = told;
-                keep(&file, kept.clone()).await;
-            }
+            keeper.keep(told).await;
             for (told, was_begun) in begun {
                 let settings = settings.clone();
                 runs.spawn(async move {
@@ -137,6 +135,7 @@ impl AlarmCommand {
             tokio::select! {
                 () = self.news.notified() => {}
                 () = rest => {}
+                () = keeper.came_back() => {}
                 Some(ended) = runs.join_next() => {
                     // A run that panicked is in the log; its alarm waits for what comes next.
                     if let Ok((told, was_begun, run)) = ended {
@@ -175,23 +174,60 @@ fn recall(file: &Path) -> Vec<Alarm> {
     })
 }
 
-/// Keeps them, whole or not at all.
-async fn keep(file: &Path, octets: Vec<u8>) {
-    let place = file.to_owned();
-    let write = move || -> std::io::Result<()> {
-        use std::io::Write as _;
-        use std::os::unix::fs::OpenOptionsExt as _;
-        let fresh = place.with_extension("new");
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        let mut new = options.open(&fresh)?;
-        new.write_all(&octets)?;
-        std::fs::rename(&fresh, &place)
-    };
-    let written = spawn_blocking(write).await.map_err(std::io::Error::from);
-    if let Err(error) = written.and_then(|written| written) {
-        tracing::debug!("cannot keep {}: {error}", file.display());
+/// Keeps the alarms that were told, one write at a time. A write that hangs holds nothing else up.
+struct Keeper {
+    file: PathBuf,
+    /// What the last write that was begun has.
+    kept: Vec<Alarm>,
+    writing: Option<JoinHandle<()>>,
+}
+
+impl Keeper {
+    fn new(file: PathBuf) -> Keeper {
+        Keeper {
+            file,
+            kept: Vec::new(),
+            writing: None,
+        }
     }
+
+    /// Writes them, unless an earlier write has not come back; waits for it up to [`KEEP_TIME`].
+    async fn keep(&mut self, told: Vec<Alarm>) {
+        if told == self.kept || self.writing.is_some() {
+            return;
+        }
+        self.kept.clone_from(&told);
+        let file = self.file.clone();
+        self.writing = Some(spawn_blocking(move || {
+            if let Err(error) = write(&file, &told) {
+                tracing::debug!("cannot keep {}: {error}", file.display());
+            }
+        }));
+        // Too late: the alarm is told all the same.
+        let _ = tokio::time::timeout(KEEP_TIME, self.came_back()).await;
+    }
+
+    /// Waits until a write comes back.
+    async fn came_back(&mut self) {
+        match &mut self.writing {
+            // A panic is in the log.
+            Some(writing) => drop(writing.await),
+            None => std::future::pending().await,
+        }
+        self.writing = None;
+    }
+}
+
+/// Writes them, whole or not at all.
+fn write(file: &Path, told: &[Alarm]) -> std::io::Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let fresh = file.with_extension("new");
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut new = options.open(&fresh)?;
+    new.write_all(&serde_json::to_vec(told)?)?;
+    std::fs::rename(&fresh, file)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -528,8 +564,37 @@ mod tests {
             lines(&dir.path().join("told"), 4).await[3],
             "fabrikam ended"
         );
+        lock(&second.book).end_grace();
+        second.news.notify_one();
         let told = lines(&dir.path().join("told"), 5).await;
         assert_eq!(told[4], "contoso ended", "it did not come back");
+    }
+
+    #[tokio::test]
+    async fn a_state_disk_that_hangs_silences_no_alarm() {
+        let dir = tempfile::tempdir().unwrap();
+        // Opening it waits for a reader.
+        let hanging = dir.path().join(KEPT).with_extension("new");
+        nix::unistd::mkfifo(&hanging, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let script = r#"echo "$REPOINT_ALARM_SUBJECT" >> "$1/told""#;
+        let quick = settings(dir.path(), script, Duration::from_secs(60));
+        let command = AlarmCommand::new(&quick, dir.path());
+        for (n, subject) in ["contoso", "fabrikam"].into_iter().enumerate() {
+            command.tell(alarm(subject), true);
+            let told = lines(&dir.path().join("told"), n + 1).await;
+            assert_eq!(told[n], subject);
+        }
+        let first = spawn_blocking(move || std::fs::read_to_string(hanging).unwrap());
+        assert!(!first.await.unwrap().contains("fabrikam"));
+        // What was told meanwhile is kept as soon as the disk is back.
+        let kept = dir.path().join(KEPT);
+        let is_kept = || {
+            std::fs::symlink_metadata(&kept).is_ok_and(|meta| meta.is_file())
+                && std::fs::read_to_string(&kept).is_ok_and(|kept| kept.contains("fabrikam"))
+        };
+        while !is_kept() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     #[tokio::test]
