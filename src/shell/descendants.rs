@@ -3,7 +3,8 @@
 //! In: the mark that a run has in its environment. Out: none of them runs any more. A child that begins a session of its
 //! own (`setsid`) is not in the program's process group, so the group alone does not find it.
 //! Never here: processes of anybody else. Those without a mark are ended only where this process adopts orphans, and
-//! where they are orphans: there, operators' programs have no other parent.
+//! where they are orphans that were no children of ours at the start: there, operators' programs have no other parent.
+//! The first process of a machine or container (PID 1) adopts everybody's orphans, and ends those with a mark alone.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -22,9 +23,18 @@ const ROUNDS: usize = 20;
 
 static ADOPTS: AtomicBool = AtomicBool::new(false);
 static CHILDREN: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+/// Children that were there at the start, by number and time of start: whoever began them wants them to run.
+static THERE_BEFORE: Mutex<BTreeSet<(i32, u64)>> = Mutex::new(BTreeSet::new());
 
 /// Orphans of our children become ours, so that they are found, and their ends are collected. For a server's process only.
 pub fn adopt_orphans() {
+    let own = std::process::id();
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    there_before().extend(entries.filter_map(|entry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        let stat = stat_of(entry.path().join("stat"))?;
+        (stat.parent == own).then_some((pid, stat.started))
+    }));
     match nix::sys::prctl::set_child_subreaper(true) {
         Ok(()) => ADOPTS.store(true, Ordering::Relaxed),
         Err(error) => tracing::warn!("cannot adopt what an alarm command leaves running: {error}"),
@@ -34,6 +44,10 @@ pub fn adopt_orphans() {
 /// The children that run. Held while one is begun: before it is another program it looks like an orphan.
 pub(super) fn children() -> MutexGuard<'static, BTreeSet<i32>> {
     CHILDREN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn there_before() -> MutexGuard<'static, BTreeSet<(i32, u64)>> {
+    THERE_BEFORE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Ends everything that a run has left. Blocks for some milliseconds.
@@ -75,8 +89,10 @@ fn left_by(mark: &str, children: &BTreeSet<i32>) -> Vec<Process> {
         if children.contains(&pid) || u32::try_from(pid).ok()? == own {
             return None;
         }
-        let (parent, is_dead) = parent_of(entry.path().join("stat"))?;
-        let is_orphan = ADOPTS.load(Ordering::Relaxed) && parent == own;
+        let stat = stat_of(entry.path().join("stat"))?;
+        let is_dead = stat.is_dead;
+        let is_orphan = ADOPTS.load(Ordering::Relaxed) && stat.parent == own;
+        let is_spared = own == 1 || there_before().contains(&(pid, stat.started));
         // Of another user, or gone: then there is nothing to read.
         let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
         let mut variables = environment.split(|octet| *octet == 0);
@@ -86,7 +102,8 @@ fn left_by(mark: &str, children: &BTreeSet<i32>) -> Vec<Process> {
             && environment
                 .split(|octet| *octet == 0)
                 .any(|variable| variable.starts_with(prefix.as_bytes()));
-        (is_marked && !is_dead || is_orphan && !of_other).then_some(Process {
+        let is_of_run = is_orphan && !of_other && (is_dead || !is_spared);
+        (is_marked && !is_dead || is_of_run).then_some(Process {
             pid,
             is_orphan,
             is_dead,
@@ -95,11 +112,22 @@ fn left_by(mark: &str, children: &BTreeSet<i32>) -> Vec<Process> {
     processes.collect()
 }
 
-/// The parent of a process, and whether it has ended and waits to be collected.
-fn parent_of(stat: PathBuf) -> Option<(u32, bool)> {
+/// What the system says of a process.
+struct Stat {
+    parent: u32,
+    /// It has ended and waits to be collected.
+    is_dead: bool,
+    /// In ticks since the machine's start.
+    started: u64,
+}
+
+fn stat_of(stat: PathBuf) -> Option<Stat> {
     let text = fs::read_to_string(stat).ok()?;
-    // 4711 (its name) S 1 ...: the name may have anything in it.
+    // 4711 (its name) S 1 ...: the name may have anything in it. The time of start is the 22nd field.
     let mut fields = text.rsplit_once(')')?.1.split_whitespace();
-    let state = fields.next()?;
-    Some((fields.next()?.parse().ok()?, state == "Z"))
+    Some(Stat {
+        is_dead: fields.next()? == "Z",
+        parent: fields.next()?.parse().ok()?,
+        started: fields.nth(17)?.parse().ok()?,
+    })
 }

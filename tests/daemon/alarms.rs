@@ -45,6 +45,35 @@ fn what_an_alarm_command_leaves_running_is_ended_wherever_it_went() {
 }
 
 #[test]
+fn what_ran_before_the_server_began_is_left_alone() {
+    // As the entry point of a container does it: the server has a child that it did not begin.
+    let place = place("echo \"$REPOINT_ALARM_KIND $REPOINT_ALARM_STATE\" >> told");
+    let plain = place.command();
+    let mut command = std::process::Command::new("/bin/sh");
+    command
+        .args(["-c", "sleep 1000 & echo $! > beside; exec \"$@\"", "sh"])
+        .arg(plain.get_program())
+        .args(plain.get_args())
+        .current_dir(place.dir.path());
+    for name in ["NOTIFY_SOCKET", "STATE_DIRECTORY", "JOURNAL_STREAM"] {
+        command.env_remove(name);
+    }
+    let server = place.begin(command);
+    server.logged("taking commands on");
+    pin_for_ever(&server);
+    written(&server, &place, "told", "override-without-end raised");
+    let unpinned = server.control("DELETE", "/v1/routes/route1/pin", &Value::Null);
+    assert_eq!(unpinned.0, 200, "{unpinned:?}");
+    // The second run of an alarm begins after the first has been cleared away.
+    written(&server, &place, "told", "override-without-end ended");
+    let pid = std::fs::read_to_string(place.file("beside")).unwrap();
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap();
+    assert!(stat.contains("(sleep) S"), "{stat}");
+    let pid = nix::unistd::Pid::from_raw(pid.trim().parse().unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+}
+
+#[test]
 fn the_end_of_an_alarm_is_told_after_a_restart() {
     let place = place("echo \"$REPOINT_ALARM_KIND $REPOINT_ALARM_STATE\" >> told");
     let mut server = place.start();
