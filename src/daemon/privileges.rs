@@ -72,16 +72,28 @@ pub fn give_up_root(paths: &Paths) -> Result<Identity, PrivilegeError> {
         return Ok(Identity::AsStarted);
     }
     let said = said_of_server(paths);
-    let Some(name) = said.user else {
+    let user = match &said.user {
+        Some(name) => Some(find_user(name)?),
+        None if said.is_user_lost => owner_of(&said.state),
+        None => None,
+    };
+    let Some(user) = user else {
         return Ok(Identity::Root);
     };
-    let user = find_user(&name)?;
     make_for(&user, &said.state, 0o700)?;
     if let Some(directory) = said.control.parent() {
         make_for(&user, directory, 0o755)?;
     }
     become_user(&user)?;
-    Ok(Identity::User(name))
+    Ok(Identity::User(user.name))
+}
+
+/// The user whose directory it is, unless it is root's.
+fn owner_of(directory: &Path) -> Option<User> {
+    let owner = unistd::Uid::from_raw(fs::metadata(directory).ok()?.uid());
+    // An owner without a name has no groups to look up.
+    let user = User::from_uid(owner).ok().flatten();
+    user.filter(|user| !user.uid.is_root())
 }
 
 /// Makes a directory that the server writes into and that is not there yet.

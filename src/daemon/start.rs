@@ -10,7 +10,7 @@ use crate::clock::Wall;
 use crate::config::{self, Changes, ConfigProblems, Configuration, ServerSettings, Sources};
 use crate::engine::{Rejection, Remembered, misfit};
 use crate::files;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, accepted_in};
 
 /// Where the service manager keeps the state directory it made.
 const STATE_DIRECTORY: &str = "STATE_DIRECTORY";
@@ -201,27 +201,42 @@ fn state_directory(paths: &Paths) -> PathBuf {
 
 /// What the configuration file says of the server before anything else is read: whose it is to be, and where it writes.
 pub(super) struct Said {
+    /// Of the file, or of the configuration accepted last where the file cannot be used.
     pub(super) user: Option<String>,
+    /// Nobody is named, and the file that could say so cannot be used.
+    pub(super) is_user_lost: bool,
     pub(super) state: PathBuf,
     pub(super) control: PathBuf,
 }
 
-/// Reads the file alone, and none that it names. It may be unusable.
+/// Reads the file, which may be unusable.
 pub(super) fn said_of_server(paths: &Paths) -> Said {
     let base = paths.configuration.parent().unwrap_or(Path::new(""));
     let control = said_in_file(paths, "control").map(|control| base.join(control));
+    let state = state_directory(paths);
+    let mut user = said_in_file(paths, "user");
+    let is_unusable = user.is_none() && config::load(&paths.configuration).is_err();
+    if is_unusable {
+        let accepted = accepted_in(&state).and_then(|kept| Sources::from_json(&kept).ok());
+        user = accepted.and_then(|sources| said_in_text(sources.text(), "user"));
+    }
     Said {
-        user: said_in_file(paths, "user"),
-        state: state_directory(paths),
+        is_user_lost: is_unusable && user.is_none(),
+        user,
+        state,
         control: control.unwrap_or_else(|| ServerSettings::default().control),
     }
 }
 
 fn said_in_file(paths: &Paths, key: &str) -> Option<String> {
     let text = files::read_text(&paths.configuration, files::LARGEST).ok()?;
+    said_in_text(&text, key)
+}
+
+fn said_in_text(text: &str, key: &str) -> Option<String> {
     match text.parse::<toml::Table>() {
         Ok(table) => Some(table.get("server")?.get(key)?.as_str()?.to_owned()),
-        Err(_) => said_in(&text, key),
+        Err(_) => said_in(text, key),
     }
 }
 

@@ -37,6 +37,11 @@ const COMMITS: &str = "commits";
 /// No reservation reaches this generation in the life of a node.
 const MOST_GENERATION: u64 = 1 << 62;
 
+/// The accepted configuration that a state directory has as a file. It need not be locked.
+pub fn accepted_in(state: &Path) -> Option<String> {
+    files::read_text(&state.join(ACCEPTED), LARGEST_ACCEPTED).ok()
+}
+
 /// The state directory, locked for this process as far as it can be.
 #[derive(Debug)]
 pub(super) struct Directory {
@@ -176,7 +181,7 @@ impl Directory {
     }
 
     pub(super) fn read_accepted(&self) -> Option<String> {
-        files::read_text(&self.path.join(ACCEPTED), LARGEST_ACCEPTED).ok()
+        accepted_in(&self.path)
     }
 
     pub(super) fn write_reserved(&self, reservation: Reservation) -> io::Result<()> {

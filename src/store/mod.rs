@@ -24,6 +24,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 pub use backup::{BackupError, RestoreError, backup, passing_copy, restore, verify};
+pub use directory::accepted_in;
 pub use history::{HistoryError, HistoryFilter};
 pub use key_files::KeyFiles;
 pub use writer::Commit;

@@ -53,7 +53,50 @@ fn a_server_started_as_root_becomes_its_user_and_may_only_bind_ports() {
     server.kill_9();
     let broken = std::fs::read_to_string(place.file("repoint.toml")).unwrap() + "[[pool\n";
     place.configure(&broken);
-    let server = place.start();
+    let mut server = place.start();
+    assert_eq!(status(&server, "Uid:"), [id.as_str(); 4].join(" "));
+    // Nor one that is empty, missing or without the line: the accepted configuration is served as its user.
+    let file = place.file("repoint.toml");
+    let no_line = broken.replace("user = \"nobody\"\n", "");
+    for text in [Some(""), None, Some(&no_line)] {
+        server.kill_9();
+        match text {
+            Some(text) => place.configure(text),
+            None => std::fs::remove_file(&file).unwrap(),
+        }
+        server = start_in_state(&place);
+        assert_eq!(status(&server, "Uid:"), [id.as_str(); 4].join(" "));
+    }
+}
+
+/// Starts a server whose file does not say where the state is.
+fn start_in_state(place: &Place) -> Server {
+    let mut command = place.command();
+    command.args(["--state", "state"]);
+    let server = place.begin(command);
+    server.logged("taking commands on");
+    server
+}
+
+#[test]
+fn a_server_that_nobody_names_a_user_for_becomes_the_owner_of_its_state() {
+    let nobody = User::from_name("nobody").unwrap().unwrap();
+    let place = Place::new(&configuration(&Pools::new(), &names(1), 30));
+    let mut server = place.start();
+    server.kill_9();
+    let everyone = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(place.dir.path(), everyone).unwrap();
+    let state = place.file("state");
+    let within = std::fs::read_dir(&state)
+        .unwrap()
+        .map(|e| e.unwrap().path());
+    for path in within.chain([place.dir.path().to_owned(), state.clone()]) {
+        chown(&path, Some(nobody.uid), Some(nobody.gid)).unwrap();
+    }
+    let _ = std::fs::remove_file(place.file("control.sock"));
+    place.configure("");
+    let server = start_in_state(&place);
+    let id = nobody.uid.to_string();
     assert_eq!(status(&server, "Uid:"), [id.as_str(); 4].join(" "));
 }
 
@@ -62,11 +105,7 @@ fn a_user_that_is_not_there_is_no_reason_to_stay_root() {
     let place = place("no-such-user");
     let mut server = place.begin(place.command());
     assert_eq!(server.ended().code(), Some(2));
-    let said = server.log();
-    assert!(
-        said.contains("there is no user no-such-user on this machine"),
-        "{said}"
-    );
+    server.logged("there is no user no-such-user on this machine");
     assert!(!place.file("state").exists());
 }
 
