@@ -17,6 +17,7 @@ mod kill;
 mod listeners;
 mod load;
 mod manager;
+mod memory;
 mod manners;
 mod open_files;
 mod privileges;
