@@ -128,7 +128,7 @@ async fn start(
         Identity::AsStarted => {}
         Identity::User(name) => tracing::info!("running as the user {name}"),
         Identity::Root => tracing::warn!(
-            "running as root: whoever breaks into this process has the whole machine; write user = \"repoint\" into \
+            "running as root: an attacker who breaks into this process controls the whole machine; write user = \"repoint\" into \
              [server], or start it with the systemd unit"
         ),
     }

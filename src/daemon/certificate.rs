@@ -159,7 +159,7 @@ fn time_left(certificate: &Certificate, now: Wall) -> Option<Severity> {
 /// Tries the certificate of a configuration, as a start or a reload would; none where it names none.
 ///
 /// # Errors
-/// Why it cannot be used, or that clients refuse it, and what mends that.
+/// Why the certificate cannot be used or why clients refuse it, and what fixes it.
 pub fn try_certificate(
     settings: &ServerSettings,
     now: Wall,

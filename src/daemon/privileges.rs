@@ -26,7 +26,7 @@ pub enum Identity {
     User(String),
 }
 
-/// Why root was not given up. Nothing is served then: whoever names a user wants no server of root's.
+/// Why root was not given up. Nothing is served then: an operator who names a user does not want a server that runs as root.
 #[derive(Debug, thiserror::Error)]
 pub enum PrivilegeError {
     /// There is no such user.
