@@ -5,7 +5,7 @@
 use hickory_proto::rr::RecordType;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use repoint::zone::{MasterProblem, Name, Rdata, StaticZone, type_text};
+use repoint::zone::{MasterFault, MasterProblem, Name, Rdata, StaticZone, type_text};
 
 const HEAD: &str = "$TTL 60\n@ SOA a. b. 1 1 1 1 1\n@ NS a.\n";
 
@@ -140,7 +140,13 @@ proptest! {
                 prop_assert_eq!(read.wire(), wire.as_slice(), "{}", line);
                 prop_assert_eq!(read.to_text(rtype), rdata.to_text(rtype));
             } else {
-                prop_assert!(matches!(number, 2 | 5 | 15 | 33), "{} is refused: {:?}", line, read(&line).err());
+                let refused = read(&line).err().unwrap_or_default();
+                // Octets need not be as many as a digest's kind has; a digest that is written needs to.
+                let by_length = refused
+                    .iter()
+                    .any(|problem| matches!(problem.fault, MasterFault::Digest { .. }));
+                let by_zone = matches!(number, 2 | 5 | 15 | 33);
+                prop_assert!(by_zone || by_length, "{} is refused: {:?}", line, refused);
             }
         }
     }

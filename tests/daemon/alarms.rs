@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::server::{PATIENCE, Place, Pools, Server, configuration, names};
+use crate::tool::tool;
 
 fn place(script: &str) -> Place {
     let place = Place::new("");
@@ -49,7 +50,7 @@ fn what_ran_before_the_server_began_is_left_alone() {
     // As the entry point of a container does it: the server has a child that it did not begin.
     let place = place("echo \"$REPOINT_ALARM_KIND $REPOINT_ALARM_STATE\" >> told");
     let plain = place.command();
-    let mut command = std::process::Command::new("/bin/sh");
+    let mut command = tool("/bin/sh");
     command
         .args(["-c", "sleep 1000 & echo $! > beside; exec \"$@\"", "sh"])
         .arg(plain.get_program())
