@@ -32,12 +32,8 @@ const MEMORY: Duration = Duration::from_secs(20 * 60);
 /// Faults shorter than this are within the reach of one probe and one canary attempt.
 const HAIR_TRIGGER: Duration = Duration::from_secs(10);
 
-/// An answer to a command comes within this, whatever the store does. A reload and a change of keys wait for the zones
-/// that are being signed beside the engine, and have their answer within this of the last of them.
+/// An answer to a command comes within this, whatever the store does.
 const ANSWER: Duration = Duration::from_secs(10);
-
-/// The longest that all zones of this world take to be signed twice, one behind the other.
-const SIGNING: Duration = Duration::from_secs(60);
 
 /// What an acknowledged override says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -304,16 +300,8 @@ impl Promises {
             self.look(world)?;
         }
         for (id, asked) in &self.asked {
-            let waits = matches!(asked.command, Command::Reload { .. } | Command::Keys { .. });
-            let since = match waits {
-                true => asked
-                    .at
-                    .max(world.drafts_until.min(now))
-                    .min(asked.at + SIGNING),
-                false => asked.at,
-            };
             promise!(
-                now - since <= ANSWER,
+                now - asked.at <= ANSWER,
                 "command {id:?} {:?} has no answer",
                 asked.command
             );

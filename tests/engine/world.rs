@@ -120,8 +120,6 @@ pub(crate) struct World {
     pub(crate) drafts_take: Duration,
     /// How many were asked for.
     pub(crate) drafted: u64,
-    /// When the last zone that was given away to be signed has come back.
-    pub(crate) drafts_until: Duration,
     mood: StoreMood,
     mood_since: i64,
     /// The running process found no store and never will.
@@ -161,7 +159,6 @@ impl World {
             parents: Parents::default(),
             drafts_take: Duration::from_secs(3),
             drafted: 0,
-            drafts_until: Duration::ZERO,
             mood: StoreMood::Well,
             mood_since: 0,
             never: false,
@@ -497,7 +494,6 @@ impl World {
                     serial,
                 } => {
                     self.drafted += 1;
-                    self.drafts_until = self.elapsed() + self.drafts_take;
                     let drafted = Ok(Arc::new(outline.draft(serial)));
                     let event = Event::Drafted { token, drafted };
                     self.put(self.drafts_take, Pending::Event(Box::new(event)));
