@@ -305,7 +305,7 @@ impl Engine {
                     AlarmKind::InboundRefused,
                     Severity::Warning,
                     format!(
-                        "zone {apex} as its primary sent it cannot be used: {why}; {}",
+                        "what the primary of zone {apex} sent last is not in force: {why}; {}",
                         in_force(copy)
                     ),
                 );

@@ -168,6 +168,7 @@ impl Engine {
             configuration,
         };
         engine.restore_inbound(remembered.inbound, now);
+        engine.store_longer_ttls();
         let mut out = Vec::new();
         out.extend(engine.signing.faults.iter().map(|fault| Effect::Log {
             warn: true,

@@ -73,10 +73,21 @@ pub(super) struct Inbound {
     attempt: Option<InboundAttempt>,
     /// Why what a primary sent last is not in force.
     refused: Option<String>,
+    /// What a primary sent last, while something about it is to be stored first.
+    waiting: Option<Waiting>,
     /// What is suspicious about the version in force.
     warnings: Vec<String>,
     /// Records of the version in force that its primary may compute answers from.
     private: Vec<PrivateRecords>,
+}
+
+/// A version that fits, and is in force once something about it is stored.
+#[derive(Clone, Debug)]
+pub(super) struct Waiting {
+    pub(super) from: SocketAddr,
+    pub(super) zone: Arc<StaticZone>,
+    /// The layout with it.
+    pub(super) layout: Arc<Layout>,
 }
 
 /// The last time a zone's primaries were asked.
@@ -254,7 +265,7 @@ impl Engine {
         self.look_again();
     }
 
-    fn take_received(
+    pub(super) fn take_received(
         &mut self,
         apex: DomainName,
         from: SocketAddr,
@@ -281,6 +292,15 @@ impl Engine {
                 return;
             }
         };
+        let layout = Arc::new(layout);
+        if self.waits_for_row(&apex, &layout) {
+            let inbound = self.inbound.entry(apex.clone()).or_default();
+            inbound.waiting = Some(Waiting { from, zone, layout });
+            self.signing.look_at(&apex, now.mono);
+            return;
+        }
+        let inbound = self.inbound.entry(apex.clone()).or_default();
+        inbound.waiting = None;
         let private = zone.private_records();
         let warnings = in_sentences(&warnings, &private);
         for text in &warnings {
@@ -306,7 +326,7 @@ impl Engine {
             from,
             received: now.wall,
         }));
-        self.layout = Arc::new(layout);
+        self.layout = layout;
         self.unpublished = true;
         let text = match first {
             true => format!("zone {apex}: first version received from {from}, serial {serial}"),
@@ -392,6 +412,25 @@ impl Inbound {
 
     pub(super) fn refused(&self) -> Option<&str> {
         self.refused.as_deref()
+    }
+
+    pub(super) fn waiting(&self) -> Option<&Waiting> {
+        self.waiting.as_ref()
+    }
+
+    /// Takes what waits: it need not wait any more.
+    pub(super) fn admit(&mut self) -> Option<Waiting> {
+        self.waiting.take()
+    }
+
+    /// What waits has to wait longer.
+    pub(super) fn keep_waiting(&mut self, why: &str) {
+        if let Some(Waiting { zone, .. }) = &self.waiting {
+            let serial = zone.serial();
+            self.refused = Some(format!(
+                "serial {serial} waits for the store, which has to know of its longer TTLs first: {why}"
+            ));
+        }
     }
 
     /// Records of the version in force that its primary may compute answers from.

@@ -13,6 +13,7 @@ mod numbers;
 mod journal;
 mod keeping;
 mod late;
+mod longer_ttls;
 mod challenge;
 mod inbound;
 mod core;

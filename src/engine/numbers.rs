@@ -65,6 +65,11 @@ impl Numbers {
         self.upto
     }
 
+    /// Whether they are used though nothing is reserved: the store failed at the start.
+    pub(super) fn are_borrowed(&self) -> bool {
+        self.borrowed
+    }
+
     /// Whether it is time to extend the reservation.
     pub(super) fn is_short(&self) -> bool {
         let Some(upto) = self.upto.filter(|_| !self.borrowed) else {

@@ -394,8 +394,9 @@ impl Engine {
             warn: false,
             text: plan.entry.text.clone(),
         });
-        if !plan.keys.is_empty() {
-            self.take_rows(plan.keys.clone(), now, out);
+        let rows: Vec<_> = plan.keys.iter().chain(&plan.longer_ttls).cloned().collect();
+        if !rows.is_empty() {
+            self.take_rows(rows, now, out);
         }
         if !plan.keys.is_empty() || plan.accepts_clock {
             let published = self.publish_anyway(&plan.triggers, now, out);
@@ -540,10 +541,11 @@ impl Plan {
                 .chain(changed)
                 .map(|route| (route.clone(), ())),
         );
+        let rows = self.keys.iter().chain(&self.longer_ttls);
         Batch {
             overrides: self.overrides.clone(),
             routes: routes.keys().filter_map(|route| twin.row(route)).collect(),
-            keys: self.keys.iter().map(|step| step.row.clone()).collect(),
+            keys: rows.map(|step| step.row.clone()).collect(),
             reservation: self.takes_over.and_then(|_| twin.numbers.reserved()),
             challenges: self.challenges.clone(),
             entries: vec![Entry {

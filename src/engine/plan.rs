@@ -35,6 +35,8 @@ pub(super) struct Plan {
     /// Serials go past this one, in every zone.
     pub(super) takes_over: Option<Serial>,
     pub(super) keys: Vec<TakenStep>,
+    /// Rows of keys that come with longer TTLs.
+    pub(super) longer_ttls: Vec<TakenStep>,
     pub(super) triggers: Triggers,
     pub(super) entry: Entry,
     pub(super) warnings: Vec<String>,
@@ -253,10 +255,13 @@ impl Engine {
         allow_removal: bool,
         now: Now,
     ) -> Result<Plan, Box<Refusal>> {
-        if let Err((apex, why)) = self.layout_of(configuration) {
-            let why = format!("zone {apex} as its primary sent it does not fit: {why}");
-            return Err(self.refuse(request, RefusalKind::Conflict, MISFIT, &why, None));
-        }
+        let layout = match self.layout_of(configuration) {
+            Ok(layout) => layout,
+            Err((apex, why)) => {
+                let why = format!("zone {apex} as its primary sent it does not fit: {why}");
+                return Err(self.refuse(request, RefusalKind::Conflict, MISFIT, &why, None));
+            }
+        };
         let changes = config::compare(&self.configuration, configuration);
         let held = |route: &RouteName, pool: &PoolName| {
             let decision = self
@@ -294,6 +299,7 @@ impl Engine {
         plan.warnings
             .extend(changes.at_restart.iter().map(ToString::to_string));
         plan.warnings.extend(self.signed_zones_left(configuration));
+        plan.longer_ttls = self.rows_before_serving(configuration, &layout);
         plan.configuration = Some(configuration.clone());
         Ok(plan)
     }
@@ -352,6 +358,7 @@ impl Engine {
             accepts_clock: false,
             takes_over: None,
             keys: Vec::new(),
+            longer_ttls: Vec::new(),
             triggers: Triggers::new(),
             entry: Entry {
                 generation: Generation::default(),

@@ -344,6 +344,7 @@ impl Engine {
         if looked && !self.signing.unsignable.is_empty() && self.refresh_keys() {
             self.publish_keys(now, out);
         }
+        self.publish_received(now, out);
         if !steps.is_empty() {
             self.store_steps(steps, said, now, out);
         }
@@ -358,6 +359,12 @@ impl Engine {
     ) -> Option<(TakenStep, Option<String>)> {
         self.follow_spread(apex, now);
         let facts = self.key_facts(apex, now);
+        if self.waits_to_be_served(apex) {
+            match self.step_before_serving(apex) {
+                Some(step) => return Some((step, None)),
+                None => self.take_waiting(std::slice::from_ref(apex), now, out),
+            }
+        }
         let clock = self.signing.dating.offset();
         let row = self.signing.rows.get(apex)?;
         let moment = self.signing.moments.entry(apex.clone()).or_default();

@@ -65,7 +65,9 @@ impl Engine {
             return false;
         };
         if result.is_ok() {
+            let apexes: Vec<_> = steps.iter().map(|step| step.row.apex.clone()).collect();
             self.take_rows(steps, now, out);
+            self.take_waiting(&apexes, now, out);
             self.publish_keys(now, out);
             return true;
         }
@@ -73,6 +75,9 @@ impl Engine {
         self.signing.pause = Some(now.mono + PAUSE);
         for step in steps {
             let apex = step.row.apex;
+            if let (Some(inbound), Err(fault)) = (self.inbound.get_mut(&apex), result) {
+                inbound.keep_waiting(&fault.to_string());
+            }
             if let Some(row) = self.signing.rows.get(&apex) {
                 self.journal.keys(row.clone());
             }

@@ -35,6 +35,9 @@ pub struct ZoneRow {
     pub longest_ttl: u32,
     /// Versions before it that had a longer TTL: how long, in seconds, and until when they were served.
     pub older: Option<(u32, Wall)>,
+    /// The longest TTL of a version that is to be served once this row is stored, in seconds; zero for none.
+    #[serde(default)]
+    pub coming_ttl: u32,
     /// Signing is being ended.
     pub withdrawal: Option<Withdrawal>,
 }
@@ -122,6 +125,7 @@ impl ZoneRow {
             ds_ttl: None,
             longest_ttl: 0,
             older: None,
+            coming_ttl: 0,
             withdrawal: None,
         }
     }
@@ -155,11 +159,29 @@ impl ZoneRow {
         news || ttl != self.ds_ttl
     }
 
-    /// Takes over the longest TTL of the version that is served from now on. True when it is another.
+    /// The row that has to be stored before a version with this longest TTL is served; none when this one will do. A
+    /// process that was killed may have served it, and the next one cannot know of it otherwise.
+    pub fn before_serving(&self, longest_ttl: u32) -> Option<ZoneRow> {
+        let longest_ttl = longest_ttl.min(REMEMBERED_AT_MOST);
+        let known = longest_ttl <= self.longest_ttl.max(self.coming_ttl);
+        if known || self.keys.is_empty() {
+            return None;
+        }
+        Some(ZoneRow {
+            coming_ttl: longest_ttl,
+            ..self.clone()
+        })
+    }
+
+    /// Takes over the longest TTL of the version that is served from now on. True when the row is another.
     pub fn serves(&mut self, longest_ttl: u32, now: Wall) -> bool {
         let longest_ttl = longest_ttl.min(REMEMBERED_AT_MOST);
+        let came = self.coming_ttl > 0 && longest_ttl >= self.coming_ttl;
+        if came {
+            self.coming_ttl = 0;
+        }
         if longest_ttl == self.longest_ttl {
-            return false;
+            return came;
         }
         if longest_ttl < self.longest_ttl {
             let last = (self.longest_ttl, now);
@@ -189,8 +211,10 @@ impl ZoneRow {
             withdrawal.since = withdrawal.since.min(now);
             withdrawal.ds_gone = withdrawal.ds_gone.map(|at| at.min(now));
         }
-        // A secondary may have them still.
-        self.older = self.older.map(|(ttl, _)| (ttl, now));
+        // A secondary may have them still, and one of which nothing is known but that it was to be served.
+        let older = self.older.map_or(0, |(ttl, _)| ttl).max(self.coming_ttl);
+        self.older = (older > 0).then_some((older, now));
+        self.coming_ttl = 0;
         // What was heard before counts as old: it is asked for again. Before a first key is made it counts for nothing.
         let signed = !self.keys.is_empty();
         self.parent = self.parent.take().filter(|_| signed);
@@ -237,6 +261,7 @@ impl ZoneRow {
             self.ds_ttl = self.ds_ttl.max(in_force.ds_ttl);
         }
         (self.longest_ttl, self.older) = (in_force.longest_ttl, in_force.older);
+        self.coming_ttl = self.coming_ttl.max(in_force.coming_ttl);
     }
 
     /// Forgets versions whose every copy is gone.
@@ -388,6 +413,9 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    /// An Ed25519 key.
+    const KEY: &[u8] = &[1, 1, 3, 15, 7, 7, 7, 7];
+
     #[test]
     fn a_ttl_of_years_holds_nothing_up_for_years() {
         let now = Wall::from_millis(1_795_000_000_000);
@@ -401,5 +429,25 @@ mod tests {
         let ds = crate::zone::Rdata::new(hickory_proto::rr::RecordType::DS, &[0; 36]).unwrap();
         row.heard(ParentDs::of(now, [Some((&[ds][..], u32::MAX))]));
         assert_eq!(row.ds_ttl, Some(7 * 86_400));
+    }
+
+    #[test]
+    fn a_version_that_may_have_been_served_before_a_restart_counts_as_served_until_then() {
+        let now = Wall::from_millis(1_795_000_000_000);
+        let mut row = ZoneRow::new("fed.contoso.com".parse().unwrap());
+        row.serves(60, now);
+        assert_eq!(row.before_serving(300), None, "it has no key");
+        let key = Dnskey::from_rdata(Rdata::new(RecordType::DNSKEY, KEY).unwrap()).unwrap();
+        row.keys
+            .push(KeyRow::new(PublicKey(key), Stage::Active, now));
+        assert_eq!(row.before_serving(60), None);
+        let mut row = row.before_serving(300).unwrap();
+        assert_eq!(row.before_serving(300), None, "it says so already");
+        let mut served = row.clone();
+        assert!(row.begun_again(now));
+        assert_eq!((row.older, row.coming_ttl), (Some((300, now)), 0));
+        // Once it is served it is like any other.
+        assert!(served.serves(300, now));
+        assert_eq!((served.longest_ttl, served.coming_ttl), (300, 0));
     }
 }

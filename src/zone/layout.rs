@@ -168,6 +168,12 @@ impl Layout {
         Some(self.plans[self.index.exact(apex.key())?].soa.ttl)
     }
 
+    /// The longest TTL that a version of a zone has without what is steered, in seconds.
+    pub fn longest_static_ttl(&self, apex: &Name) -> Option<u32> {
+        let plan = &self.plans[self.index.exact(apex.key())?];
+        Some(plan.nodes.tally().longest_ttl.max(plan.soa.ttl))
+    }
+
     /// The serial for the next change: [`Serial::next`], and beyond the serial of every master file, so that
     /// secondaries that hold the zone from elsewhere follow.
     pub fn next_serial(&self, previous: Option<Serial>, unix_seconds: u32) -> Serial {

@@ -11,6 +11,7 @@ mod chain;
 mod disk;
 mod large;
 mod life;
+mod longer_ttls;
 mod lost_keys;
 mod made_keys;
 mod nested;

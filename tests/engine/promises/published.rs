@@ -86,6 +86,9 @@ impl Promises {
             // Serials may repeat where nothing can be stored at two starts in a row.
             self.published
                 .check(zone, self.leaning_process, self.leaning)?;
+            if !self.leaning_process && !self.leaning {
+                Self::check_ttl(world, zone)?;
+            }
             self.zones.insert(apex, zone.clone());
         }
         let now = served(&self.in_force.topology, zones);

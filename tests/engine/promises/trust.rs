@@ -39,6 +39,23 @@ impl Promises {
         Ok(())
     }
 
+    /// What caches may keep of a signed zone is on the disk before they can have it: the next process waits for it.
+    pub(super) fn check_ttl(world: &World, version: &ZoneVersion) -> Result<(), Broken> {
+        let apex = version.apex().to_domain_name().unwrap();
+        let stored = world.disk.keys.get(&apex);
+        let Some(row) = stored.filter(|row| !row.keys.is_empty()) else {
+            return Ok(());
+        };
+        let known = row.longest_ttl.max(row.coming_ttl);
+        let known = known.max(row.older.map_or(0, |(ttl, _)| ttl));
+        promise!(
+            version.longest_ttl() <= known,
+            "zone {apex} has a TTL of {} s, and the disk knows of {known} s",
+            version.longest_ttl()
+        );
+        Ok(())
+    }
+
     /// The clock was set forward: whether the disk knows is found out later.
     pub(super) fn nobody_knows_the_time(&mut self, world: &World) {
         for apex in world.disk.keys.keys() {
