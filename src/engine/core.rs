@@ -168,8 +168,9 @@ impl Engine {
             configuration,
         };
         engine.restore_inbound(remembered.inbound, now);
-        engine.store_longer_ttls();
         let mut out = Vec::new();
+        engine.keys_before_compiling(&mut out);
+        engine.store_longer_ttls();
         out.extend(engine.signing.faults.iter().map(|fault| Effect::Log {
             warn: true,
             text: format!("files of keys: {fault}"),

@@ -68,6 +68,17 @@ impl Engine {
         }
     }
 
+    /// What to do about a reload that was refused because rows could not be stored.
+    pub(super) fn longer_ttls_hint(&self, rows: &[TakenStep]) -> String {
+        let first = rows.first().map(|step| &step.row);
+        let zone = first.map_or(String::new(), |row| row.apex.to_string());
+        let ttl = first.map_or(0, |row| row.coming_ttl);
+        format!(
+            "fix the state directory; or leave the TTLs of signed zones as they are until then (zone {zone} would have one of {ttl} s, which has to \
+             be stored first, also with --volatile)"
+        )
+    }
+
     fn step_to(&self, row: ZoneRow) -> TakenStep {
         let (key, clock) = (None, self.signing.dating.offset());
         TakenStep { row, key, clock }

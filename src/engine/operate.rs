@@ -200,10 +200,13 @@ impl Engine {
             Ok(()) => false,
             Err(fault) => {
                 let late = matches!(fault, StoreFault::TooSlow(_));
-                if !request.volatile {
+                if !request.volatile || !plan.longer_ttls.is_empty() {
                     self.late.refused(token, &request, &plan.entry.text, late);
                     self.store_in_force(&batch);
-                    let refusal = self.store_refusal(&request, &fault.to_string());
+                    let mut refusal = self.store_refusal(&request, &fault.to_string());
+                    if !plan.longer_ttls.is_empty() {
+                        refusal.hint = Some(self.longer_ttls_hint(&plan.longer_ttls));
+                    }
                     out.push(Effect::Reply {
                         request: request.id,
                         result: Err(Box::new(refusal)),

@@ -3,6 +3,7 @@
 //! In: a row and a request. Out: the row after it, or why it is refused. Never here: making a key, asking the parent.
 
 use super::facts::Facts;
+use super::parent::ParentDs;
 use super::row::{KeyRow, PublicKey, Stage, ZoneRow};
 use crate::clock::Wall;
 use crate::zone::Dnskey;
@@ -154,18 +155,21 @@ pub fn retire(row: &ZoneRow, tag: u16, now: Wall) -> Result<ZoneRow, RequestFaul
                 return Err(RequestFault::Only);
             };
             let parent = row.parent.as_ref();
-            let ours = parent.is_some_and(|parent| {
-                parent.has_everywhere(back.dnskey(), &name) || parent.is_empty()
-            });
-            if !ours {
+            let pointed = parent.is_some_and(|parent| parent.has_everywhere(back.dnskey(), &name));
+            if !pointed && !parent.is_some_and(ParentDs::is_empty) {
                 return Err(RequestFault::Carries);
             }
+            // It may have been let go of before every cache could know it.
+            let stage = match pointed {
+                true => Stage::Offered,
+                false => Stage::Published,
+            };
             let back = back.tag();
             for key in &mut after.keys {
                 if key.tag() == tag {
                     key.enter(Stage::Leaving, now);
                 } else if key.tag() == back && leaves(key) {
-                    key.enter(Stage::Offered, now);
+                    key.enter(stage, now);
                 }
             }
         }

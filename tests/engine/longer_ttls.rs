@@ -130,3 +130,31 @@ fn a_configuration_that_was_in_force_for_an_instant_is_waited_for_by_the_next_pr
         assert_eq!(older(&world), 300, "restarted: {restarted}");
     }
 }
+
+#[test]
+fn a_reload_with_longer_ttls_is_refused_while_the_store_fails() {
+    for volatile in [false, true] {
+        let mut world = signed();
+        let words = format!("{WORDS} ttl=5m");
+        let words = Words::parse(words.split_whitespace()).unwrap();
+        let reload = Command::Reload {
+            configuration: setup::configuration(&words).unwrap(),
+            allow_removal: false,
+        };
+        world.store(StoreMood::Failing);
+        let id = world.request(reload, "ann", None, false, volatile);
+        let happened = pass(&mut world, 10);
+        let replied = happened.iter().find_map(|one| match one {
+            Happened::Replied(of, result) if *of == id => Some(result.clone()),
+            _ => None,
+        });
+        let refusal = replied.unwrap().unwrap_err();
+        let hint = refusal.hint.unwrap();
+        assert!(
+            hint.contains("contoso.com would have one of 300 s"),
+            "{hint}"
+        );
+        let longest = world.zones.zone(&apex()).unwrap().longest_ttl();
+        assert_eq!(longest, 60, "volatile: {volatile}");
+    }
+}

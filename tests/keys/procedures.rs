@@ -301,3 +301,17 @@ fn a_roll_can_be_ended_while_the_parent_points_at_the_old_key() {
     let late = retire(&zone.row, new.tag(), zone.now);
     assert_eq!(late.err(), Some(RequestFault::Carries));
 }
+
+#[test]
+fn a_key_that_was_let_go_of_before_every_cache_knew_it_is_not_offered_before_that() {
+    let (old, new) = (key(KeyAlgorithm::Ed25519), key(KeyAlgorithm::Ed25519));
+    let mut zone = Zone::new();
+    zone.parent_has(&[]).begin(&old).unwrap();
+    assert_eq!(zone.pass(10).stages(), [Stage::Offered]);
+    zone.begin(&new).unwrap().pass(1);
+    zone.row = retire(&zone.row, new.tag(), zone.now).unwrap();
+    zone.pass(0);
+    zone.row = retire(&zone.row, old.tag(), zone.now).unwrap();
+    assert_eq!(zone.pass(5).stages(), [Stage::Leaving, Stage::Published]);
+    assert_eq!(zone.pass(1).stages()[1], Stage::Offered);
+}
