@@ -9,11 +9,15 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Transfers from one primary that run at one time.
 const OF_ONE: usize = 8;
-/// Transfers from all primaries that run at one time.
+/// Transfers from all primaries that run at one time, not counting one of each primary: however many primaries are slow,
+/// another one's zones do not wait for them.
 pub(super) const OF_ALL: usize = 128;
 /// Octets of memory that the records of transfers from one primary, and from all, may take.
 const MEMORY_OF_ONE: usize = 320 << 20;
 pub(super) const MEMORY_OF_ALL: usize = 640 << 20;
+/// The last octets of all memory: only primaries whose transfers take at most [`SMALL`] octets use them.
+const MEMORY_OF_SMALL: usize = MEMORY_OF_ALL / 4;
+const SMALL: usize = 16 << 20;
 
 /// What all transfers share.
 #[derive(Debug)]
@@ -27,6 +31,8 @@ pub(super) struct Shares {
 #[derive(Debug)]
 struct Share {
     slots: Arc<Semaphore>,
+    /// The one transfer that does not count among all.
+    own: Arc<Semaphore>,
     memory: Arc<Semaphore>,
 }
 
@@ -34,6 +40,7 @@ impl Default for Share {
     fn default() -> Share {
         Share {
             slots: Arc::new(Semaphore::new(OF_ONE)),
+            own: Arc::new(Semaphore::new(1)),
             memory: Arc::new(Semaphore::new(MEMORY_OF_ONE)),
         }
     }
@@ -56,7 +63,7 @@ pub(super) struct TransferSlot {
     pub(super) memory: TransferMemory,
     _share: Arc<Share>,
     _of_one: Option<OwnedSemaphorePermit>,
-    _of_all: Option<OwnedSemaphorePermit>,
+    _own_or_of_all: Option<OwnedSemaphorePermit>,
 }
 
 impl Shares {
@@ -65,7 +72,11 @@ impl Shares {
         let share = self.share(primary);
         // The semaphores are never closed. Transfers of one primary wait among themselves first.
         let of_one = share.slots.clone().acquire_owned().await.ok();
-        let of_all = self.slots.clone().acquire_owned().await.ok();
+        let own_or_of_all = tokio::select! {
+            biased;
+            own = share.own.clone().acquire_owned() => own.ok(),
+            of_all = self.slots.clone().acquire_owned() => of_all.ok(),
+        };
         TransferSlot {
             memory: TransferMemory {
                 of_one: share.memory.clone(),
@@ -73,7 +84,7 @@ impl Shares {
             },
             _share: share,
             _of_one: of_one,
-            _of_all: of_all,
+            _own_or_of_all: own_or_of_all,
         }
     }
 
@@ -116,6 +127,11 @@ impl TransferMemory {
             let more = u32::try_from(more).ok()?;
             of.clone().try_acquire_many_owned(more).ok()
         };
+        let of_primary = MEMORY_OF_ONE - self.of_one.available_permits() + more;
+        let left = self.of_all.available_permits().saturating_sub(more);
+        if of_primary > SMALL && left < MEMORY_OF_SMALL {
+            return false;
+        }
         let (Some(of_one), Some(of_all)) = (take(&self.of_one), take(&self.of_all)) else {
             return false;
         };
@@ -160,6 +176,48 @@ mod tests {
         drop(slow);
         assert!(now(&shares, "192.0.2.3").is_some());
         assert_eq!(shares.primaries.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn however_many_primaries_are_slow_another_one_is_transferred_from() {
+        let shares = Shares::default();
+        let mut slow = Vec::new();
+        for number in 0..200 {
+            while let Some(slot) = now(&shares, &format!("198.51.100.{number}")) {
+                slow.push(slot);
+            }
+        }
+        assert_eq!(slow.len(), 200 + OF_ALL);
+        let healthy = now(&shares, "192.0.2.1");
+        assert!(healthy.is_some());
+        assert!(now(&shares, "192.0.2.1").is_none(), "its second one waits");
+        drop(healthy);
+        assert!(now(&shares, "192.0.2.1").is_some());
+    }
+
+    #[test]
+    fn primaries_with_huge_zones_leave_memory_for_those_with_small_ones() {
+        let shares = Shares::default();
+        let mut held = Vec::new();
+        for number in 0..10 {
+            let slot = now(&shares, &format!("198.51.100.{number}")).unwrap();
+            let mut memory = None;
+            let mut wanted = 8 << 20;
+            while slot.memory.grow(&mut memory, wanted) {
+                wanted += 8 << 20;
+            }
+            held.push((slot, memory));
+        }
+        let small = now(&shares, "192.0.2.1").unwrap();
+        let mut memory = None;
+        assert!(small.memory.grow(&mut memory, 10 << 20));
+        assert!(octets(&held[0].1) > MEMORY_OF_ONE - (8 << 20));
+    }
+
+    fn octets(memory: &HeldMemory) -> usize {
+        memory
+            .as_ref()
+            .map_or(0, |(of_one, _)| of_one.num_permits())
     }
 
     #[test]
