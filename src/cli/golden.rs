@@ -360,6 +360,7 @@ fn moved() -> Done {
         }],
         zones: 1,
         zone_diff: String::new(),
+        planned: None,
         configuration: Vec::new(),
         warnings: vec!["edgepool1 is degraded".into()],
         dry_run: false,

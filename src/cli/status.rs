@@ -211,6 +211,7 @@ pub(super) fn screen(view: &View, paint: Paint) -> String {
         out.push_str(&paint.heading("OVERRIDES", ""));
         out.push_str(&overrides(&view.overrides, view));
     }
+    out.push_str(&being_signed(view));
     out.push_str(&keys(view, paint));
     if view.canaries.is_empty() {
         let text =
@@ -236,6 +237,23 @@ fn alarms(view: &View, paint: Paint) -> String {
     }
     out.push('\n');
     out
+}
+
+/// Zones of which another version than the one served is on its way.
+fn being_signed(view: &View) -> String {
+    let zones = view.zones.iter().filter(|zone| zone.being_signed.is_some());
+    let zones: Vec<_> = zones.map(|zone| &zone.apex).collect();
+    let meanwhile = "its next version is served after that";
+    match &zones[..] {
+        [] => String::new(),
+        [zone] => format!("\nzone {zone} is being signed: {meanwhile}\n"),
+        [first, rest @ ..] => {
+            let (number, more) = (zones.len(), rest.len());
+            format!(
+                "\n{number} zones are being signed ({first} and {more} more): their next versions are served after that\n"
+            )
+        }
+    }
 }
 
 /// Key procedures that go on only when somebody changes the parent zone, with what prints the records for it.

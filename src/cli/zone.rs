@@ -97,7 +97,18 @@ pub(super) fn about(zone: &ZoneView) -> String {
     let from = zone.inbound.as_ref().map(comments).unwrap_or_default();
     let signed = zone.signing.as_ref().map(signed).unwrap_or_default();
     let left_out = zone.left_out.iter().map(|line| format!("; {line}\n"));
-    from + &left_out.collect::<String>() + &signed
+    from + &left_out.collect::<String>() + &signed + &being_signed(zone)
+}
+
+/// That another version than the one served is on its way.
+fn being_signed(zone: &ZoneView) -> String {
+    let meanwhile = match zone.serial {
+        Some(_) => "this one is served until then",
+        None => "the zone is served after that",
+    };
+    zone.being_signed.map_or_else(String::new, |rrsets| {
+        format!("; its next version, of {rrsets} RRsets, is being signed; {meanwhile}\n")
+    })
 }
 
 /// With which keys a zone is signed, and for how long that is good.

@@ -310,6 +310,7 @@ pub(crate) fn view() -> View {
                 serial: Some(1_795_228_870),
                 inbound: None,
                 signing: None,
+                being_signed: None,
                 left_out: Vec::new(),
                 rrsets: 3,
             })

@@ -144,6 +144,7 @@ fn done(dry_run: bool) -> Done {
         }],
         zones: 1,
         zone_diff: String::new(),
+        planned: None,
         configuration: Vec::new(),
         warnings: vec![],
         dry_run,

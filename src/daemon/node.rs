@@ -16,7 +16,7 @@ use crate::config::{self, Configuration};
 use crate::control::{Answer, NewKey, Node, Probed, Reload, probe_route};
 use crate::delegation::{Selection, Served};
 use crate::engine::{
-    Command, Done, Entry, Event, MISFIT, REMOVAL, Refusal, RefusalKind, Rejection, View,
+    Command, Done, Entry, Event, MISFIT, REMOVAL, Refusal, RefusalKind, Rejection, SIGNING, View,
 };
 use crate::files;
 use crate::inbound::{Inbound, RefreshError};
@@ -144,7 +144,7 @@ impl ServedNode {
                 done.warnings.extend(self.read_certificate(files).await);
             }
             Ok(_) => {}
-            Err(refusal) if [REMOVAL, MISFIT].contains(&refusal.code.as_str()) => {
+            Err(refusal) if [REMOVAL, MISFIT, SIGNING].contains(&refusal.code.as_str()) => {
                 let removal = refusal.code == REMOVAL;
                 self.tell_rejected(&asked, refusal.why.clone(), removal)
                     .await?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::challenge::ChallengeChange;
+use super::planned::Planned;
 use crate::config::Configuration;
 use crate::decide::{Decision, Generation, OverrideKey};
 use crate::topology::{DomainName, PoolName, RouteName};
@@ -49,6 +50,9 @@ pub const REMOVAL: &str = "removal";
 
 /// The code of a refusal because a primary's zone does not go together with a configuration.
 pub const MISFIT: &str = "inbound";
+
+/// The code of a refusal because a reload needs zones that are not signed yet.
+pub const SIGNING: &str = "signing";
 
 /// What whoever asks has looked at: the command is meant for no other state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,7 +170,7 @@ pub enum Lifetime {
 }
 
 /// What a command did. The change is served when this is returned.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {
     /// The generation that serves it; the one before when nothing changed in the answers.
     pub generation: Generation,
@@ -176,6 +180,9 @@ pub struct Done {
     pub zones: usize,
     /// The zones' differences in master-file text, for a dry run; empty otherwise.
     pub zone_diff: String,
+    /// Of a dry run, until `zones` and `zone_diff` are made of it: [`Done::describe`].
+    #[serde(skip)]
+    pub planned: Option<Planned>,
     /// What a reload changed in the configuration, in sentences.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub configuration: Vec<String>,
@@ -185,6 +192,16 @@ pub struct Done {
     pub dry_run: bool,
     /// It is in force but not stored: it is lost at restart.
     pub volatile: bool,
+}
+
+impl Done {
+    /// Makes the zones of a dry run and the text of how they differ. It takes seconds where zones are large or many: not for
+    /// the engine's task.
+    pub fn describe(&mut self) {
+        if let Some(planned) = self.planned.take() {
+            (self.zones, self.zone_diff) = planned.differences();
+        }
+    }
 }
 
 /// How one route's decision changed.

@@ -3,19 +3,28 @@
 //! In: what publications and commands outline; drafts as they come. Out: one draft at a time asked for; then the zone's
 //! publication, or the command that waited for it, begun again. Never here: what is large, or signing (`zone`).
 //!
-//! A command that needs drafts is put aside until it has them, and nothing of it is in force before; others go ahead. What
-//! needs no command, such as a step of keys or a primary's version, is in force at once, and the zone follows.
+//! A command that needs drafts is put aside until it has them, but no longer than [`PATIENCE`]; others go ahead. After that
+//! it is in force, and zones that are not signed yet follow. What needs no command, such as a step of keys or a primary's
+//! version, is in force at once. A reload is refused instead where a zone cannot be served as it was beside the new layout;
+//! its zones are signed all the same, for the next try.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::command::{Command, RefusalKind, Request, RequestId};
 use super::core::{Engine, Triggers};
 use super::event::{DraftToken, Effect};
+use super::planned::Planned;
 use super::signing::PAUSE;
 use crate::clock::{Mono, Now};
 use crate::zone::{Draft, Name, Outline, Zones};
+
+/// How long a command waits for drafts.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// How long drafts of a refused reload are kept for the next try.
+const PREPARED: Duration = Duration::from_secs(600);
 
 /// How often a command has one zone drafted. If it changes under the command again, the command waits no longer.
 const TRIES: usize = 2;
@@ -27,13 +36,15 @@ pub(super) struct Drafts {
     at_hand: BTreeMap<Name, Arc<Draft>>,
     /// The publication of a command takes them up.
     of_command: BTreeMap<Name, Arc<Draft>>,
-    /// Of a what-if: nothing is built, what would be outlined is noted.
-    rehearsed: Option<Vec<Arc<Outline>>>,
+    /// Of a what-if: nothing is built, what would be outlined and built is noted.
+    rehearsed: Option<(Vec<Arc<Outline>>, Option<Planned>)>,
     under_way: Option<UnderWay>,
     /// The command that was put aside.
     aside: Option<Attempt>,
     /// Commands that must not overtake it, or need drafts as well.
     behind: VecDeque<Attempt>,
+    /// Of a reload that was refused.
+    prepared: Option<Prepared>,
     /// The last draft was a command's: a publication's is next.
     alternate: bool,
     pause: Option<Mono>,
@@ -47,6 +58,16 @@ struct UnderWay {
     command: Option<RequestId>,
 }
 
+/// Drafts of a reload that was refused because its zones were not signed in time: the next one takes them.
+#[derive(Clone, Debug)]
+struct Prepared {
+    request: RequestId,
+    wanted: VecDeque<Arc<Outline>>,
+    drafts: BTreeMap<Name, Arc<Draft>>,
+    /// When they are dropped; none while one is still to be made.
+    until: Option<Mono>,
+}
+
 /// A command with the drafts that it has got so far.
 #[derive(Clone, Debug)]
 pub(super) struct Attempt {
@@ -56,8 +77,8 @@ pub(super) struct Attempt {
     tried: Vec<Name>,
     /// What is still to be drafted.
     wants: Option<Arc<Outline>>,
-    /// Since when it waits for the requests before it; none once it has waited for drafts, which take their time.
-    since: Option<Mono>,
+    /// When it was asked for.
+    asked: Mono,
 }
 
 impl Attempt {
@@ -67,13 +88,19 @@ impl Attempt {
             drafts: BTreeMap::new(),
             tried: Vec::new(),
             wants: None,
-            since: Some(now),
+            asked: now,
         }
     }
 
-    /// Whether it has waited so long for nothing but the store.
     pub(super) fn has_waited(&self, long: Duration, now: Mono) -> bool {
-        self.since.is_some_and(|since| now.since(since) >= long)
+        now.since(self.asked) >= long
+    }
+
+    /// The first of these zones that it has not had drafted often enough.
+    fn next_of(&self, wanted: &[Arc<Outline>]) -> Option<Arc<Outline>> {
+        let tries = |apex: &Name| self.tried.iter().filter(|tried| *tried == apex).count();
+        let next = wanted.iter().find(|outline| tries(outline.apex()) < TRIES);
+        next.cloned()
     }
 }
 
@@ -85,10 +112,11 @@ impl Drafts {
 
     /// The next command of those put aside; none while the first of them waits for a draft, or one about keys for a step of
     /// keys that is being stored.
-    pub(super) fn next(&mut self, stepping: bool) -> Option<Attempt> {
+    pub(super) fn next(&mut self, stepping: bool, now: Mono) -> Option<Attempt> {
         let waits = |aside: &Attempt| {
             let of_keys = matches!(aside.request.command, Command::Keys { .. });
-            aside.wants.is_some() || (stepping && of_keys)
+            let for_draft = aside.wants.is_some() && !aside.has_waited(PATIENCE, now);
+            for_draft || (stepping && of_keys)
         };
         match &self.aside {
             Some(aside) if waits(aside) => None,
@@ -98,7 +126,7 @@ impl Drafts {
     }
 
     /// Puts a command aside that would overtake another; gives back one that would not.
-    pub(super) fn keep_order(&mut self, mut attempt: Attempt) -> Option<Attempt> {
+    pub(super) fn keep_order(&mut self, attempt: Attempt) -> Option<Attempt> {
         // A later configuration is not followed by an earlier one, a key not retired before it is there.
         let ordered = matches!(
             attempt.request.command,
@@ -107,35 +135,82 @@ impl Drafts {
         if !ordered || self.aside.is_none() {
             return Some(attempt);
         }
-        attempt.since = None;
         self.behind.push_back(attempt);
         None
     }
 
-    /// Puts a command aside that wants drafts; gives back one that has all.
+    /// Puts a command aside that wants drafts; gives back one that has all, or has waited for them long enough.
     pub(super) fn put_aside(
         &mut self,
         mut attempt: Attempt,
         wanted: &[Arc<Outline>],
+        now: Mono,
     ) -> Option<Attempt> {
-        let tries = |apex: &Name| attempt.tried.iter().filter(|tried| *tried == apex).count();
-        let Some(next) = wanted.iter().find(|outline| tries(outline.apex()) < TRIES) else {
+        attempt.wants = None;
+        if attempt.has_waited(PATIENCE, now) {
+            return Some(attempt);
+        }
+        let Some(next) = attempt.next_of(wanted) else {
             return Some(attempt);
         };
-        attempt.since = None;
         if self.aside.is_some() {
             self.behind.push_back(attempt);
         } else {
-            attempt.wants = Some(next.clone());
+            attempt.wants = Some(next);
             self.aside = Some(attempt);
         }
         None
     }
 
-    /// When a draft is asked for again after a failure.
+    /// Has the zones of a refused reload signed all the same.
+    pub(super) fn prepare(&mut self, attempt: Attempt, wanted: Vec<Arc<Outline>>) {
+        let request = attempt.request.id;
+        let under_way = self.under_way.as_ref();
+        let under_way = under_way.filter(|under_way| under_way.command == Some(request));
+        let begun = |outline: &Arc<Outline>| {
+            under_way.is_some_and(|under_way| under_way.apex == *outline.apex())
+        };
+        self.prepared = Some(Prepared {
+            request,
+            wanted: wanted
+                .into_iter()
+                .filter(|outline| !begun(outline))
+                .collect(),
+            drafts: attempt.drafts,
+            until: None,
+        });
+    }
+
+    /// Gives a reload what was signed for the refused one before it.
+    pub(super) fn take_prepared(&mut self, attempt: &mut Attempt) {
+        let request = &attempt.request;
+        let takes = matches!(request.command, Command::Reload { .. }) && !request.dry_run;
+        let Some(prepared) = self.prepared.take_if(|_| takes) else {
+            return;
+        };
+        attempt.drafts = prepared.drafts;
+        let mut under_way = self.under_way.iter_mut();
+        if let Some(of_refused) = under_way.find(|one| one.command == Some(prepared.request)) {
+            of_refused.command = Some(request.id);
+        }
+    }
+
+    /// When something is due: a draft is asked for again after a failure, a command has waited long enough.
     pub(super) fn deadline(&self, zones: &Zones) -> Option<Mono> {
         let wanted = !zones.outlines().is_empty() || self.aside.is_some();
-        self.pause.filter(|_| wanted && self.under_way.is_none())
+        let again = self.pause.filter(|_| wanted && self.under_way.is_none());
+        let waiting = self.aside.iter().filter(|aside| aside.wants.is_some());
+        let impatient = waiting.map(|aside| aside.asked + PATIENCE);
+        let prepared = self.prepared.as_ref();
+        let forgotten = prepared.and_then(|prepared| prepared.until);
+        again.into_iter().chain(impatient).chain(forgotten).min()
+    }
+
+    /// Drops what was signed for a refused reload that nobody repeats.
+    pub(super) fn forget_prepared(&mut self, now: Mono) {
+        let is_over = |until: Mono| until <= now;
+        self.prepared
+            .take_if(|prepared| prepared.until.is_some_and(is_over));
     }
 
     /// What the compilation at hand may use.
@@ -150,8 +225,13 @@ impl Drafts {
         self.rehearsed.is_some()
     }
 
-    pub(super) fn rehearse(&mut self, outlines: Vec<Arc<Outline>>) {
-        self.rehearsed = Some(outlines);
+    pub(super) fn rehearse(&mut self, outlines: Vec<Arc<Outline>>, planned: Option<Planned>) {
+        self.rehearsed = Some((outlines, planned));
+    }
+
+    /// What a what-if would publish; none where it would publish nothing.
+    pub(super) fn planned(&mut self) -> Option<Planned> {
+        self.rehearsed.take()?.1
     }
 
     /// For one publication.
@@ -169,14 +249,15 @@ impl Engine {
     /// A twin that takes a command's change over without building a zone.
     pub(super) fn rehearsal(&self, drafts: &BTreeMap<Name, Arc<Draft>>) -> Engine {
         let mut twin = self.clone();
-        twin.drafts.rehearse(Vec::new());
+        twin.drafts.rehearse(Vec::new(), None);
         twin.drafts.lend(drafts.clone());
         twin
     }
 
     /// What a rehearsed command wants drafted; what publications wait for already is not its concern.
     pub(super) fn wanted_by(&self, twin: &Engine) -> Vec<Arc<Outline>> {
-        let rehearsed = twin.drafts.rehearsed.iter().flatten();
+        let rehearsed = twin.drafts.rehearsed.iter();
+        let rehearsed = rehearsed.flat_map(|(outlines, _)| outlines);
         let known = |outline: &Outline| {
             let mut published = self.zones.outlines().iter();
             published.any(|published| published.is_like(outline))
@@ -185,6 +266,26 @@ impl Engine {
             .filter(|outline| !known(outline))
             .cloned()
             .collect()
+    }
+
+    /// Why a reload cannot go ahead of these zones, which are still to be signed for it.
+    pub(super) fn cannot_go_ahead(
+        &self,
+        twin: &Engine,
+        missing: &[Arc<Outline>],
+    ) -> Option<String> {
+        let routes = twin.topology().routes.keys();
+        let decisions = routes.filter_map(|route| twin.routes.get(route)?.decision.as_ref());
+        let records = decisions.flat_map(|decision| decision.services.values().flatten());
+        let targets: BTreeSet<Name> = records.map(|srv| Name::from(&srv.target)).collect();
+        missing.iter().find_map(|outline| {
+            let apex = outline.apex();
+            let fault = self.zones.can_lag(apex, &twin.layout, &targets).err()?;
+            let rrsets = outline.rrsets();
+            Some(format!(
+                "zone {apex}, of {rrsets} RRsets, is still being signed, and cannot be served as before meanwhile: {fault}"
+            ))
+        })
     }
 
     /// A draft has come, or could not be made.
@@ -207,15 +308,27 @@ impl Engine {
             aside.wants = None;
             aside.tried.push(done.apex.clone());
         }
+        let mut prepared = self.drafts.prepared.iter_mut();
+        let mut prepared = prepared.find(|prepared| done.command == Some(prepared.request));
+        if let Some(prepared) = &mut prepared
+            && prepared.wanted.is_empty()
+        {
+            prepared.until = Some(now.mono + PREPARED);
+        }
         match drafted {
             Ok(draft) => {
                 if draft.fault().is_some() {
                     self.drafts.pause = Some(now.mono + PAUSE);
                 }
-                match aside {
-                    Some(aside) => aside.drafts.insert(done.apex, draft),
-                    None => self.drafts.at_hand.insert(done.apex, draft),
-                };
+                let mut outlines = self.zones.outlines().iter();
+                if let Some(aside) = aside {
+                    aside.drafts.insert(done.apex, draft);
+                } else if let Some(prepared) = prepared {
+                    prepared.drafts.insert(done.apex, draft);
+                } else if outlines.any(|outline| *outline.apex() == done.apex) {
+                    // Also that of a command which is in force by now.
+                    self.drafts.at_hand.insert(done.apex, draft);
+                }
             }
             Err(why) => {
                 self.drafts.pause = Some(now.mono + PAUSE);
@@ -263,6 +376,10 @@ impl Engine {
             let wants = aside.wants.clone()?;
             Some((wants, Some(aside.request.id)))
         });
+        let commanded = commanded.or_else(|| {
+            let prepared = drafts.prepared.as_ref()?;
+            Some((prepared.wanted.front()?.clone(), Some(prepared.request)))
+        });
         let next = match drafts.alternate {
             true => published.or(commanded),
             false => commanded.or(published),
@@ -275,6 +392,11 @@ impl Engine {
         let Some(serial) = self.numbers.take_serial(self.next_serial(now)) else {
             return;
         };
+        if let Some(prepared) = &mut self.drafts.prepared
+            && command == Some(prepared.request)
+        {
+            prepared.wanted.pop_front();
+        }
         let apex = outline.apex().clone();
         if command.is_some() || self.zones.awaits_keys(&apex) {
             let meanwhile = match self.zones.version_at(&apex).is_some() {

@@ -2,8 +2,7 @@
 //!
 //! In: the engine's state. Out: plain values. Never here: a change of anything.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::core::Engine;
@@ -13,8 +12,8 @@ use super::view::{
 use crate::clock::Now;
 use crate::decide::{latch, outlook};
 use crate::health::Verdict;
-use crate::topology::{CheckUse, Pool, PoolName, Route};
-use crate::zone::{self, Zones};
+use crate::topology::{CheckUse, DomainName, Pool, PoolName, Route};
+use crate::zone;
 
 impl Engine {
     /// What can be seen now.
@@ -152,9 +151,13 @@ impl Engine {
             .collect()
     }
 
-    /// The zones served, and those that wait for their first transfer.
+    /// The zones served, and those that wait for their first transfer or until they are signed.
     fn zone_views(&self, now: Now) -> Vec<ZoneView> {
         let mut inbound = self.inbound_views(now);
+        let outlines = self.zones.outlines().iter();
+        let outlines = outlines
+            .filter_map(|outline| Some((outline.apex().to_domain_name()?, outline.rrsets())));
+        let mut being_signed: BTreeMap<DomainName, usize> = outlines.collect();
         let served = self.zones.iter().filter_map(|version| {
             let apex = version.apex().to_domain_name()?;
             Some(ZoneView {
@@ -162,18 +165,22 @@ impl Engine {
                 rrsets: version.rrset_count(),
                 inbound: inbound.remove(&apex),
                 signing: self.signing_view(version),
+                being_signed: being_signed.remove(&apex),
                 left_out: self.layout.left_out(version.apex()).to_vec(),
                 apex,
             })
         });
         let mut views: Vec<ZoneView> = served.collect();
-        let awaited = inbound.into_iter().map(|(apex, inbound)| ZoneView {
-            apex,
+        let awaited: BTreeSet<DomainName> =
+            inbound.keys().chain(being_signed.keys()).cloned().collect();
+        let awaited = awaited.into_iter().map(|apex| ZoneView {
             serial: None,
             rrsets: 0,
-            inbound: Some(inbound),
+            inbound: inbound.remove(&apex),
             signing: None,
+            being_signed: being_signed.remove(&apex),
             left_out: Vec::new(),
+            apex,
         });
         views.extend(awaited);
         views.sort_by_cached_key(|view| zone::Name::from(&view.apex));
@@ -221,36 +228,4 @@ impl Engine {
             drained: self.overrides.drain(&pool.name).is_some(),
         }
     }
-}
-
-/// The zones' differences in master-file text, one zone after another.
-pub(super) fn zone_diff(before: &Zones, after: &Zones) -> String {
-    let mut text = String::new();
-    for version in after.iter() {
-        let apex = version.apex();
-        let Some(old) = apex
-            .to_domain_name()
-            .and_then(|apex| before.zone(&apex).cloned())
-        else {
-            text.push_str(&format!("; zone {apex} is new\n"));
-            continue;
-        };
-        if Arc::ptr_eq(&old, version) {
-            continue;
-        }
-        let delta = zone::diff(&old, version);
-        if delta.changes_records() {
-            text.push_str(&format!("; zone {apex}\n{delta}"));
-        }
-    }
-    for version in before.iter() {
-        let apex = version.apex();
-        if apex
-            .to_domain_name()
-            .is_none_or(|apex| after.zone(&apex).is_none())
-        {
-            text.push_str(&format!("; zone {apex} is gone\n"));
-        }
-    }
-    text
 }

@@ -25,6 +25,7 @@ mod news;
 mod publish;
 mod rows;
 mod plan;
+mod planned;
 mod refusals;
 mod operate;
 mod alarms;
@@ -45,12 +46,13 @@ pub use alarm::{Alarm, AlarmKind, Concern, Severity};
 pub use challenge::{Challenge, ChallengeChange};
 pub use command::{
     CHANGED_MEANWHILE, Command, Done, Expected, KeyChange, KeyVerb, Lifetime, MISFIT, REMOVAL,
-    Refusal, RefusalKind, Request, RequestId, RouteChange, STORE_FAILING,
+    Refusal, RefusalKind, Request, RequestId, RouteChange, SIGNING, STORE_FAILING,
 };
 pub use core::Engine;
 pub use event::{BatchToken, DraftToken, Effect, Event, Rejection, StoreFault};
 pub use inbound::{InboundAttempt, InboundCopy, InboundNews, InboundOutcome, InboundView, misfit};
 pub use keeping::{Keep, KeptInbound};
+pub use planned::Planned;
 pub use record::{Batch, Budget, Entry, EntryKind, Parting, Remembered, Reservation, StoredRoute};
 pub use signing_commands::SAME_TAG;
 pub use signing_spread::Sighting;

@@ -3,7 +3,7 @@
 //! In: requests, one at a time. Out: a batch for the store, then the published change and the reply.
 //! Never here: an acknowledgement before the change is both stored and served. A change is applied to a
 //! clone of the engine first, without building zones; the batch is read off it, and which large zones are to be signed
-//! before the command goes on (`drafts`). A dry run builds them in another clone.
+//! before the command goes on (`drafts`). Zones of a dry run are built by the task that answers (`planned`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,20 +11,20 @@ use std::time::Duration;
 
 use super::challenge::described;
 use super::command::{
-    Command, Done, KeyChange, KeyVerb, Refusal, RefusalKind, Request, STORE_FAILING,
+    Command, Done, KeyChange, KeyVerb, Refusal, RefusalKind, Request, SIGNING, STORE_FAILING,
 };
 use super::core::{COMMAND_STORE_TIME, Engine, Triggers, users_of};
 use super::drafts::Attempt;
 use super::event::{BatchToken, Effect, StoreFault};
-use super::look::zone_diff;
 use super::plan::Plan;
+use super::planned::changed;
 use super::publish::Published;
 use super::record::{Batch, Entry, EntryKind};
 use crate::clock::Now;
 use crate::decide::{OverrideKey, Trigger, latch};
 use crate::health::MOST_PROBES;
 use crate::topology::{DomainName, RouteName};
-use crate::zone::{Draft, Name, ZoneVersion, Zones};
+use crate::zone::{Draft, Name, Outline, Zones};
 
 /// Requests that may wait behind the one under way.
 const MOST_WAITING: usize = 256;
@@ -74,8 +74,9 @@ impl Engine {
 
     /// Begins the next requests until one has to wait for the store.
     pub(super) fn next_request(&mut self, now: Now, out: &mut Vec<Effect>) {
+        self.drafts.forget_prepared(now.mono);
         while self.committing.is_none() {
-            let put_aside = self.drafts.next(self.signing.stepping.is_some());
+            let put_aside = self.drafts.next(self.signing.stepping.is_some(), now.mono);
             let fresh = || self.queue.pop_front();
             let Some(attempt) = put_aside.or_else(fresh) else {
                 return;
@@ -85,9 +86,10 @@ impl Engine {
     }
 
     fn begin(&mut self, attempt: Attempt, now: Now, out: &mut Vec<Effect>) {
-        let Some(attempt) = self.drafts.keep_order(attempt) else {
+        let Some(mut attempt) = self.drafts.keep_order(attempt) else {
             return;
         };
+        self.drafts.take_prepared(&mut attempt);
         let plan = match self.plan(&attempt.request, now) {
             Ok(plan) => plan,
             Err(refusal) => {
@@ -101,14 +103,43 @@ impl Engine {
         let mut twin = self.rehearsal(&attempt.drafts);
         let published = twin.apply(&plan, now, &mut Vec::new());
         let wanted = self.wanted_by(&twin);
-        let Some(attempt) = self.drafts.put_aside(attempt, &wanted) else {
+        if attempt.request.dry_run && !published.out_of_numbers {
+            let done = Done {
+                generation: twin.numbers.generation(),
+                changes: published.changes,
+                configuration: plan.words,
+                warnings: plan.warnings,
+                dry_run: true,
+                planned: twin.drafts.planned(),
+                ..Done::default()
+            };
+            out.push(Effect::Reply {
+                request: attempt.request.id,
+                result: Ok(Box::new(done)),
+            });
+            return;
+        }
+        let Some(attempt) = self.drafts.put_aside(attempt, &wanted, now.mono) else {
             return;
         };
+        let reloads = plan.configuration.is_some();
+        if let Some(why) = self.cannot_go_ahead(&twin, &wanted).filter(|_| reloads) {
+            let hint =
+                "repeat it in a minute: the zones are being signed, and then it takes no time";
+            let (kind, hint) = (RefusalKind::Unavailable, Some(hint.to_owned()));
+            let refusal = self.refuse(&attempt.request, kind, SIGNING, &why, hint);
+            out.push(Effect::Reply {
+                request: attempt.request.id,
+                result: Err(refusal),
+            });
+            self.drafts.prepare(attempt, wanted);
+            return;
+        }
         let impatient = attempt.has_waited(PATIENCE, now.mono);
         let Attempt {
             request, drafts, ..
         } = attempt;
-        if impatient && !request.dry_run && !request.volatile {
+        if impatient && !request.volatile {
             let why = "the store was busy with the commands before it for too long";
             let hint = "try again, or repeat with --volatile: it is then lost at restart";
             let result = self.refuse(
@@ -131,26 +162,6 @@ impl Engine {
             out.push(Effect::Reply {
                 request: request.id,
                 result: Err(Box::new(refusal)),
-            });
-            return;
-        }
-        if request.dry_run {
-            let mut twin = self.clone();
-            twin.drafts.lend(drafts);
-            let published = twin.apply(&plan, now, &mut Vec::new());
-            let done = Done {
-                generation: twin.numbers.generation(),
-                zone_diff: zone_diff(&self.zones, &twin.zones),
-                zones: changed(&self.zones, &twin.zones),
-                changes: published.changes,
-                configuration: plan.words,
-                warnings: plan.warnings,
-                dry_run: true,
-                volatile: false,
-            };
-            out.push(Effect::Reply {
-                request: request.id,
-                result: Ok(Box::new(done)),
             });
             return;
         }
@@ -230,7 +241,9 @@ impl Engine {
         let mut warnings = std::mem::take(&mut plan.warnings);
         warnings.extend(self.held_zones(&published));
         warnings.extend(self.drained_notes(&plan, &published, now));
-        warnings.extend(self.zones_to_follow(&before, &plan));
+        if plan.configuration.is_some() || !plan.keys.is_empty() || !plan.challenges.is_empty() {
+            warnings.extend(zones_to_follow(&before, &self.zones));
+        }
         if published.out_of_numbers {
             // It is stored and counts: a refusal would be wrong after a restart.
             self.unpublished = true;
@@ -252,37 +265,16 @@ impl Engine {
             generation: self.numbers.generation(),
             zones: changed(&before, &self.zones),
             changes: published.changes,
-            zone_diff: String::new(),
             configuration: std::mem::take(&mut plan.words),
             warnings,
-            dry_run: false,
             volatile,
+            ..Done::default()
         };
         out.push(Effect::Reply {
             request: request.id,
             result: Ok(Box::new(done)),
         });
         true
-    }
-
-    /// Zones of which a configuration or a key is in force before it is served.
-    fn zones_to_follow(&self, before: &Zones, plan: &Plan) -> Vec<String> {
-        if plan.configuration.is_none() && plan.keys.is_empty() {
-            return Vec::new();
-        }
-        let outlines = self.zones.outlines().iter();
-        let new = outlines.filter(|outline| {
-            let mut waited = before.outlines().iter();
-            !waited.any(|waited| waited.is_like(outline))
-        });
-        new.map(|outline| {
-            let apex = outline.apex().to_string();
-            let apex = apex.trim_end_matches('.');
-            format!(
-                "zone {apex} is still being signed: what was served before is served until then"
-            )
-        })
-        .collect()
     }
 
     /// What to say of a commanded move to a pool that went down while the command was being stored.
@@ -561,14 +553,26 @@ impl Plan {
     }
 }
 
-/// How many zones have other records than before, or are no longer there.
-fn changed(before: &Zones, after: &Zones) -> usize {
-    let is_new = |version: &&Arc<ZoneVersion>| {
-        let old = before.version_at(version.apex());
-        old.is_none_or(|old| old.serial() != version.serial())
-    };
-    let is_gone = |version: &&Arc<ZoneVersion>| after.version_at(version.apex()).is_none();
-    after.iter().filter(is_new).count() + before.iter().filter(is_gone).count()
+/// Zones for which a change is in force before it is served.
+fn zones_to_follow(before: &Zones, after: &Zones) -> Option<String> {
+    let meanwhile = "what was served before is served until then";
+    let waited = |outline: &Outline| before.outlines().iter().any(|one| one.is_like(outline));
+    let outlines = after.outlines().iter().filter(|outline| !waited(outline));
+    let apexes: Vec<String> = outlines.map(|outline| outline.apex().to_string()).collect();
+    let apexes: Vec<&str> = apexes
+        .iter()
+        .map(|apex| apex.trim_end_matches('.'))
+        .collect();
+    match &apexes[..] {
+        [] => None,
+        [apex] => Some(format!("zone {apex} is still being signed: {meanwhile}")),
+        [first, rest @ ..] => {
+            let (number, more) = (apexes.len(), rest.len());
+            Some(format!(
+                "{number} zones are still being signed: {meanwhile} ({first} and {more} more)"
+            ))
+        }
+    }
 }
 
 /// The same trigger for several routes.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::RouteChange;
 use super::core::{Engine, Triggers};
 use super::event::Effect;
+use super::planned::Planned;
 use super::record::{Entry, EntryKind};
 use crate::clock::{Mono, Now};
 use crate::decide::{
@@ -332,12 +333,13 @@ impl Engine {
         self.keys_before_compiling(out);
         let (generation, serial) = numbers;
         let drafts = self.drafts.take();
+        let challenges = self.challenges.rendered();
         let inputs = zone::Inputs {
             layout: &self.layout,
             decisions: &decisions,
             keys: &self.signing.in_force,
             unsignable: &self.signing.unsignable,
-            challenges: &self.challenges.rendered(),
+            challenges: &challenges,
             previous: Some(&self.zones),
             generation,
             serial,
@@ -348,8 +350,19 @@ impl Engine {
             }),
         };
         if self.drafts.rehearses() {
-            let outlines = zone::outlines(&inputs);
-            return self.drafts.rehearse(outlines);
+            let (outlines, dated) = (zone::outlines(&inputs), inputs.now);
+            let planned = Planned {
+                before: self.zones.clone(),
+                layout: self.layout.clone(),
+                keys: self.signing.in_force.clone(),
+                unsignable: self.signing.unsignable.clone(),
+                challenges,
+                generation,
+                serial,
+                now: dated,
+                decisions,
+            };
+            return self.drafts.rehearse(outlines, Some(planned));
         }
         let zones = zone::compile(&inputs);
         for (apex, fault) in zones.faults() {

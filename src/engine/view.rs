@@ -184,7 +184,7 @@ pub struct CanaryView {
 pub struct ZoneView {
     /// Its apex.
     pub apex: DomainName,
-    /// Its SOA serial; none while it is not served, because its primary has not sent it yet.
+    /// Its SOA serial; none while it is not served, because its primary has not sent it or it was never signed yet.
     pub serial: Option<u32>,
     /// How many RRsets it has.
     pub rrsets: usize,
@@ -194,6 +194,9 @@ pub struct ZoneView {
     /// How it is signed, when it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signing: Option<SigningView>,
+    /// About how many RRsets its next version has, while that is being signed; what was served before is served until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub being_signed: Option<usize>,
     /// What its master file or primary has and it has not, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<String>,

@@ -20,8 +20,8 @@ use crate::zone::{Name, ZoneVersion, Zones};
 /// An engine that does not answer in this time is stuck: callers are told so instead of waiting for ever.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A command that has a large zone signed is waited for as long as that takes, while the engine answers others.
-const LONGEST: Duration = Duration::from_secs(3600);
+/// A command is answered within ten seconds, or later where the machine is busy, while the engine answers others.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// What an operator asks, with who asks and how. The shell gives it its number.
 #[derive(Clone, Debug)]
@@ -110,6 +110,24 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What was done, with its text: made neither on the engine's task nor on one that answers others.
+async fn described(mut done: Done) -> Result<Done, Refusal> {
+    if done.planned.is_none() {
+        return Ok(done);
+    }
+    let described = tokio::task::spawn_blocking(move || {
+        done.describe();
+        done
+    });
+    let failed = |ended: tokio::task::JoinError| {
+        unavailable(
+            "internal",
+            format!("the differences could not be shown: {ended}"),
+        )
+    };
+    described.await.map_err(failed)
+}
+
 /// A way to the running engine; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Handle {
@@ -130,7 +148,7 @@ impl Handle {
         tokio::pin!(asked);
         loop {
             tokio::select! {
-                answer = &mut asked => return answer?,
+                answer = &mut asked => return described(answer??).await,
                 () = tokio::time::sleep(PATIENCE) => if !self.alive().await {
                     return Err(stuck());
                 }

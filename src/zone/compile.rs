@@ -14,10 +14,11 @@ use super::challenges::Challenges;
 use super::draft::{Draft, Outline};
 use super::history;
 use super::key::KeyFault;
+use super::lag::steered_as_it_was;
 use super::layout::{Layout, ZonePlan};
 use super::name::Name;
 use super::nested::{Vouched, vouched};
-use super::overlay::{Rendered, challenges_by_zone, challenges_of, overlay, render};
+use super::overlay::{Rendered, add_rest, challenges_by_zone, challenges_of, overlay, render};
 use super::rdata::Rrset;
 use super::serial::Serial;
 use super::version::ZoneVersion;
@@ -314,8 +315,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// A zone as it was, with the decisions of now; none where the decisions do not fit into what it was, after a reload,
-    /// or where it is not known how it was signed.
+    /// A zone as it was, with the decisions of now; none where it is not known how it was signed.
     fn held(&self, at: usize, build: &Build<'a>, plan: &'a Arc<ZonePlan>) -> Option<Build<'a>> {
         let base = build.base()?;
         let keys = match build.draft {
@@ -325,7 +325,8 @@ impl<'a> Work<'a> {
         if base.is_signed() && !keys.is_some_and(|keys| keys.is_signed()) {
             return None;
         }
-        let mut overlay = overlay(plan, &self.rendered, &challenges_of(base), keys)?;
+        let mut overlay = steered_as_it_was(plan, build.plan, &self.rendered, base);
+        add_rest(&mut overlay, plan, &challenges_of(base), keys);
         self.vouch(at, &build.inner, &mut overlay);
         Some(Build {
             plan,

@@ -12,7 +12,7 @@ use super::arrange::{cut_above, is_redirected};
 use super::build::Overlay;
 use super::challenges::Challenges;
 use super::compile::Inputs;
-use super::layout::{Layout, Steered, ZonePlan};
+use super::layout::{Layout, Slot, Steered, ZonePlan};
 use super::name::Name;
 use super::rdata::{Rdata, Rrset};
 use super::version::ZoneVersion;
@@ -102,6 +102,18 @@ pub(super) fn challenges_by_zone<'a>(
     zones
 }
 
+/// What a decision puts into a slot; none while its route waits for its first decision.
+pub(super) fn steered(
+    slot: &Slot,
+    rendered: &BTreeMap<RouteName, Arc<Rendered>>,
+) -> Option<Option<Arc<Rrset>>> {
+    let rendering = rendered.get(&slot.route)?;
+    let set = rendering.set(slot.what);
+    // A family may have no address while the other has; a service always has its records.
+    let may_lack = matches!(slot.what, Steered::Address(_)) && !rendering.addresses.is_empty();
+    (set.is_some() || may_lack).then(|| set.cloned())
+}
+
 /// What decisions, challenges and keys add to a zone; none while a steered name waits for its first decision.
 pub(super) fn overlay(
     plan: &ZonePlan,
@@ -110,30 +122,34 @@ pub(super) fn overlay(
     keys: Option<&Arc<ZoneKeys>>,
 ) -> Option<Overlay> {
     let mut overlay = Overlay::new();
-    let mut put = |name: &Name, set: Option<Arc<Rrset>>| {
-        overlay.entry(name.clone()).or_default().extend(set);
-    };
     for slot in &plan.slots {
-        let rendering = rendered.get(&slot.route)?;
-        let set = rendering.set(slot.what);
-        // A family may have no address while the other has; a service always has its records.
-        let may_lack = matches!(slot.what, Steered::Address(_)) && !rendering.addresses.is_empty();
-        if set.is_none() && !may_lack {
-            return None;
-        }
-        put(&slot.owner, set.cloned());
+        let set = steered(slot, rendered)?;
+        overlay.entry(slot.owner.clone()).or_default().extend(set);
     }
+    add_rest(&mut overlay, plan, challenges, keys);
+    Some(overlay)
+}
+
+/// Adds what challenges and keys ask for.
+pub(super) fn add_rest(
+    overlay: &mut Overlay,
+    plan: &ZonePlan,
+    challenges: &[(&Name, &Arc<Rrset>)],
+    keys: Option<&Arc<ZoneKeys>>,
+) {
+    let mut put = |name: &Name, set: Arc<Rrset>| {
+        overlay.entry(name.clone()).or_default().push(set);
+    };
     for (name, set) in challenges {
         let written = plan
             .nodes
             .get(name.key())
             .and_then(|node| node.set(RecordType::TXT));
-        put(name, Some(merged(written, set)));
+        put(name, merged(written, set));
     }
     for set in keys.iter().flat_map(|keys| keys.apex_sets(&plan.apex)) {
-        put(&plan.apex, Some(set));
+        put(&plan.apex, set);
     }
-    Some(overlay)
 }
 
 /// The challenges that a version has.

@@ -1,4 +1,4 @@
-//! Large zones in the engine: signed beside it, while failovers and commands go on.
+//! Large zones in the engine: signed beside it, while failovers go on. What commands do meanwhile is in `in_time`.
 //!
 //! In: a world in which every signed zone counts as large and its draft takes ten minutes. Never here: how long signing
 //! takes.
@@ -6,14 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use repoint::decide::OverrideKey;
-use repoint::engine::{
-    Command, Event, InboundNews, InboundOutcome, KeyChange, KeyVerb, Lifetime, RequestId,
-};
+use repoint::engine::{Command, Event, InboundNews, InboundOutcome, KeyChange, KeyVerb, RequestId};
 use repoint::keys::Stage;
 use repoint::topology::{DomainName, ServiceKind};
 use repoint::zone::{KeyAlgorithm, SigningKey};
 
+use crate::in_time::done;
 use crate::lost_keys::pass_few;
 use crate::network::Behaviour;
 use crate::primaries;
@@ -21,20 +19,32 @@ use crate::setup;
 use crate::signed::{active, pass, stages, tags, version, view, world, zone};
 use crate::world::{Happened, StoreMood, World};
 
-const SLOW: Duration = Duration::from_secs(600);
-const HOME: &str = "\tA\t192.0.2.10\n";
-const AWAY: &str = "\tA\t198.51.100.10\n";
+pub(crate) const SLOW: Duration = Duration::from_secs(600);
+pub(crate) const HOME: &str = "\tA\t192.0.2.10\n";
+pub(crate) const AWAY: &str = "\tA\t198.51.100.10\n";
 
-fn large_world() -> World {
-    world("dnssec=yes most_at_once=0")
+/// Every signed zone is a large one.
+pub(crate) const LARGE: &str = "dnssec=yes most_at_once=0";
+
+pub(crate) fn large_world() -> World {
+    world(LARGE)
 }
 
-fn points_at(world: &World, address: &str) -> bool {
+pub(crate) fn reload(world: &mut World, words: &str) -> RequestId {
+    let words = setup::Words::parse(words.split_whitespace()).unwrap();
+    let command = Command::Reload {
+        configuration: setup::configuration(&words).unwrap(),
+        allow_removal: true,
+    };
+    world.request(command, "ann", None, false, false)
+}
+
+pub(crate) fn points_at(world: &World, address: &str) -> bool {
     version(world).to_master_text().contains(address)
 }
 
 /// The first pool fails, and the failover is published.
-fn fail_over(world: &mut World) {
+pub(crate) fn fail_over(world: &mut World) {
     for address in setup::addresses(&world.configuration.clone(), "edgepool1") {
         let refused = Behaviour::parse("refused").unwrap();
         world
@@ -44,44 +54,6 @@ fn fail_over(world: &mut World) {
     assert!(points_at(world, HOME));
     pass(world, 60);
     assert!(points_at(world, AWAY));
-}
-
-fn begin_roll(world: &mut World) -> (u16, RequestId) {
-    let key = Arc::new(SigningKey::generate(KeyAlgorithm::Ed25519).unwrap());
-    let tag = key.tag();
-    world.disk.ring.insert(zone(), key.clone());
-    let change = KeyChange::Begin {
-        verb: KeyVerb::Roll,
-        key,
-        parent_has_no_ds: false,
-        new_file: true,
-    };
-    let zone = zone();
-    let command = Command::Keys { zone, change };
-    (tag, world.request(command, "ann", None, false, false))
-}
-
-fn pin(world: &mut World, pool: &str) -> RequestId {
-    let command = Command::SetOverride {
-        key: OverrideKey::Pin {
-            route: "contoso".parse().unwrap(),
-        },
-        pool: Some(pool.parse().unwrap()),
-        never: false,
-        lifetime: Lifetime::Forever,
-        force: true,
-    };
-    world.request(command, "ann", None, false, false)
-}
-
-/// Where in what happened a request is carried out.
-fn done(happened: &[Happened], id: RequestId) -> Option<usize> {
-    happened.iter().position(|one| match one {
-        Happened::Replied(request, result) => {
-            *request == id && result.as_ref().is_ok_and(|done| !done.dry_run)
-        }
-        _ => false,
-    })
 }
 
 #[test]
@@ -120,75 +92,21 @@ fn a_key_that_is_served_late_counts_from_then() {
 }
 
 #[test]
-fn a_roll_is_in_force_when_its_zone_is_signed_and_nothing_waits_for_it() {
-    let mut world = large_world();
-    world.start();
-    let old = active(&mut world);
-    world.drafts_take = SLOW;
-    let (new, rolled) = begin_roll(&mut world);
-    pass(&mut world, 10);
-    let reload = Command::Reload {
-        configuration: world.configuration.clone(),
-        allow_removal: false,
-    };
-    let reloaded = world.request(reload, "ann", None, false, false);
-    let happened = pass(&mut world, 10);
-    assert_eq!(
-        done(&happened, reloaded),
-        None,
-        "it would overtake the roll"
-    );
-    fail_over(&mut world);
-    let pinned = pin(&mut world, "edgepool1");
-    let happened = pass(&mut world, 10);
-    assert!(done(&happened, pinned).is_some());
-    assert!(points_at(&world, HOME));
-    assert_eq!(tags(&world), [old], "nothing of the roll is in force");
-    assert_eq!(world.disk.keys[&zone()].keys.len(), 1, "nor stored");
-
-    let happened = pass(&mut world, 600);
-    let replied = done(&happened, rolled).unwrap();
-    let stored = happened.iter().position(
-        |one| matches!(one, Happened::Committed(batch) if batch.keys.iter().any(|row| row.keys.len() == 2)),
-    );
-    let served = happened.iter().position(|one| match one {
-        Happened::Published(zones) => {
-            let text = zones.zone(&zone()).unwrap().to_master_text();
-            text.contains("\tDNSKEY\t") && text.contains(&format!(" {new} xmpp.contoso.com. "))
-        }
-        _ => false,
-    });
-    assert!(
-        stored < served && served < Some(replied),
-        "{stored:?} {served:?}"
-    );
-    assert!(done(&happened, reloaded) > Some(replied));
-    assert_eq!(tags(&world), [old, new]);
-    assert!(points_at(&world, HOME));
-}
-
-#[test]
 fn a_reload_beside_a_draft_signs_nothing_in_the_engine() {
     let mut world = large_world();
     world.drafts_take = SLOW;
     world.start();
     pass(&mut world, 60);
     assert!(!version(&world).is_signed(), "its draft is under way");
-    let words = "dnssec=yes most_at_once=0 ttl=60s";
-    let words = setup::Words::parse(words.split_whitespace()).unwrap();
-    let reload = Command::Reload {
-        configuration: setup::configuration(&words).unwrap(),
-        allow_removal: false,
-    };
-    let reloaded = world.request(reload, "ann", None, false, false);
-    pass(&mut world, 10);
+    let reloaded = reload(&mut world, &format!("{LARGE} ttl=60s"));
+    let happened = pass(&mut world, 10);
+    assert!(done(&happened, reloaded).is_some());
     fail_over(&mut world);
     assert!(
         !version(&world).is_signed(),
         "the engine would have signed it"
     );
-    let happened = pass(&mut world, 4000);
-    assert!(done(&happened, reloaded).is_some());
+    pass(&mut world, 4000);
     assert!(version(&world).is_signed());
     assert!(points_at(&world, AWAY));
 }
@@ -212,13 +130,8 @@ fn a_reload_whose_zone_changes_while_it_is_stored_signs_nothing_in_the_engine() 
     send(&mut world, 1);
     pass(&mut world, 60);
     assert!(world.zones.zone(&apex).unwrap().is_signed());
-    let words = setup::Words::parse(format!("{words} v6=yes").split_whitespace()).unwrap();
-    let reload = Command::Reload {
-        configuration: setup::configuration(&words).unwrap(),
-        allow_removal: false,
-    };
     world.store(StoreMood::Slow(Duration::from_millis(1500)));
-    let reloaded = world.request(reload, "ann", None, false, false);
+    let reloaded = reload(&mut world, &format!("{words} v6=yes"));
     // Its draft takes three seconds, and then it is with the store.
     pass(&mut world, 4);
     world.drafts_take = SLOW;
@@ -263,10 +176,11 @@ fn a_failover_does_not_wait_for_renewals_and_they_keep_nobody_busy() {
     pass(&mut world, 1300);
     assert!(version(&world).expiration().unwrap() > before);
     assert!(points_at(&world, AWAY));
+    let drafted = world.drafted;
 }
 
 #[test]
-fn a_dry_run_of_a_roll_waits_for_the_draft_and_changes_nothing() {
+fn a_dry_run_of_a_roll_shows_the_zone_without_a_draft_and_changes_nothing() {
     let mut world = large_world();
     world.start();
     let old = active(&mut world);
@@ -283,7 +197,8 @@ fn a_dry_run_of_a_roll_waits_for_the_draft_and_changes_nothing() {
         change,
     };
     let id = world.request(command, "ann", None, true, false);
-    let happened = pass(&mut world, 10);
+    let happened = pass(&mut world, 1);
+    assert_eq!(world.drafted, drafted);
     let shown = happened.iter().find_map(|one| match one {
         Happened::Replied(request, Ok(done)) if *request == id => Some(done.zone_diff.clone()),
         _ => None,

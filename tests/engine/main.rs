@@ -9,6 +9,7 @@ mod blind;
 #[path = "../keys/chain.rs"]
 mod chain;
 mod disk;
+mod in_time;
 mod large;
 mod life;
 mod longer_ttls;

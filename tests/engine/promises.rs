@@ -117,6 +117,8 @@ pub(crate) struct Promises {
     begun: BTreeSet<String>,
     /// Zones that are served when they are signed, and were not before in this process.
     unsigned: BTreeSet<Name>,
+    /// Zones that are served as they were until they are signed: a name that is new to them comes with their next version.
+    lagging: BTreeSet<Name>,
     doubt: bool,
     /// The last time a will or a rule changed that delays automatic moves.
     disturbed: BTreeMap<RouteName, Duration>,
@@ -181,6 +183,7 @@ impl Promises {
             leaning_process: false,
             begun: BTreeSet::new(),
             unsigned: BTreeSet::new(),
+            lagging: BTreeSet::new(),
             doubt: false,
             disturbed: BTreeMap::new(),
             clock_was_set: false,

@@ -475,7 +475,14 @@ impl World {
                     };
                     self.put(took, Pending::DiskKept);
                 }
-                Effect::Reply { request, result } => {
+                Effect::Reply {
+                    request,
+                    mut result,
+                } => {
+                    if let Ok(done) = &mut result {
+                        assert_eq!(done.zone_diff, "", "not for the engine's task");
+                        done.describe();
+                    }
                     happened.push(Happened::Replied(request, result));
                 }
                 Effect::AskParent { zone } => {

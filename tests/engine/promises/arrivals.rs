@@ -39,7 +39,8 @@ impl Promises {
         }
     }
 
-    /// Whether a route's names lie in a zone of which nothing has arrived that is served, or that is not signed yet.
+    /// Whether a route's names lie in a zone of which nothing has arrived that is served, or that is not signed yet; or
+    /// all of them come with the next version of their zones.
     pub(super) fn waits(&self, route: &RouteName) -> bool {
         let topology = &self.in_force.topology;
         let Some(route) = topology.routes.get(route) else {
@@ -51,16 +52,20 @@ impl Promises {
                 && arrived.is_none_or(|arrived| arrived.served.is_none())
         };
         let steered = route.services.iter().map(|service| &service.owner);
-        let mut names = steered.chain(&route.address).flat_map(|owner| {
-            let domains = route.domains.iter();
-            domains.filter_map(|domain| owner.for_domain(domain).ok())
-        });
-        let unsigned = |name: DomainName| {
-            let name = Name::from(&name);
+        let names: Vec<DomainName> = steered
+            .chain(&route.address)
+            .flat_map(|owner| {
+                let domains = route.domains.iter();
+                domains.filter_map(|domain| owner.for_domain(domain).ok())
+            })
+            .collect();
+        let unsigned = |name: &DomainName| {
+            let name = Name::from(name);
             self.unsigned.iter().any(|apex| name.is_at_or_below(apex))
         };
         (route.zones == ZonePlacement::Configured && route.domains.iter().any(awaited))
-            || names.any(unsigned)
+            || names.iter().any(unsigned)
+            || names.iter().all(|name| self.comes_later(name))
     }
 
     pub(super) fn published_arrivals(&mut self, zones: &Zones) -> Result<(), Broken> {
