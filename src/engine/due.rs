@@ -21,6 +21,9 @@ impl Engine {
             let at = self.last.mono + at.since(dated);
             self.signing.pause.map_or(at, |pause| pause.max(at))
         });
+        let is_free = self.committing.is_none() && self.signing.stepping.is_none();
+        let rest = (self.zones.is_behind() && is_free).then_some(self.last.mono);
+        let rest = rest.map(|at| self.signing.pause.map_or(at, |pause| pause.max(at)));
         let wakes = self.held.values().filter_map(|held| held.wake);
         [
             self.health.next_deadline(),
@@ -31,6 +34,7 @@ impl Engine {
             self.signing.next_deadline(),
             self.drafts.deadline(&self.zones),
             resign,
+            rest,
             Some(self.next_look),
         ]
         .into_iter()

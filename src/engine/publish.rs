@@ -377,7 +377,9 @@ impl Engine {
         self.keys_followed(&before, now);
         self.unpublished = false;
         self.keeping.want();
-        self.keys_after_compiling(!before.outlines().is_empty(), now);
+        self.signing.compiled = Some(now.mono);
+        let followed = !before.outlines().is_empty() || before.is_behind();
+        self.keys_after_compiling(followed, now);
         out.push(Effect::Publish(self.zones.clone()));
     }
 }

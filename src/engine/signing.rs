@@ -41,6 +41,8 @@ pub(super) struct Signing {
     agenda: BTreeSet<(Mono, DomainName)>,
     pub(super) stepping: Option<Stepping>,
     pub(super) pause: Option<Mono>,
+    /// When zones were compiled last.
+    pub(super) compiled: Option<Mono>,
     /// Stored steps could not be published.
     pub(super) unpublished: bool,
     /// A parent has said what changes the keys in force, and that is not published yet.
@@ -226,7 +228,7 @@ impl Engine {
     }
 
     /// Zones have been compiled: how long caches may keep them is noted. `followed` when one of them may have waited for its
-    /// draft.
+    /// draft or its turn.
     pub(super) fn keys_after_compiling(&mut self, followed: bool, now: Now) {
         let layout = self.layout.clone();
         let known = self.signing.layout.replace(layout.clone());
@@ -317,6 +319,8 @@ impl Engine {
         self.signing.pause = None;
         let dated = self.signing.dating.dated(now.wall);
         let due = self.zones.next_resign().is_some_and(|at| at <= dated);
+        // One publication's bound is one event's.
+        let due = (due || self.zones.is_behind()) && self.signing.compiled != Some(now.mono);
         if due || self.signing.unpublished || self.signing.changed {
             self.publish_keys(now, out);
         }

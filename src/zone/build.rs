@@ -93,6 +93,21 @@ impl<'a> Build<'a> {
         }
     }
 
+    /// About how many RRsets are signed for it, its SOA included.
+    pub(super) fn signatures(&self) -> usize {
+        if !self.keys.is_some_and(|keys| keys.is_signed()) {
+            return 0;
+        }
+        let added = self.overlay.values().map(Vec::len).sum::<usize>() + 1;
+        match self.base() {
+            Some(base) if self.may_touch(base) => {
+                added + self.signing().due_signatures(base.nodes())
+            }
+            // Each name has an NSEC record.
+            _ => added + self.sets() + self.plan.nodes.len(),
+        }
+    }
+
     fn sets(&self) -> usize {
         self.plan.nodes.tally().sets
     }

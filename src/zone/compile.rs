@@ -65,8 +65,9 @@ pub struct Inputs<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Beside<'a> {
     /// No signed zone with more RRsets is rebuilt here, and no more signatures of one zone are renewed. It is outlined
-    /// instead ([`Zones::outlines`]), and until its draft is there it stays as it was, with the decisions of now where they
-    /// fit.
+    /// instead ([`Zones::outlines`]), and until its draft is there it stays as it was, with the decisions of now. Smaller
+    /// zones of which nothing but signatures or the layout's own records is different have their turn in a later publication
+    /// once so many RRsets are signed in this one ([`Zones::is_behind`]).
     pub most: usize,
     /// Drafts, by apex.
     pub drafts: &'a BTreeMap<Name, Arc<Draft>>,
@@ -87,6 +88,8 @@ pub fn compile(inputs: &Inputs<'_>) -> Zones {
         outlines,
         mut faults,
         vouched,
+        is_behind,
+        ..
     } = Work::of(inputs);
     let built = workers::map(builds, WORTH_A_CORE, |(at, build)| {
         let (apex, before) = (&build.plan.apex, build.before);
@@ -118,6 +121,7 @@ pub fn compile(inputs: &Inputs<'_>) -> Zones {
         nested: inputs.layout.nested.clone(),
         vouched,
         faults,
+        is_behind,
         unsignable: inputs.unsignable.clone(),
     }
 }
@@ -157,6 +161,9 @@ struct Work<'a> {
     outlines: Vec<(usize, Outline)>,
     faults: Vec<(Name, KeyFault)>,
     vouched: Vouched,
+    /// RRsets that are signed here for small zones.
+    signatures: usize,
+    is_behind: bool,
 }
 
 impl<'a> Work<'a> {
@@ -176,6 +183,8 @@ impl<'a> Work<'a> {
             outlines: Vec::new(),
             faults: Vec::new(),
             vouched: vouched(&layout.nested, inputs.keys),
+            signatures: 0,
+            is_behind: false,
         };
         let mut challenges = challenges_by_zone(layout, inputs.challenges);
         let same_layout = previous.is_some_and(|zones| Arc::ptr_eq(&zones.index, &layout.index));
@@ -210,14 +219,24 @@ impl<'a> Work<'a> {
                 matches!((before, work.rendered.get(route)), (Some(a), Some(b)) if Arc::ptr_eq(a, b))
             };
             if let Some(before) = before
-                && same_plan
                 && challenges.is_empty()
                 && inner == inner_before
-                && before.stands(keys, now)
                 && plan.slots.iter().all(|slot| unchanged(&slot.route))
             {
-                work.versions[at] = Some(before.clone());
-                continue;
+                if same_plan && before.stands(keys, now) {
+                    work.versions[at] = Some(before.clone());
+                    continue;
+                }
+                if work.signs_enough(inputs.beside)
+                    && before.can_wait(keys)
+                    && let Some(made_of) =
+                        made_of.filter(|made_of| same_plan || made_of.has_shape_of(plan))
+                {
+                    work.plans[at] = made_of.clone();
+                    work.versions[at] = Some(before.clone());
+                    work.is_behind = true;
+                    continue;
+                }
             }
             let Some(mut overlay) = overlay(plan, &work.rendered, &challenges, keys) else {
                 continue;
@@ -245,7 +264,7 @@ impl<'a> Work<'a> {
                 soa,
                 serial,
                 now,
-                renews: true,
+                renews: !work.signs_enough(inputs.beside),
                 least_history: history::least(layout.plans.len()),
             };
             match inputs.beside {
@@ -254,6 +273,11 @@ impl<'a> Work<'a> {
             }
         }
         work
+    }
+
+    /// Whether zones that can wait are the next publication's.
+    fn signs_enough(&self, beside: Option<Beside<'_>>) -> bool {
+        beside.is_some_and(|beside| self.signatures > beside.most)
     }
 
     /// Whether a zone is built here, from its draft if there is one, or outlined.
@@ -286,6 +310,7 @@ impl<'a> Work<'a> {
             }
         }
         if !build.is_large(beside.most, made_of.is_some()) {
+            self.signatures += build.signatures();
             self.builds.push((at, build));
             return;
         }

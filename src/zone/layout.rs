@@ -11,6 +11,7 @@ use hickory_proto::rr::RecordType;
 use super::layout_problem::LayoutProblem;
 use super::name::Name;
 use super::nested::{Nested, nested, vouching};
+use super::node::Node;
 use super::nodes::Nodes;
 use super::placement;
 use super::rdata::Rrset;
@@ -58,6 +59,24 @@ impl ZonePlan {
                 .iter()
                 .zip(other.nodes.iter())
                 .all(|(one, two)| one.says_the_same(two))
+    }
+
+    /// Whether one can be served for another while everything else follows a new layout: it has the same names, with
+    /// records of the same types at each of them.
+    pub(super) fn has_shape_of(&self, other: &ZonePlan) -> bool {
+        let place = |slot: &Slot| (slot.owner.clone(), slot.what);
+        let same = |(one, two): (&Arc<Node>, &Arc<Node>)| {
+            let types = |node: &Node| node.sets.iter().map(|set| set.rtype).collect::<Vec<_>>();
+            one.name == two.name && one.kind == two.kind && types(one) == types(two)
+        };
+        self.apex == other.apex
+            && self
+                .slots
+                .iter()
+                .map(place)
+                .eq(other.slots.iter().map(place))
+            && self.nodes.len() == other.nodes.len()
+            && self.nodes.iter().zip(other.nodes.iter()).all(same)
     }
 }
 

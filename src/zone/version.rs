@@ -121,11 +121,22 @@ impl ZoneVersion {
             (one, other) => one.is_none() && other.is_none(),
         };
         let keep = Keep::not_due(now);
-        same_keys
-            && self.keeps_serial
-            && !self.lags
-            && self.challenged.is_empty()
-            && self.signed().is_none_or(|window| keep.keeps(window))
+        same_keys && self.is_whole() && self.signed().is_none_or(|window| keep.keeps(window))
+    }
+
+    /// Whether this version, made of the records of a plan and without challenges, can stay a little longer: its keys are
+    /// in force, though they may have another TTL.
+    pub(super) fn can_wait(&self, keys: Option<&Arc<ZoneKeys>>) -> bool {
+        let same_keys = match (&self.keys, keys) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other) || one.same_but_ttl(other),
+            _ => false,
+        };
+        same_keys && self.is_whole()
+    }
+
+    /// Whether nothing is known to be missing in it.
+    fn is_whole(&self) -> bool {
+        self.keeps_serial && !self.lags && self.challenged.is_empty()
     }
 
     /// The keys whose signatures this version may hold.

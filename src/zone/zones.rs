@@ -76,6 +76,7 @@ pub struct Zones {
     pub(super) vouched: Vouched,
     pub(super) faults: Vec<(Name, KeyFault)>,
     pub(super) outlines: Vec<Arc<Outline>>,
+    pub(super) is_behind: bool,
     /// Zones whose keys are not at hand.
     pub(super) unsignable: Arc<BTreeSet<Name>>,
 }
@@ -105,6 +106,11 @@ impl Zones {
     /// of now; a zone of which nothing was published is not served.
     pub fn outlines(&self) -> &[Arc<Outline>] {
         &self.outlines
+    }
+
+    /// Whether small zones wait for their turn to be signed: by compiling again.
+    pub fn is_behind(&self) -> bool {
+        self.is_behind
     }
 
     pub(super) fn outline_of(&self, apex: &Name) -> Option<&Arc<Outline>> {

@@ -16,6 +16,7 @@ mod longer_ttls;
 mod lost_keys;
 mod made_keys;
 mod nested;
+mod many_zones;
 mod network;
 mod outside;
 mod parents;
