@@ -162,24 +162,24 @@ impl Lab {
     }
 }
 
-/// TLS servers on the pools' addresses; the second one's certificate lacks a domain.
+/// TLS servers on the pools' addresses. The second one's XMPP certificate lacks a domain. A SIP certificate names the target
+/// alone, or a sibling of it that no partner asks for.
 fn pools(dir: &Path, world: World) {
     let authority = Authority::new("A Test Authority").unwrap();
     fs::write(dir.join("ca.pem"), authority.pem().unwrap()).unwrap();
     for (n, address) in POOLS.into_iter().enumerate() {
-        let mut leaf = Leaf::for_domain(&DOMAINS[0].parse().unwrap());
-        let missing = world == World::Faulty && n == 1;
+        let faulty = world == World::Faulty;
         let names = DOMAINS
             .iter()
-            .filter(|d| !(missing && **d == "fabrikam.com"));
-        leaf.dns = names.map(|name| (*name).to_owned()).collect();
-        (leaf.srv, leaf.xmpp) = (Vec::new(), Vec::new());
-        let identity = authority.issue(&leaf).unwrap();
-        let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).unwrap();
-        acceptor.set_certificate(&identity.certificate).unwrap();
-        acceptor.set_private_key(&identity.key).unwrap();
-        let acceptor = acceptor.build();
-        for port in [5270, 5271, 5061] {
+            .filter(|domain| !(faulty && n == 1 && **domain == "fabrikam.com"));
+        let xmpp = names.map(|name| (*name).to_owned()).collect();
+        let sip = match faulty && n == 0 {
+            true => "www.contoso.com".to_owned(),
+            false => format!("edge{}.contoso.com", n + 1),
+        };
+        let xmpp = acceptor(&authority, xmpp);
+        let sip = acceptor(&authority, vec![sip]);
+        for (port, acceptor) in [(5270, &xmpp), (5271, &xmpp), (5061, &sip)] {
             let listener = TcpListener::bind((address, port)).unwrap();
             let acceptor = acceptor.clone();
             std::thread::spawn(move || {
@@ -195,6 +195,18 @@ fn pools(dir: &Path, world: World) {
             });
         }
     }
+}
+
+/// Accepts TLS with a certificate of these names.
+fn acceptor(authority: &Authority, names: Vec<String>) -> SslAcceptor {
+    let mut leaf = Leaf::for_domain(&DOMAINS[0].parse().unwrap());
+    leaf.dns = names;
+    (leaf.srv, leaf.xmpp) = (Vec::new(), Vec::new());
+    let identity = authority.issue(&leaf).unwrap();
+    let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).unwrap();
+    acceptor.set_certificate(&identity.certificate).unwrap();
+    acceptor.set_private_key(&identity.key).unwrap();
+    acceptor.build()
 }
 
 /// The nameserver of everything above the zones above.

@@ -36,6 +36,7 @@ fn every_seeded_fault_is_named() {
         let (findings, code, report) = lab.check(&[]);
         let expected = [
             ("apex-listens", "contoso.com"),
+            ("certificate", "pool edgepool1"),
             ("certificate", "pool edgepool2"),
             ("delegation-ttl", "fed.litware.com"),
             ("ds-leftover", "xmpp.contoso.com"),
