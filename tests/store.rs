@@ -126,6 +126,7 @@ async fn what_was_committed_is_remembered() {
     batch.overrides.extend(pin(2).overrides);
     batch.routes.push(StoredRoute {
         left: Default::default(),
+        departures: Default::default(),
         route: route(1),
         decision: None,
         home: Some("edgepool2".parse().unwrap()),

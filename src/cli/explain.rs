@@ -127,9 +127,13 @@ fn pool_line(it: &Explanation, pool: &RoutePoolView, width: usize, paint: Paint)
         line.push_str(&hang("    ", &recovering(recovery, it.at)));
     }
     if pool.place != Some(0)
-        && let Some(until) = pool.old_answers_until
+        && let Some(text) = old_answers(
+            pool.old_answers_until,
+            pool.old_answers_from.as_ref(),
+            it.at,
+        )
     {
-        line.push_str(&hang("    ", &old_answers(until, it.at)));
+        line.push_str(&hang("    ", &text));
     }
     line
 }

@@ -12,8 +12,8 @@ use crate::control::fixture::{NOW, ago, decision, pool_name, route_name, view};
 use crate::control::{Explanation, target_views};
 use crate::decide::{Back, Generation, Loss, Override, OverrideKey, Reason};
 use crate::engine::{
-    Done, Entry, EntryKind, KeyView, ParentView, RouteChange, SigningKeyView, SigningView, View,
-    ZoneKeysView,
+    Done, DrainedTargetView, Entry, EntryKind, KeyView, ParentView, RouteChange, SigningKeyView,
+    SigningView, View, ZoneKeysView,
 };
 use crate::health::{Recovery, Verdict};
 use crate::keys::{Advice, Asking, DsAdvice, Outlook, Stage};
@@ -211,6 +211,26 @@ fn status_says_when_a_pool_comes_up_and_when_a_drained_one_may_be_stopped() {
     view.routes[0].pools[0].old_answers_until = Some(NOW + Duration::from_secs(20));
     golden("status-drain", &status::screen(&view, PLAIN));
     golden("explain-drain", &explained(&view, "contoso"));
+    let lags =
+        "secondary ns2 (192.0.2.5) still serves serial 17 of contoso.com, where edgepool1 is first";
+    view.pools[0].old_answers_until = None;
+    view.pools[0].old_answers_from = Some(lags.into());
+    let progress = |view: &View| progress::drain_progress(&view.overrides[0], view).unwrap();
+    assert_eq!(
+        progress(&view),
+        format!("old answers are not gone yet: {lags}: do not stop it")
+    );
+    view.overrides[0].key = OverrideKey::DrainTarget {
+        pool: pool_name("edgepool1"),
+        target: "edge1.contoso.com".parse().unwrap(),
+    };
+    let target = DrainedTargetView {
+        first_in: vec![route_name("contoso")],
+        ..DrainedTargetView::default()
+    };
+    view.pools[0].drained_targets = [("edge1.contoso.com".parse().unwrap(), target)].into();
+    assert_eq!(progress(&view), "still first in contoso: do not stop it");
+    view.overrides[0].key = drain.clone();
     view.routes[0].decision.reason = Reason::Override {
         change: "drain of pool edgepool1 set".into(),
         author: Some("alice".into()),

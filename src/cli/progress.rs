@@ -51,17 +51,21 @@ pub(super) fn recovering(recovery: &Recovery, now: Wall) -> String {
     )
 }
 
-/// Until when partners may be led to a pool that is not active any more.
-pub(super) fn old_answers(until: Wall, now: Wall) -> String {
+/// Until when partners may be led to a pool that is not active any more, or who still leads them there.
+pub(super) fn old_answers(until: Option<Wall>, from: Option<&String>, now: Wall) -> Option<String> {
+    if let Some(from) = from {
+        return Some(format!("old answers are not gone yet: {from}"));
+    }
+    let until = until?;
     let partners = until + PARTNER_CACHE;
-    match partners > now {
+    Some(match partners > now {
         true => format!(
             "old answers are gone at {}: resolvers drop them at {until}, partners' own caches up to {} later",
             both(partners, now),
             length(PARTNER_CACHE)
         ),
         false => format!("old answers are gone since {}", both(partners, now)),
-    }
+    })
 }
 
 /// Why the route points where it does; an override that moved it may have ended since.
@@ -86,27 +90,47 @@ pub(super) fn decision_reason(route: &RouteView, overrides: &[Override]) -> Stri
     }
 }
 
-/// Whether a drained pool may be stopped: the routes that still need it, else when partners have forgotten it.
+/// Whether what is drained may be stopped: the routes that still need it, else when partners have forgotten it.
 pub(super) fn drain_progress(value: &Override, view: &View) -> Option<String> {
-    let OverrideKey::DrainPool { pool } = &value.key else {
-        return None;
+    let pool_of = |name: &PoolName| view.pools.iter().find(|seen| seen.name == *name);
+    let (routes, until, from) = match &value.key {
+        OverrideKey::DrainPool { pool } => {
+            let pool = pool_of(pool)?;
+            let active = pool.routes.iter().filter(|(_, active)| **active);
+            (
+                active.map(|(route, _)| route.as_str()).collect(),
+                pool.old_answers_until,
+                pool.old_answers_from.as_ref(),
+            )
+        }
+        OverrideKey::DrainTarget { pool, target } => {
+            let drained = pool_of(pool)?.drained_targets.get(target)?;
+            let first: Vec<&str> = drained
+                .first_in
+                .iter()
+                .map(|route| route.as_str())
+                .collect();
+            (
+                first,
+                drained.old_answers_until,
+                drained.old_answers_from.as_ref(),
+            )
+        }
+        _ => return None,
     };
-    let pool = view.pools.iter().find(|seen| seen.name == *pool)?;
-    let active: Vec<&str> = pool
-        .routes
-        .iter()
-        .filter(|(_, active)| **active)
-        .map(|(route, _)| route.as_str())
-        .collect();
-    if !active.is_empty() {
-        let routes = active.join(", ");
-        return Some(format!("still active in {routes}: do not stop it"));
+    let is = match &value.key {
+        OverrideKey::DrainTarget { .. } => "first",
+        _ => "active",
+    };
+    if !routes.is_empty() {
+        return Some(format!(
+            "still {is} in {}: do not stop it",
+            routes.join(", ")
+        ));
     }
-    Some(match pool.old_answers_until {
-        Some(until) => format!(
-            "{}; connections that exist stay until they are closed",
-            old_answers(until, view.at)
-        ),
-        None => "no answer puts it first".into(),
+    Some(match (old_answers(until, from, view.at), from) {
+        (Some(text), None) => format!("{text}; connections that exist stay until they are closed"),
+        (Some(text), Some(_)) => format!("{text}: do not stop it"),
+        (None, _) => "no answer puts it first".into(),
     })
 }

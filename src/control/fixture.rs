@@ -141,6 +141,7 @@ fn route_pool(spec: &Spec, priority: u16, place: usize) -> RoutePoolView {
         drained: false,
         recovery: None,
         old_answers_until: None,
+        old_answers_from: None,
         place: Some(place),
         checks: vec![CheckUse {
             service: ServiceKind::XmppServer,
@@ -291,6 +292,8 @@ pub(crate) fn view() -> View {
         ]),
         drained: false,
         old_answers_until: None,
+        old_answers_from: None,
+        drained_targets: BTreeMap::new(),
     };
     View {
         at: NOW,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::OverrideKey;
+use super::{Departures, OverrideKey};
 use crate::clock::{Mono, Wall};
 use crate::health::Evidence;
 use crate::topology::{DomainName, Family, PoolName, RouteName, ServiceKind};
@@ -191,22 +191,10 @@ pub struct RouteState {
     pub latched: Option<Wall>,
     /// Hold-down counts from here at the earliest: the end of an override, the start of the process.
     pub hold_from: Mono,
-    /// Pools that were active before, and until when resolvers may hold answers that put them first.
-    pub left: BTreeMap<PoolName, Wall>,
+    /// What answers put first before.
+    pub left: Departures,
     /// Published addresses that have proven themselves, or were there from the first start.
     pub proven: BTreeSet<IpAddr>,
-}
-
-impl RouteState {
-    /// Takes note of a decision about to be published instead of `before`, at `now`.
-    pub fn note_left(&mut self, before: &Decision, after: &PoolName, now: Wall) {
-        self.left.retain(|_, until| *until > now);
-        self.left.remove(after);
-        if before.active != *after {
-            let until = now + Duration::from_secs(before.ttl.into());
-            self.left.insert(before.active.clone(), until);
-        }
-    }
 }
 
 mod seconds {

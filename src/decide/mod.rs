@@ -7,6 +7,7 @@
 //! replayed from history.
 
 mod decision;
+mod departures;
 mod overrides;
 mod candidate;
 mod active;
@@ -23,6 +24,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 pub use decision::{Decision, Generation, Reason, RouteState, SrvRecord};
+pub use departures::{Departures, OldAnswers, first_targets};
 pub use operate::{CommandFault, Position, failback_position, failover_position};
 pub use outlook::{Back, Foreseen, Loss, Outlook, PARTNER_CACHE, belongs_on, outlook, way_back};
 pub use overrides::{Override, OverrideKey, Overrides};

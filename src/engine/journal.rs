@@ -261,6 +261,7 @@ mod tests {
     fn route(home: &str) -> StoredRoute {
         StoredRoute {
             left: std::collections::BTreeMap::new(),
+            departures: crate::decide::Departures::default(),
             route: "contoso".parse().unwrap(),
             decision: None,
             home: Some(home.parse().unwrap()),

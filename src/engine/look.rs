@@ -6,19 +6,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::core::Engine;
+use super::old_answers::Givers;
 use super::view::{
-    CanaryView, CheckView, OwnerView, PoolView, RoutePoolView, RouteView, View, ZoneView,
+    CanaryView, CheckView, DrainedTargetView, OwnerView, PoolView, RoutePoolView, RouteView, View,
+    ZoneView,
 };
-use crate::clock::Now;
-use crate::decide::{latch, outlook};
+use crate::clock::{Now, Wall};
+use crate::decide::{first_targets, latch, outlook};
 use crate::health::Verdict;
-use crate::topology::{CheckUse, DomainName, Pool, PoolName, Route};
+use crate::topology::{CheckUse, DomainName, Pool, PoolName, Route, RouteName};
 use crate::zone;
 
 impl Engine {
     /// What can be seen now.
     pub fn view(&self, now: Now) -> View {
         let topology = self.topology();
+        let givers = self.givers();
         View {
             at: now.wall,
             started: self.started.wall,
@@ -33,12 +36,12 @@ impl Engine {
             routes: topology
                 .routes
                 .values()
-                .filter_map(|route| self.route_view(route, now))
+                .filter_map(|route| self.route_view(route, &givers, now))
                 .collect(),
             pools: topology
                 .pools
                 .values()
-                .map(|pool| self.pool_view(pool))
+                .map(|pool| self.pool_view(pool, &givers))
                 .collect(),
             checks: topology
                 .checks
@@ -62,7 +65,7 @@ impl Engine {
         }
     }
 
-    fn route_view(&self, route: &Route, now: Now) -> Option<RouteView> {
+    fn route_view(&self, route: &Route, givers: &Givers, now: Now) -> Option<RouteView> {
         let state = self.routes.get(&route.name)?;
         let decision = state.decision.clone()?;
         let held = self.held.get(&route.name);
@@ -80,13 +83,18 @@ impl Engine {
                 .collect()
         });
         let pools = route.pools.iter().filter_map(|pool| {
+            let old = self.old_answers([&route.name], givers, pool.pool.as_str(), |state| {
+                state.left.pools.get(&pool.pool).copied()
+            });
+            let (old_answers_until, old_answers_from) = split(old);
             Some(RoutePoolView {
                 pool: pool.pool.clone(),
                 priority: pool.priority,
                 health: self.health.pool(&route.name, &pool.pool)?.clone(),
                 drained: self.overrides.drain(&pool.pool).is_some(),
                 recovery: self.health.recovery(&route.name, &pool.pool, now),
-                old_answers_until: state.left.get(&pool.pool).copied(),
+                old_answers_until,
+                old_answers_from,
                 place: decision.order.iter().position(|name| *name == pool.pool),
                 checks: self.checks_of(route, &pool.pool),
             })
@@ -187,7 +195,7 @@ impl Engine {
         views
     }
 
-    fn pool_view(&self, pool: &Pool) -> PoolView {
+    fn pool_view(&self, pool: &Pool, givers: &Givers) -> PoolView {
         let routes: BTreeMap<_, _> = self
             .topology()
             .routes
@@ -207,12 +215,33 @@ impl Engine {
         let verdicts = routes
             .keys()
             .filter_map(|route| self.health.pool(route, &pool.name));
-        let left = routes.keys().filter_map(|route| {
-            let state = self.routes.get(route)?;
-            state.left.get(&pool.name).copied()
+        let old = self.old_answers(routes.keys(), givers, pool.name.as_str(), |state| {
+            state.left.pools.get(&pool.name).copied()
+        });
+        let (old_answers_until, old_answers_from) = split(old);
+        let targets = pool.targets.iter().map(|target| &target.name);
+        let drained = targets.filter(|name| self.overrides.target_is_drained(&pool.name, name));
+        let drained_targets = drained.map(|name| {
+            let old = self.old_answers(routes.keys(), givers, name.as_str(), |state| {
+                state.left.targets.get(name).copied()
+            });
+            let (old_answers_until, old_answers_from) = split(old);
+            let first = |route: &&RouteName| {
+                let state = self.routes.get(*route);
+                let decision = state.and_then(|state| state.decision.as_ref());
+                decision.is_some_and(|decision| first_targets(decision).contains(name))
+            };
+            let view = DrainedTargetView {
+                first_in: routes.keys().filter(first).cloned().collect(),
+                old_answers_until,
+                old_answers_from,
+            };
+            (name.clone(), view)
         });
         PoolView {
-            old_answers_until: left.max(),
+            drained_targets: drained_targets.collect(),
+            old_answers_until,
+            old_answers_from,
             name: pool.name.clone(),
             site: pool.site.clone(),
             verdict: verdicts
@@ -227,5 +256,14 @@ impl Engine {
             routes,
             drained: self.overrides.drain(&pool.name).is_some(),
         }
+    }
+}
+
+/// The time, or who still gives out what the time waits for.
+fn split(old: Option<Result<Wall, String>>) -> (Option<Wall>, Option<String>) {
+    match old {
+        None => (None, None),
+        Some(Ok(until)) => (Some(until), None),
+        Some(Err(from)) => (None, Some(from)),
     }
 }

@@ -18,6 +18,7 @@ mod challenge;
 mod inbound;
 mod core;
 mod damper;
+mod old_answers;
 mod drain_notes;
 mod drafts;
 mod due;
@@ -58,5 +59,6 @@ pub use signing_commands::SAME_TAG;
 pub use signing_spread::Sighting;
 pub use signing_view::{KeyView, ParentView, SigningKeyView, SigningView, ZoneKeysView};
 pub use view::{
-    CanaryView, CheckView, OwnerView, PoolView, RoutePoolView, RouteView, View, ZoneView,
+    CanaryView, CheckView, DrainedTargetView, OwnerView, PoolView, RoutePoolView, RouteView, View,
+    ZoneView,
 };

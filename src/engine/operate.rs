@@ -240,7 +240,7 @@ impl Engine {
         self.drafts.return_lent();
         let mut warnings = std::mem::take(&mut plan.warnings);
         warnings.extend(self.held_zones(&published));
-        warnings.extend(self.drained_notes(&plan, &published, now));
+        warnings.extend(self.drained_notes(&plan, now));
         if plan.configuration.is_some() || !plan.keys.is_empty() || !plan.challenges.is_empty() {
             warnings.extend(zones_to_follow(&before, &self.zones));
         }

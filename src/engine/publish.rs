@@ -68,7 +68,7 @@ impl Engine {
         }
         let mut changes = Vec::new();
         for (route, outcome) in outcomes {
-            changes.extend(self.take_over(&route, outcome, numbers.map(|(g, _)| g), now, out));
+            changes.extend(self.take_over(&route, outcome, numbers, now, out));
         }
         if let Some(numbers) = numbers {
             self.compile(numbers, now, out);
@@ -95,7 +95,7 @@ impl Engine {
         };
         let mut changes = Vec::new();
         for (route, outcome) in self.outcomes(triggers, None, now) {
-            changes.extend(self.take_over(&route, outcome, Some(numbers.0), now, out));
+            changes.extend(self.take_over(&route, outcome, Some(numbers), now, out));
         }
         self.compile(numbers, now, out);
         Published {
@@ -166,20 +166,22 @@ impl Engine {
         &mut self,
         route: &RouteName,
         outcome: Outcome,
-        generation: Option<Generation>,
+        numbers: Option<(Generation, zone::Serial)>,
         now: Now,
         out: &mut Vec<Effect>,
     ) -> Option<RouteChange> {
         self.tell_wanted(route, &outcome, now, out);
         self.learn_addresses(route);
-        let generation = generation.filter(|_| outcome.change != Change::None)?;
+        let (generation, serial) = numbers.filter(|_| outcome.change != Change::None)?;
         let state = self.routes.get_mut(route)?;
         let before = state.decision.clone();
         let mut decision = outcome.decision;
         decision.generation = generation;
         decision.at = now.wall;
         if let Some(before) = &before {
-            state.note_left(before, &decision.active, now.wall);
+            let overrides = &self.overrides;
+            let left = &mut state.left;
+            left.note(before, &decision, overrides, serial.0, now.wall);
         }
         state.decision = Some(decision.clone());
 
@@ -380,6 +382,7 @@ impl Engine {
         self.signing.compiled = Some(now.mono);
         let followed = !before.outlines().is_empty() || before.is_behind();
         self.keys_after_compiling(followed, now);
+        self.follow_old_answers(now);
         out.push(Effect::Publish(self.zones.clone()));
     }
 }

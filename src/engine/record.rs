@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::challenge::Challenge;
 use super::keeping::{Keep, KeptInbound};
 use crate::clock::Wall;
-use crate::decide::{Decision, Generation, Override, OverrideKey};
+use crate::decide::{Decision, Departures, Generation, Override, OverrideKey};
 use crate::keys::{KeyRing, ZoneRow};
 use crate::topology::{DomainName, PoolName, RouteName};
 use crate::zone::ZoneVersion;
@@ -60,9 +60,13 @@ pub struct StoredRoute {
     pub latched: Option<Wall>,
     /// Addresses that have proven themselves.
     pub proven: BTreeSet<IpAddr>,
-    /// Pools that were active before, and until when resolvers may hold answers that put them first.
+    /// Pools that were active before, and until when resolvers may hold answers that put them first. Written for
+    /// versions that know nothing of `departures`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub left: BTreeMap<PoolName, Wall>,
+    /// What answers put first before.
+    #[serde(default, skip_serializing_if = "Departures::is_empty")]
+    pub departures: Departures,
 }
 
 /// Numbers reserved ahead, so that none repeats after a crash or without a disk.

@@ -6,7 +6,7 @@
 use super::core::Engine;
 use super::record::StoredRoute;
 use crate::clock::{Mono, Now, Wall};
-use crate::decide::RouteState;
+use crate::decide::{Departures, RouteState};
 use crate::topology::RouteName;
 
 impl Engine {
@@ -17,6 +17,8 @@ impl Engine {
             let ago = i64::try_from(self.last.mono.since(*at).as_millis()).unwrap_or(0);
             Wall::from_millis(self.last.wall.as_millis() - ago)
         };
+        let pools = state.left.pools.iter();
+        let cached = pools.filter_map(|(pool, old)| Some((pool.clone(), old.until()?)));
         Some(StoredRoute {
             route: route.clone(),
             decision: state.decision.clone(),
@@ -24,7 +26,8 @@ impl Engine {
             switches: state.switches.iter().map(wall).collect(),
             latched: state.latched,
             proven: state.proven.clone(),
-            left: state.left.clone(),
+            left: cached.collect(),
+            departures: state.left.clone(),
         })
     }
 }
@@ -41,7 +44,10 @@ pub(super) fn restore(row: StoredRoute, now: Now) -> (RouteName, RouteState) {
         latched: row.latched,
         hold_from: now.mono,
         proven: row.proven,
-        left: row.left,
+        left: match row.departures.is_empty() {
+            true => Departures::of_pools(row.left),
+            false => row.departures,
+        },
     };
     (row.route, state)
 }

@@ -32,6 +32,13 @@ pub(super) struct Sightings {
     serials: BTreeMap<Name, BTreeMap<SocketAddr, Serial>>,
 }
 
+impl Sightings {
+    /// The serials that secondaries have of a zone.
+    pub(super) fn of(&self, apex: &Name) -> Option<&BTreeMap<SocketAddr, Serial>> {
+        self.serials.get(apex)
+    }
+}
+
 /// What is known of one zone at its secondaries.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Spreading {
@@ -88,6 +95,7 @@ impl Engine {
                 self.signing.look_at(&apex, now.mono);
             }
         }
+        self.follow_old_answers(now);
     }
 
     /// What secondaries that are not configured any more have said does not count, should they come back.

@@ -129,6 +129,9 @@ pub struct RoutePoolView {
     /// Until when resolvers may hold answers that put it first, though it is not active any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub old_answers_until: Option<Wall>,
+    /// Who still gives out such answers, in words; that time is known when nobody does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old_answers_from: Option<String>,
     /// Its place in the decision (effective): `active`, `2nd`, …, counted from zero.
     pub place: Option<usize>,
     /// Its checks, with the target (by index in the pool) and published address each decides about.
@@ -153,6 +156,26 @@ pub struct PoolView {
     /// Until when resolvers may hold answers that put it first in a route where it is not active any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub old_answers_until: Option<Wall>,
+    /// Who still gives out such answers, in words; that time is known when nobody does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old_answers_from: Option<String>,
+    /// Its targets that are drained by themselves.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub drained_targets: BTreeMap<DomainName, DrainedTargetView>,
+}
+
+/// A target that is drained by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainedTargetView {
+    /// Routes that put it first all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub first_in: Vec<RouteName>,
+    /// Until when resolvers may hold answers that put it first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old_answers_until: Option<Wall>,
+    /// Who still gives out such answers, in words; that time is known when nobody does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old_answers_from: Option<String>,
 }
 
 /// A check.

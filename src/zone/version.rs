@@ -97,7 +97,8 @@ impl ZoneVersion {
         self
     }
 
-    pub(super) fn lags(&self) -> bool {
+    /// Whether decisions may have changed since it was made: the next version is still being signed.
+    pub fn lags(&self) -> bool {
         self.lags
     }
 

@@ -18,6 +18,7 @@ mod made_keys;
 mod nested;
 mod many_zones;
 mod network;
+mod old_answers;
 mod outside;
 mod parents;
 mod primaries;
