@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod digest;
 mod encrypted;
 mod followers;
 #[path = "../signing/ground.rs"]
@@ -19,4 +20,4 @@ mod watched;
 mod world;
 
 /// What the tests start.
-const PROGRAMS: &[&str] = &["knotd", "nsd", "named", "dig", "kdig"];
+const PROGRAMS: &[&str] = &["knotd", "nsd", "named", "dig", "kdig", "unbound"];
