@@ -7,6 +7,12 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use repoint::zone::{MasterFault, MasterProblem, Name, Rdata, StaticZone, type_text};
 
+#[path = "world/tool.rs"]
+mod tool;
+
+/// What the tests start.
+const PROGRAMS: &[&str] = &["named-checkzone"];
+
 const HEAD: &str = "$TTL 60\n@ SOA a. b. 1 1 1 1 1\n@ NS a.\n";
 
 fn read(line: &str) -> Result<StaticZone, Vec<MasterProblem>> {
@@ -29,9 +35,11 @@ fn data(line: &str) -> Option<Rdata> {
 }
 
 /// Types that have a text of their own.
-const TYPES: [u16; 41] = [
-    1, 2, 5, 12, 13, 15, 16, 17, 18, 19, 21, 26, 27, 28, 29, 33, 35, 36, 37, 39, 42, 44, 45, 49,
-    52, 53, 55, 61, 62, 63, 64, 65, 99, 104, 105, 106, 107, 108, 109, 256, 257,
+const TYPES: [u16; 70] = [
+    1, 2, 3, 4, 5, 7, 8, 9, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 25, 26, 27, 28, 29,
+    31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 42, 44, 45, 49, 52, 53, 55, 56, 57, 58, 61, 62, 63, 64,
+    65, 67, 68, 99, 104, 105, 106, 107, 108, 109, 256, 257, 258, 259, 260, 261, 262, 263, 32768,
+    32769,
 ];
 
 fn name() -> impl Strategy<Value = Vec<u8>> {
@@ -120,11 +128,28 @@ fn octets() -> impl Strategy<Value = (u16, Vec<u8>)> {
             [vec![0, 0, 0, 66, 0, 3, 0, bits.len() as u8], bits].concat(),
         )
     });
+    let relay = (any::<u8>(), 0_u8..5, name(), vec(any::<u8>(), 0..20));
+    let relay = relay.prop_map(|(precedence, kind, name, octets)| {
+        let relay = if kind == 3 { name } else { octets };
+        (260, [vec![precedence, kind], relay].concat())
+    });
+    let part = (0_u8..=130, vec(any::<u8>(), 16), name());
+    let part = part.prop_map(|(prefix, mut address, name)| {
+        let length = 128_usize.saturating_sub(prefix.into()).div_ceil(8);
+        if let Some(first) = address.first_mut().filter(|_| prefix % 8 > 0) {
+            *first &= 0xff >> (prefix % 8);
+        }
+        let name = if prefix > 0 { name } else { Vec::new() };
+        (
+            38,
+            [vec![prefix], address[..length].to_vec(), name].concat(),
+        )
+    });
     let any_type = (
         prop::sample::select(TYPES.to_vec()),
         vec(any::<u8>(), 0..40),
     );
-    prop_oneof![4 => service, 1 => place, 1 => prefixes, 1 => gateway, 1 => host, 1 => bits, 4 => any_type]
+    prop_oneof![4 => service, 1 => place, 1 => prefixes, 1 => gateway, 1 => host, 1 => bits, 1 => relay, 1 => part, 4 => any_type]
 }
 
 proptest! {
@@ -188,4 +213,71 @@ fn canonical_form_lowers_names_of_the_types_of_rfc_4034_alone() {
     ] {
         assert!(!with(number, before), "{number}");
     }
+}
+
+/// A zone as BIND reads it, as the text that it writes.
+fn through_bind(text: &str) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, out) = (dir.path().join("in.zone"), dir.path().join("out.zone"));
+    std::fs::write(&file, text).unwrap();
+    let done = tool::tool(PROGRAMS[0])
+        .args("-k ignore -i none -f text -F text -s full -D -o".split(' '))
+        .args([out.as_os_str(), "contoso.com".as_ref(), file.as_os_str()])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success(), "{said}");
+    std::fs::read_to_string(out).unwrap()
+}
+
+fn zone(text: &str) -> StaticZone {
+    let apex = "contoso.com".parse().unwrap();
+    let mut none = |_: repoint::zone::Include<'_>| Err("no file".to_owned());
+    let zone = StaticZone::parse(&apex, "types.zone", text.as_bytes(), &mut none);
+    zone.unwrap_or_else(|problems| panic!("{problems:#?}"))
+}
+
+/// Every record as a line, sorted.
+fn lines(zone: &StaticZone) -> Vec<String> {
+    let records = zone.owned_records();
+    let mut lines: Vec<String> = records.map(|r| r.borrowed().to_string()).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn bind_and_repoint_read_what_the_other_writes_of_every_type() {
+    let text = include_str!("corpus/bind/types.zone");
+    let ours = zone(text);
+    let octets: Vec<String> = lines(&ours)
+        .into_iter()
+        .filter(|line| line.contains("\\# "))
+        .collect();
+    // NULL has no text, and BIND's notes have none either.
+    assert_eq!(
+        octets,
+        [
+            "note.contoso.com.\t3600\tIN\tTYPE65534\t\\# 5 0D00010000",
+            "null.contoso.com.\t3600\tIN\tNULL\t\\# 3 010203"
+        ]
+    );
+    let by_bind = through_bind(text);
+    assert_eq!(lines(&zone(&by_bind)), lines(&ours));
+    let from_ours = through_bind(&(lines(&ours).join("\n") + "\n"));
+    assert_eq!(from_ours, by_bind);
+}
+
+#[test]
+fn names_of_old_types_are_in_lower_case_in_the_canonical_form() {
+    let name = b"\x01A\0";
+    let with = |number: u16, before: &[u8]| {
+        let wire = [before, name].concat();
+        let rdata = Rdata::new(number.into(), &wire).unwrap();
+        rdata.canonical(number.into())
+    };
+    for number in [3, 4, 7, 8, 9] {
+        assert_eq!(with(number, &[]), b"\x01a\0", "{number}");
+    }
+    assert_eq!(with(38, b"\x78\x41"), b"\x78\x41\x01a\0");
+    assert_eq!(with(260, &[1, 3]), b"\x01\x03\x01A\0");
 }

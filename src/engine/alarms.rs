@@ -322,9 +322,9 @@ impl Engine {
                 }
                 continue;
             };
-            if !inbound.private().is_empty() {
-                let records: Vec<String> =
-                    inbound.private().iter().map(ToString::to_string).collect();
+            let computed = inbound.private().iter().filter(|r| r.is_computed());
+            let records: Vec<String> = computed.map(ToString::to_string).collect();
+            if !records.is_empty() {
                 all.push(Condition {
                     kind: AlarmKind::InboundComputed,
                     subject: apex.to_string(),

@@ -479,9 +479,12 @@ pub(super) fn in_force(copy: Option<&InboundCopy>) -> String {
 
 fn in_sentences(warnings: &[LayoutProblem], private: &[PrivateRecords]) -> Vec<String> {
     let warnings = warnings.iter().map(ToString::to_string);
-    let private = private
-        .iter()
-        .map(|records| format!("its primary computes answers that repoint cannot give: {records}"));
+    let private = private.iter().map(|records| match records.is_computed() {
+        true => format!("its primary computes answers that repoint cannot give: {records}"),
+        false => {
+            format!("{records}: nothing is computed from them, and they are served as they are")
+        }
+    });
     warnings.chain(private).collect()
 }
 

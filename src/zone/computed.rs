@@ -37,8 +37,14 @@ impl PrivateRecords {
             65305 => "ANAME",
             65401 => "ALIAS of PowerDNS",
             65402 => "LUA of PowerDNS",
+            BIND_SIGNING => "BIND's notes about signing",
             _ => return None,
         })
+    }
+
+    /// Whether a server may compute answers from such records.
+    pub fn is_computed(&self) -> bool {
+        u16::from(self.rtype) != BIND_SIGNING
     }
 }
 
@@ -60,11 +66,11 @@ impl fmt::Display for PrivateRecords {
 }
 
 impl StaticZone {
-    /// The records of private types that a server may compute answers from.
+    /// The records of private types.
     pub fn private_records(&self) -> Vec<PrivateRecords> {
         let mut found: Vec<PrivateRecords> = Vec::new();
         for (owner, sets) in &self.names {
-            for (number, set) in sets.range(65280..BIND_SIGNING) {
+            for (number, set) in sets.range(65280..=BIND_SIGNING) {
                 let rtype = RecordType::from(*number);
                 let known = found.iter().position(|records| records.rtype == rtype);
                 let at = known.unwrap_or_else(|| {
@@ -93,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn private_types_are_counted_with_their_names_and_bind_s_notes_are_not() {
+    fn private_types_are_counted_with_their_names_and_bind_s_notes_are_told_apart() {
         let text = "$TTL 60\n@ SOA ns1.example.net. h.example.net. 1 60 30 7d 30\n@ NS ns1.example.net.\n\
                     @ TYPE65534 \\# 5 0D00010000\nx TYPE65280 \\# 1 00\n\
                     a TYPE65402 \\# 2 0001\nb TYPE65402 \\# 2 0001\nc TYPE65402 \\# 2 0001\nd TYPE65402 \\# 2 0001\n";
@@ -111,8 +117,20 @@ mod tests {
                 "1 record of the private type TYPE65280 at x.contoso.example.",
                 "4 records of type TYPE65402 (LUA of PowerDNS) at a.contoso.example., b.contoso.example., \
                  c.contoso.example. and 1 more",
+                "1 record of type TYPE65534 (BIND's notes about signing) at contoso.example.",
             ]
         );
-        assert_eq!(zone.warnings().len(), 2);
+        let computed: Vec<bool> = zone
+            .private_records()
+            .iter()
+            .map(|r| r.is_computed())
+            .collect();
+        assert_eq!(computed, [true, true, false]);
+        let notes = zone.warnings()[2].to_string();
+        assert!(
+            notes.ends_with("nothing is computed from them, and repoint serves them as they are"),
+            "{notes}"
+        );
+        assert_eq!(zone.warnings().len(), 3);
     }
 }

@@ -115,8 +115,14 @@ impl Rdata {
                 break;
             };
             let end = self.0.len() - rest.len();
-            if *field == Field::Name {
-                wire[at..end].make_ascii_lowercase();
+            match field {
+                Field::Name => wire[at..end].make_ascii_lowercase(),
+                Field::Own(syntax) => {
+                    let name = syntax.lowered_from(&self.0[at..end]);
+                    let from = name.map_or(end, |name| at + name);
+                    wire[from..end].make_ascii_lowercase();
+                }
+                _ => {}
             }
             at = end;
         }
@@ -157,7 +163,8 @@ impl Rdata {
                 Field::Ipv4 | Field::Ipv6 => {
                     text.push_str(&Rdata(octets.into()).as_address()?.to_string());
                 }
-                Field::Text => quote(octets.get(1..)?, text),
+                Field::LastText if octets.is_empty() => {}
+                Field::Text | Field::LastText => quote(octets.get(1..)?, text),
                 Field::Texts => {
                     let mut strings = octets;
                     while let Some((length, body)) = strings.split_first() {
@@ -250,6 +257,8 @@ fn skip(field: Field, octets: &[u8]) -> Option<&[u8]> {
         Field::U32 | Field::Period | Field::Moment | Field::Ipv4 => octets.get(4..),
         Field::Ipv6 => octets.get(16..),
         Field::Text => octets.get(1 + usize::from(*octets.first()?)..),
+        Field::LastText if octets.is_empty() => Some(&[]),
+        Field::LastText => skip(Field::Text, octets),
         Field::Tag => {
             let (tag, after) = octets
                 .get(1..)?

@@ -477,6 +477,47 @@ mod tests {
     }
 
     #[test]
+    fn obsolete_and_computed_types_of_a_primary_do_not_keep_the_zone_out() {
+        let mut all = records("www A 192.0.2.80\n");
+        all.push(opaque(
+            "alias.contoso.com.",
+            65305,
+            b"\x03www\x07contoso\x03com\0",
+        ));
+        all.push(opaque("contoso.com.", 65534, &[13, 0, 1, 0, 0]));
+        all.push(opaque(
+            "old.contoso.com.",
+            7,
+            b"\x03www\x07contoso\x03com\0",
+        ));
+        all.push(opaque("old.contoso.com.", 10, &[1, 2, 3]));
+        // Of DNSSEC before RFC 4034: as what signing makes today.
+        all.push(opaque("old.contoso.com.", 30, &[0, 64]));
+        let zone = received(all).unwrap();
+        let said: Vec<String> = zone
+            .private_records()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(
+            said,
+            [
+                "1 record of type TYPE65305 (ANAME) at alias.contoso.com.",
+                "1 record of type TYPE65534 (BIND's notes about signing) at contoso.com."
+            ]
+        );
+        let text = zone.to_master_text();
+        for line in [
+            "alias.contoso.com.\t300\tIN\tTYPE65305\t\\# 17 ",
+            "old.contoso.com.\t300\tIN\tMB\twww.contoso.com.\n",
+            "old.contoso.com.\t300\tIN\tNULL\t\\# 3 010203\n",
+        ] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
+        assert!(!text.contains("NXT"), "{text}");
+    }
+
+    #[test]
     fn two_dnames_or_a_dname_beside_an_alias_are_no_zone() {
         let target = |label: u8| [1, label, 0];
         for pair in [[39, 39], [39, 5]] {

@@ -26,6 +26,8 @@ pub(super) enum Field {
     Ipv6,
     /// A character string of up to 255 octets.
     Text,
+    /// A character string at the end, which may be missing.
+    LastText,
     /// One or more character strings, to the end.
     Texts,
     /// A CAA tag: letters and digits, with its length.
@@ -105,14 +107,30 @@ pub(super) fn fields(rtype: RecordType) -> Option<&'static [Field]> {
 /// The fields of types that hickory-proto has no variant for.
 fn numbered(rtype: u16) -> Option<&'static [Field]> {
     Some(match rtype {
-        // X25, GPOS.
+        // MD, MF, MB, MG, MR, NSAP-PTR.
+        3 | 4 | 7 | 8 | 9 | 23 => &[Name],
+        // MINFO, TALINK.
+        14 | 58 => &[Name, Name],
+        // WKS, NSAP, ATMA, A6.
+        11 => &[Ipv4, Own(Syntax::Wks)],
+        22 => &[Own(Syntax::Nsap)],
+        34 => &[Own(Syntax::Atma)],
+        38 => &[Own(Syntax::A6)],
+        // X25, ISDN, GPOS.
         19 => &[Text],
+        20 => &[Text, Field::LastText],
         27 => &[Text, Text, Text],
-        // LOC, APL, IPSECKEY, DHCID, HIP.
+        // KEY, RKEY.
+        25 | 57 => &[U16, U8, Algorithm, Base64],
+        // EID, NIMLOC.
+        31 | 32 => &[Hex],
+        // SINK.
+        40 => &[U8, U8, U8, Base64],
+        // LOC, APL, IPSECKEY, DHCID, HHIT, BRID, HIP.
         29 => &[Own(Syntax::Loc)],
         42 => &[Own(Syntax::Apl)],
         45 => &[Own(Syntax::Ipseckey)],
-        49 => &[Base64],
+        49 | 67 | 68 => &[Base64],
         55 => &[Own(Syntax::Hip)],
         // ZONEMD.
         63 => &[U32, U8, U8, Hex],
@@ -122,8 +140,14 @@ fn numbered(rtype: u16) -> Option<&'static [Field]> {
         107 => &[U16, Name],
         108 => &[Field::Groups(Groups::Eui48)],
         109 => &[Field::Groups(Groups::Eui64)],
-        // AVC, RESINFO.
-        258 | 261 => &[Texts],
+        // NINFO, AVC, RESINFO, WALLET, CLA.
+        56 | 258 | 261 | 262 | 263 => &[Texts],
+        // DOA.
+        259 => &[U32, U32, U8, Text, Base64],
+        // AMTRELAY.
+        260 => &[Own(Syntax::Amtrelay)],
+        // TA, DLV.
+        32768 | 32769 => &[U16, U8, U8, Hex],
         _ => return None,
     })
 }
@@ -162,18 +186,14 @@ pub enum TypeFault {
     /// Records that signing makes.
     #[error("repoint signs itself, and makes such records then")]
     Signing,
-    /// Obsolete or never standardised.
-    #[error("the type is obsolete or was never standardised")]
-    Obsolete,
 }
 
 /// Whether a zone may hold records of this type.
 pub(super) fn storable(rtype: RecordType) -> Result<(), TypeFault> {
     match u16::from(rtype) {
         0 | 41 | 128..=255 => Err(TypeFault::Meta),
-        46 | 47 | 48 | 50 | 51 | 59 | 60 => Err(TypeFault::Signing),
-        // MD, MF, MB, MG, MR, NULL, MINFO, SIG, KEY, NXT, A6, ANAME.
-        3 | 4 | 7..=10 | 14 | 24 | 25 | 30 | 38 | 65305 => Err(TypeFault::Obsolete),
+        // With SIG and NXT of the DNSSEC before RFC 4034.
+        24 | 30 | 46 | 47 | 48 | 50 | 51 | 59 | 60 => Err(TypeFault::Signing),
         _ => Ok(()),
     }
 }

@@ -246,8 +246,8 @@ fn records_that_the_primary_computes_answers_from_are_named() {
         let in_force = said["in_force"].as_str().unwrap();
         assert!(in_force.contains("never received"), "{said}");
 
-        let private =
-            "lua TYPE65402 \\# 2 0001\nother TYPE65402 \\# 2 0001\nx TYPE65280 \\# 1 00\n";
+        let private = "lua TYPE65402 \\# 2 0001\nother TYPE65402 \\# 2 0001\nx TYPE65280 \\# 1 00\n\
+             any TYPE65305 \\# 5 0377777700\n@ TYPE65534 \\# 5 0D00010000\n";
         let primary = Primary::start(Software::Knot, dir, &format!("{RECORDS}{private}"));
         server.until("the alarm", |server| {
             server.control("POST", refresh, &Value::Null);
@@ -266,8 +266,15 @@ fn records_that_the_primary_computes_answers_from_are_named() {
             text.contains("1 record of the private type TYPE65280"),
             "{text}"
         );
+        assert!(text.contains("(ANAME) at any.contoso.com."), "{text}");
+        assert!(
+            !text.contains("65534"),
+            "nothing is computed from it: {text}"
+        );
         let shown = zone(&server)["inbound"]["warnings"].to_string();
         assert!(shown.contains(named), "{shown}");
+        let notes = "1 record of type TYPE65534 (BIND's notes about signing) at contoso.com.";
+        assert!(shown.contains(notes), "{shown}");
         server.logged(named);
         assert_eq!(answers(&server, "lua", "A").len(), 0);
 

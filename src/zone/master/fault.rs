@@ -320,9 +320,11 @@ pub enum MasterFault {
         /// The default TTL taken from the SOA.
         ttl: Option<u32>,
     },
-    /// Records of a private type, from which other servers compute answers.
+    /// Records of a private type, from which other servers may compute answers.
     #[error(
-        "{records}: other servers compute answers from such records, repoint serves them as they are"
+        "{records}: {}, {}repoint serves them as they are",
+        if records.is_computed() { "other servers compute answers from such records" } else { "nothing is computed from them" },
+        if records.is_computed() { "" } else { "and " }
     )]
     Private {
         /// Which, and how many.

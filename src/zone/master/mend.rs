@@ -62,7 +62,6 @@ impl MasterFault {
             F::Type { why, .. } => match why {
                 TypeFault::Meta => "remove the record".into(),
                 TypeFault::Signing => "remove the record".into(),
-                TypeFault::Obsolete => "remove the record, or use the type that replaced it".into(),
             },
             F::Opaque { rtype } => format!(
                 "write the data in octets: TYPE{} \\# length hexadecimal (RFC 3597 §5)",

@@ -46,6 +46,7 @@ pub(super) fn read_rdata(
         match field {
             Field::Own(syntax) => reader.own(*syntax)?,
             Field::Types => reader.types(wanted)?,
+            Field::LastText if reader.words.is_empty() => {}
             field => reader.field(*field, wanted)?,
         }
     }
@@ -129,7 +130,7 @@ impl<'a> Reader<'a> {
                 let address: Ipv6Addr = plain(word).ok_or_else(wrong)?;
                 self.wire.extend(address.octets());
             }
-            Field::Text => self.text(word, wanted)?,
+            Field::Text | Field::LastText => self.text(word, wanted)?,
             Field::Texts => {
                 self.text(word, wanted)?;
                 while let Some((word, after)) = self.words.split_first() {
@@ -392,7 +393,7 @@ fn wanted_by(rtype: RecordType, place: usize, field: Field) -> &'static str {
             Field::Period => "a time in seconds or as 1h",
             Field::Ipv4 => "an IPv4 address like 192.0.2.1",
             Field::Ipv6 => "an IPv6 address like 2001:db8::1",
-            Field::Text | Field::Texts => "a string of up to 255 octets",
+            Field::Text | Field::LastText | Field::Texts => "a string of up to 255 octets",
             Field::Tag => "a tag of letters and digits",
             Field::Rest => "a value in quotes",
             Field::Hex => "an even number of hexadecimal digits",

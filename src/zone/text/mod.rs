@@ -10,9 +10,11 @@ mod gateway;
 mod groups;
 mod hip;
 mod loc;
+mod retired;
 mod svcb;
 
 use super::name::Name;
+use retired::{a6, atma, nsap, wks};
 
 pub(super) use certificate::{algorithm_number, certificate_type, certificate_type_text};
 pub(super) use groups::Groups;
@@ -30,6 +32,16 @@ pub(super) enum Syntax {
     Hip,
     /// Service parameters (RFC 9460).
     SvcParams,
+    /// A relay (RFC 8777).
+    Amtrelay,
+    /// A protocol and its ports (RFC 1035 §3.4.2).
+    Wks,
+    /// An address of OSI (RFC 1706).
+    Nsap,
+    /// An address of ATM.
+    Atma,
+    /// A part of an IPv6 address (RFC 2874).
+    A6,
 }
 
 /// What is wrong with words.
@@ -60,6 +72,9 @@ impl Syntax {
             Syntax::Ipseckey => gateway::is_whole(octets),
             Syntax::Hip => hip::is_whole(octets),
             Syntax::SvcParams => svcb::is_whole(octets),
+            Syntax::Amtrelay => gateway::amtrelay::is_whole(octets),
+            Syntax::Wks | Syntax::Nsap | Syntax::Atma => !octets.is_empty(),
+            Syntax::A6 => a6::is_whole(octets),
         }
     }
 
@@ -71,6 +86,11 @@ impl Syntax {
             Syntax::Ipseckey => gateway::print(octets),
             Syntax::Hip => hip::print(octets),
             Syntax::SvcParams => svcb::print(octets),
+            Syntax::Amtrelay => gateway::amtrelay::print(octets),
+            Syntax::Wks => wks::print(octets),
+            Syntax::Nsap => nsap::print(octets),
+            Syntax::Atma => atma::print(octets),
+            Syntax::A6 => a6::print(octets),
         }
     }
 
@@ -82,6 +102,19 @@ impl Syntax {
             Syntax::Ipseckey => gateway::read(words, origin),
             Syntax::Hip => hip::read(words, origin),
             Syntax::SvcParams => svcb::read(words, before),
+            Syntax::Amtrelay => gateway::amtrelay::read(words, origin),
+            Syntax::Wks => wks::read(words),
+            Syntax::Nsap => nsap::read(words),
+            Syntax::Atma => atma::read(words),
+            Syntax::A6 => a6::read(words, origin),
+        }
+    }
+
+    /// Where a name begins that is in lower case in the canonical form (RFC 4034 §6.2), up to the end.
+    pub(super) fn lowered_from(self, octets: &[u8]) -> Option<usize> {
+        match self {
+            Syntax::A6 => a6::name_at(octets),
+            _ => None,
         }
     }
 }
