@@ -317,6 +317,7 @@ impl Sets {
                 rdata,
                 at: at.clone(),
                 meant: None,
+                relative: 0,
             }));
         }
         let zone = StaticZone::of_records(apex, source, records, cancellation);

@@ -69,11 +69,20 @@ impl StaticZone {
         };
         let never = Cancellation::default();
         let slipped = master::slipped_names(&records);
-        let (mut check, mut slips) = check_slips(&apex, records, (&top, &unread), &never);
+        let (mut check, mut slips) = check_slips(&apex, records, octets, (&top, &unread), &never);
         let names = check.names;
         problems.append(&mut check.problems);
         problems.append(&mut slips);
         problems.sort_by(|a, b| a.at.cmp(&b.at));
+        for problem in problems.iter_mut().filter(|p| p.at.file == top.file) {
+            if let MasterFault::DotlessTarget {
+                written, corrected, ..
+            } = &mut problem.fault
+                && let Some(line) = master::line_with_dot(octets, problem.at.line, written)
+            {
+                *corrected = line;
+            }
+        }
         if problems.iter().any(|p| p.severity() == Severity::Error) {
             return Err(problems);
         }
@@ -109,6 +118,7 @@ impl StaticZone {
             apex,
             names: BTreeMap::new(),
             problems: Vec::new(),
+            relative: BTreeMap::new(),
             steps: cancellation.steps(),
         };
         check.gather(records);
@@ -193,6 +203,7 @@ impl StaticZone {
 fn check_slips<'a>(
     apex: &'a Name,
     records: Vec<MasterRecord>,
+    octets: &[u8],
     about: (&SourceLine, &[RecordType]),
     never: &'a Cancellation,
 ) -> (Check<'a>, Vec<MasterProblem>) {
@@ -200,13 +211,26 @@ fn check_slips<'a>(
         return (Check::all(apex, records, about, never), Vec::new());
     };
     let mut as_read = Check::all(apex, records.clone(), about, never);
-    let as_meant = Check::all(apex, meant, about, never);
+    let mut as_meant = Check::all(apex, meant, about, never);
     let (read, better) = (as_read.errors(), as_meant.errors());
     let refused = better.len() <= read.len() && better != read;
-    let slips = master::slips(&records, refused);
+    let mut slips = master::slips(&records, refused);
+    // An alias beside other records that comes of a dot only.
+    let conflicts =
+        |problem: &MasterProblem| master::dot_conflict(&records, octets, problem, refused);
+    let new: Vec<&MasterProblem> = better
+        .into_iter()
+        .filter(|one| !read.contains(one))
+        .collect();
+    let conflicting: Vec<MasterProblem> = new.into_iter().filter_map(conflicts).collect();
+    slips.retain(|slip| !conflicting.iter().any(|conflict| conflict.at == slip.at));
     if refused {
+        let of_a_dot = |problem: &MasterProblem| conflicts(problem).is_some();
+        as_meant.problems.retain(|problem| !of_a_dot(problem));
+        slips.extend(conflicting);
         return (as_meant, slips);
     }
+    slips.extend(conflicting);
     let stays = |problem: &MasterProblem| {
         problem.severity() == Severity::Error || as_meant.problems.contains(problem)
     };
@@ -218,6 +242,8 @@ pub(super) struct Check<'a> {
     pub(super) apex: &'a Name,
     pub(super) names: BTreeMap<Name, BTreeMap<u16, StaticSet>>,
     problems: Vec<MasterProblem>,
+    /// How many labels the targets of lines are written with, where they are relative names of several.
+    relative: BTreeMap<SourceLine, u8>,
     pub(super) steps: Steps<'a>,
 }
 
@@ -233,6 +259,7 @@ impl<'a> Check<'a> {
             apex,
             names: BTreeMap::new(),
             problems: Vec::new(),
+            relative: BTreeMap::new(),
             steps: never.steps(),
         };
         check.gather(records);
@@ -281,7 +308,11 @@ impl<'a> Check<'a> {
                 rdata,
                 at,
                 meant: _,
+                relative,
             } = record;
+            if relative > 0 {
+                self.relative.insert(at.clone(), relative);
+            }
             if self.steps.is_over() {
                 return;
             }
@@ -515,6 +546,7 @@ impl<'a> Check<'a> {
     /// NS, MX and SRV lead to names with addresses, not to aliases, as far as this zone knows.
     fn targets(&mut self) {
         let mut found = Vec::new();
+        let mut foreign = Vec::new();
         for (owner, sets) in &self.names {
             if self.redirection(owner).is_some() {
                 continue;
@@ -529,15 +561,59 @@ impl<'a> Check<'a> {
                     if !target.is_at_or_below(self.apex) {
                         continue;
                     }
-                    if let Some(fault) = self.target_fault(rtype, &target, owner_cut) {
-                        found.push((set.lines[n].clone(), fault));
+                    let fault = self.target_fault(rtype, &target, owner_cut);
+                    let at = &set.lines[n];
+                    if let Some(dotless) = self.dotless(owner, set, n, &target, fault.as_ref()) {
+                        foreign.push((at.clone(), dotless));
+                    } else if let Some(fault) = fault {
+                        found.push((at.clone(), fault));
                     }
                 }
             }
         }
+        found.extend(once_each(foreign));
         for (at, fault) in found {
             self.problem(&at, fault);
         }
+    }
+
+    /// What to say of a target that is read as a name of this zone, is not there, and is probably a name elsewhere
+    /// without its last dot: what follows from that is not the cause.
+    fn dotless(
+        &self,
+        owner: &Name,
+        set: &StaticSet,
+        n: usize,
+        target: &Name,
+        fault: Option<&MasterFault>,
+    ) -> Option<MasterFault> {
+        let labels = usize::from(*self.relative.get(&set.lines[n])?);
+        let is_there = self.has_at_or_below(target)
+            || matches!(fault, Some(MasterFault::TargetBelowDname { .. }));
+        let text = target.to_string();
+        let mut dots = text.match_indices('.').map(|(at, _)| at);
+        let last_label = dots.nth(labels.checked_sub(2)?)? + 1;
+        let end = dots.next()?;
+        // A name below another name of this zone is probably meant.
+        let zone_has = Name::from_text(&text.as_bytes()[last_label..], None)
+            .is_ok_and(|above| self.has_at_or_below(&above));
+        if is_there || zone_has {
+            return None;
+        }
+        let written = text[..end].to_owned();
+        let rtype = set.rrset.rtype;
+        let data = set.rrset.rdatas[n].to_text(rtype);
+        let before = data.strip_suffix(text.as_str())?;
+        Some(MasterFault::DotlessTarget {
+            corrected: format!(
+                "{owner} {} {before}{written}.",
+                super::type_names::type_text(rtype)
+            ),
+            written,
+            read: target.clone(),
+            more: 0,
+            refused: fault.is_some_and(MasterFault::is_error),
+        })
     }
 
     fn target_fault(
@@ -619,6 +695,22 @@ impl<'a> Check<'a> {
     fn covering(&self, name: &Name) -> Option<&BTreeMap<u16, StaticSet>> {
         covering_wildcard(&self.names, self.apex, name)
     }
+}
+
+/// Targets without their last dots: the first that makes the file unusable, and the first of the others.
+fn once_each(mut all: Vec<(SourceLine, MasterFault)>) -> Vec<(SourceLine, MasterFault)> {
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut once: Vec<(SourceLine, MasterFault)> = Vec::new();
+    for (at, fault) in all {
+        let known = once
+            .iter_mut()
+            .find(|(_, known)| known.is_error() == fault.is_error());
+        match known {
+            Some((_, MasterFault::DotlessTarget { more, .. })) => *more += 1,
+            _ => once.push((at, fault)),
+        }
+    }
+    once
 }
 
 /// The wildcard at the closest encloser of a name that is not there (RFC 4592 §3.3.1).

@@ -273,6 +273,40 @@ pub enum MasterFault {
         /// The file cannot be used because of it.
         refused: bool,
     },
+    /// An owner without the last dot of its name, beside whose records it cannot stand with the dot.
+    #[error(
+        "{written} has no dot at its end and is read as {read} here; with the dot it stands beside the record at {beside}, and one of the two is a CNAME"
+    )]
+    DotConflict {
+        /// As written.
+        written: String,
+        /// What it means.
+        read: Name,
+        /// The line with its dot.
+        corrected: String,
+        /// Where the other record is.
+        beside: SourceLine,
+        /// The file cannot be used because of it.
+        refused: bool,
+    },
+    /// A target of several labels without its last dot, which is read as a name of this zone that is not there.
+    #[error(
+        "{written} has no dot at its end and is read as {read} here, which {}{}",
+        if *.refused { "has no address" } else { "is not there" },
+        more_names(*.more)
+    )]
+    DotlessTarget {
+        /// As written.
+        written: String,
+        /// What it means.
+        read: Name,
+        /// The record with its dot.
+        corrected: String,
+        /// How many more such names the file has.
+        more: usize,
+        /// The file cannot be used because of it.
+        refused: bool,
+    },
     /// `$ORIGIN` without the last dot of its name.
     #[error("$ORIGIN {written} has no dot at its end and is read as {read} here")]
     OriginDot {

@@ -93,6 +93,12 @@ impl MasterFault {
             F::DotMissing {
                 corrected, read, ..
             } => format!("write: {corrected} (if {read} is meant, write it whole, with its dot)"),
+            F::DotConflict { corrected, .. } => format!(
+                "write: {corrected} and keep the CNAME or the other records; or remove the line"
+            ),
+            F::DotlessTarget {
+                corrected, read, ..
+            } => format!("write: {corrected} (if {read} is meant, add A or AAAA records for it)"),
             F::OriginDot { written, .. } => format!("write: $ORIGIN {written}."),
             F::SoaShort {
                 corrected: Some(corrected),

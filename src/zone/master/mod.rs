@@ -20,4 +20,6 @@ pub use problem::{MasterProblem, Severity, SourceLine};
 pub use reader::{Include, Included};
 
 pub(super) use reader::{MasterFile, MasterRecord, read};
-pub(super) use slip::{as_meant, names as slipped_names, problems as slips};
+pub(super) use slip::{
+    as_meant, conflict as dot_conflict, line_with_dot, names as slipped_names, problems as slips,
+};

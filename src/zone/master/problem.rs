@@ -62,10 +62,14 @@ pub struct MasterProblem {
     pub fault: MasterFault,
 }
 
-impl MasterProblem {
-    /// Whether the file can be used all the same.
-    pub fn severity(&self) -> Severity {
-        match self.fault {
+impl MasterFault {
+    /// Whether the file cannot be used because of it.
+    pub(in crate::zone) fn is_error(&self) -> bool {
+        self.severity() == Severity::Error
+    }
+
+    fn severity(&self) -> Severity {
+        match self {
             MasterFault::Duplicate { .. }
             | MasterFault::Occluded { .. }
             | MasterFault::BelowDname { .. }
@@ -73,12 +77,21 @@ impl MasterProblem {
             | MasterFault::ZoneDigest { .. }
             | MasterFault::CnameToNothing { .. }
             | MasterFault::DotMissing { refused: false, .. }
+            | MasterFault::DotlessTarget { refused: false, .. }
+            | MasterFault::DotConflict { refused: false, .. }
             | MasterFault::SoaOdd { .. }
             | MasterFault::Private { .. }
             | MasterFault::WindowsExport { .. }
             | MasterFault::SiblingGlue { .. } => Severity::Warning,
             _ => Severity::Error,
         }
+    }
+}
+
+impl MasterProblem {
+    /// Whether the file can be used all the same.
+    pub fn severity(&self) -> Severity {
+        self.fault.severity()
     }
 
     /// What to do about it.

@@ -54,6 +54,8 @@ pub(in crate::zone) struct MasterRecord {
     pub(in crate::zone) at: SourceLine,
     /// The record as it is probably meant, where a dot seems to be missing.
     pub(in crate::zone) meant: Option<Box<Meant>>,
+    /// How many labels its target is written with, where that is a relative name of several; else zero.
+    pub(in crate::zone) relative: u8,
 }
 
 /// Loads an included file, or says why it cannot.
@@ -251,6 +253,7 @@ impl Reader<'_, '_> {
             rdata,
             at,
             meant,
+            relative: slip::relative_labels(rtype, words, &place.origin, self.apex),
         });
         Ok(())
     }

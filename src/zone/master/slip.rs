@@ -56,6 +56,39 @@ pub(super) fn meant(word: &Token, origin: &Name, apex: &Name) -> Option<Name> {
     (!origin.is_root() && whole.is_at_or_below(apex)).then_some(whole)
 }
 
+/// How many labels the target of a record is written with, where it is a relative name of several and not one of this
+/// zone without its last dot; else zero.
+pub(super) fn relative_labels(
+    rtype: RecordType,
+    words: &[Token],
+    origin: &Name,
+    apex: &Name,
+) -> u8 {
+    let leads_on = matches!(
+        rtype,
+        RecordType::NS | RecordType::MX | RecordType::SRV | RecordType::CNAME
+    );
+    let Some(word) = words.last().filter(|word| leads_on && !word.quoted) else {
+        return 0;
+    };
+    if meant(word, origin, apex).is_some() {
+        return 0;
+    }
+    let text = &word.text;
+    let dots = text.iter().filter(|octet| **octet == b'.').count();
+    if dots == 0 || text.ends_with(b".") || text.contains(&b'\\') {
+        return 0;
+    }
+    u8::try_from(dots + 1).unwrap_or(0)
+}
+
+/// The line at this place with the last dot of a name; none where the name does not stand there as it is shown.
+pub(in crate::zone) fn line_with_dot(octets: &[u8], line: u32, written: &str) -> Option<String> {
+    let mut text = line_text(octets, line);
+    let is_put = text.len() <= LONGEST_LINE && put_dot(&mut text, Part::Data, written);
+    is_put.then_some(text)
+}
+
 /// The origin that `$ORIGIN` probably means. Before the SOA it may also be a name above the zone.
 pub(super) fn meant_origin(
     word: &Token,
@@ -160,22 +193,27 @@ impl Written<'_> {
     }
 }
 
-/// The line of a slip with every dot that it lacks; only the name where the line is too long to be repeated.
-fn corrected(octets: &[u8], slip: &Slip, all: &[Slip]) -> String {
-    let index = usize::try_from(slip.at.line).unwrap_or(1).saturating_sub(1);
+/// A line without what is after its data.
+fn line_text(octets: &[u8], line: u32) -> String {
+    let index = usize::try_from(line).unwrap_or(1).saturating_sub(1);
     let line = octets.split(|octet| *octet == b'\n').nth(index);
     let line = shown(line.unwrap_or_default());
-    let mut line = line
-        .split(" ;")
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_owned();
+    let line = line.split(" ;").next().unwrap_or_default();
+    line.trim().to_owned()
+}
+
+/// The line of a slip with every dot that it lacks; only the name where the line is too long to be repeated.
+fn corrected(octets: &[u8], slip: &Slip, all: &[Slip]) -> String {
+    let mut line = line_text(octets, slip.at.line);
     let of_line: Vec<&Slip> = all
         .iter()
         .filter(|other| other.at.line == slip.at.line)
         .collect();
-    if line.len() <= LONGEST_LINE && of_line.iter().all(|slip| put_dot(&mut line, slip)) {
+    if line.len() <= LONGEST_LINE
+        && of_line
+            .iter()
+            .all(|slip| put_dot(&mut line, slip.part, &slip.written))
+    {
         line
     } else {
         format!("{}.", slip.written)
@@ -183,17 +221,13 @@ fn corrected(octets: &[u8], slip: &Slip, all: &[Slip]) -> String {
 }
 
 /// Puts the dot behind a name in its line. False where the name does not stand there as it is shown.
-fn put_dot(line: &mut String, slip: &Slip) -> bool {
-    let written = &slip.written;
+fn put_dot(line: &mut String, part: Part, written: &str) -> bool {
     let ends = |at: &usize| {
         let after = line[at + written.len()..].chars().next();
         after.is_none_or(|after| after.is_whitespace() || matches!(after, '(' | ')' | ';'))
     };
-    let mut places = line
-        .match_indices(written.as_str())
-        .map(|(at, _)| at)
-        .filter(ends);
-    let at = match slip.part {
+    let mut places = line.match_indices(written).map(|(at, _)| at).filter(ends);
+    let at = match part {
         Part::Owner => places.next(),
         Part::Data => places.last(),
     };
@@ -241,6 +275,49 @@ pub(in crate::zone) fn problems(records: &[MasterRecord], refused: bool) -> Vec<
         }
     }
     problems
+}
+
+/// Says of an alias beside other records which of the two lines lacks its dot: the conflict is not there as the file is
+/// read, and an operator looks at the line that is named.
+pub(in crate::zone) fn conflict(
+    records: &[MasterRecord],
+    octets: &[u8],
+    problem: &MasterProblem,
+    refused: bool,
+) -> Option<MasterProblem> {
+    let MasterFault::CnameAndOther { owner, other, .. } = &problem.fault else {
+        return None;
+    };
+    let lines = [&problem.at, other];
+    let slip = records.iter().find_map(|record| {
+        let meant = record
+            .meant
+            .as_ref()
+            .filter(|meant| meant.owner == *owner)?;
+        let mut slips = meant.slips.iter();
+        slips.find(|slip| slip.part == Part::Owner && lines.contains(&&slip.at))
+    })?;
+    let beside = lines.into_iter().find(|line| **line != slip.at)?;
+    let mut corrected = slip.corrected.clone();
+    if corrected.is_empty() {
+        let mut text = line_text(octets, slip.at.line);
+        let is_put = text.len() <= LONGEST_LINE && put_dot(&mut text, Part::Owner, &slip.written);
+        corrected = if is_put {
+            text
+        } else {
+            format!("{}.", slip.written)
+        };
+    }
+    Some(MasterProblem {
+        at: slip.at.clone(),
+        fault: MasterFault::DotConflict {
+            written: slip.written.clone(),
+            read: slip.read.clone(),
+            corrected,
+            beside: beside.clone(),
+            refused,
+        },
+    })
 }
 
 /// Every name whose last dot seems to be missing, as it is read, and every owner as it is meant.
