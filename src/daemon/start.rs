@@ -10,7 +10,7 @@ use crate::clock::Wall;
 use crate::config::{self, Changes, ConfigProblems, Configuration, ServerSettings, Sources};
 use crate::engine::{Rejection, Remembered, misfit};
 use crate::files;
-use crate::store::{Store, StoreError, accepted_in};
+use crate::store::{Store, StoreError, accepted_in, inbound_in};
 
 /// Where the service manager keeps the state directory it made.
 const STATE_DIRECTORY: &str = "STATE_DIRECTORY";
@@ -201,9 +201,9 @@ fn state_directory(paths: &Paths) -> PathBuf {
 
 /// What the configuration file says of the server before anything else is read: whose it is to be, and where it writes.
 pub(super) struct Said {
-    /// Of the file, or of the configuration accepted last where the file cannot be used.
+    /// Of the file, or of the configuration accepted last where the file cannot be used or is refused.
     pub(super) user: Option<String>,
-    /// Nobody is named, and the file that could say so cannot be used.
+    /// Nobody is named, and the file that could say so is not used.
     pub(super) is_user_lost: bool,
     pub(super) state: PathBuf,
     pub(super) control: PathBuf,
@@ -215,17 +215,43 @@ pub(super) fn said_of_server(paths: &Paths) -> Said {
     let control = said_in_file(paths, "control").map(|control| base.join(control));
     let state = state_directory(paths);
     let mut user = said_in_file(paths, "user");
-    let is_unusable = user.is_none() && config::load(&paths.configuration).is_err();
-    if is_unusable {
+    let is_unused = user.is_none() && !is_served(paths);
+    if is_unused {
         let accepted = accepted_in(&state).and_then(|kept| Sources::from_json(&kept).ok());
         user = accepted.and_then(|sources| said_in_text(sources.text(), "user"));
     }
     Said {
-        is_user_lost: is_unusable && user.is_none(),
+        is_user_lost: is_unused && user.is_none(),
         user,
         state,
         control: control.unwrap_or_else(|| ServerSettings::default().control),
     }
+}
+
+/// Whether the file is what a start serves, and not the configuration accepted last. What is in the state is read as it lies
+/// there: this process may be root's.
+fn is_served(paths: &Paths) -> bool {
+    let Ok(configuration) = config::load(&paths.configuration) else {
+        return false;
+    };
+    let state = &configuration.server.state;
+    let accepted = accepted_in(state).and_then(|kept| Sources::from_json(&kept).ok());
+    let accepted = accepted.filter(|sources| *sources != configuration.sources);
+    let Some(accepted) = accepted.and_then(|sources| config::parse_sources(&sources).ok()) else {
+        return true;
+    };
+    let receives = configuration.layout.apexes().any(|apex| {
+        let apex = apex.to_domain_name();
+        apex.is_some_and(|apex| configuration.topology.primary(&apex).is_some())
+    });
+    let inbound = match receives {
+        true => inbound_in(state),
+        false => Vec::new(),
+    };
+    let changes = config::compare(&accepted, &configuration);
+    let is_refused =
+        misfit(&configuration, &inbound).is_some() || too_much_removed(&changes, paths).is_some();
+    !is_refused || misfit(&accepted, &inbound).is_some()
 }
 
 fn said_in_file(paths: &Paths, key: &str) -> Option<String> {

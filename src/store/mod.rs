@@ -27,6 +27,7 @@ pub use backup::{BackupError, RestoreError, backup, passing_copy, restore, verif
 pub use directory::accepted_in;
 pub use history::{HistoryError, HistoryFilter};
 pub use key_files::KeyFiles;
+pub use open::inbound_in;
 pub use writer::Commit;
 
 use crate::clock::Wall;

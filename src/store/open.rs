@@ -18,7 +18,7 @@ use super::schema::{self, Misfit};
 use super::zones;
 use crate::clock::Wall;
 use crate::decide::Generation;
-use crate::engine::{Batch, Remembered, Reservation};
+use crate::engine::{Batch, KeptInbound, Remembered, Reservation};
 
 /// What the writer begins with.
 #[derive(Debug)]
@@ -405,6 +405,17 @@ fn read_copy(path: &Path, existed: bool) -> Result<Opened, Trouble> {
         remembered,
         accepted,
     })
+}
+
+/// What primaries had sent, as far as a database in this state directory can be read. Nothing there is touched.
+pub fn inbound_in(state: &Path) -> Vec<KeptInbound> {
+    let read = on_copy(&state.join(super::DATABASE), |connection| {
+        schema::fits(connection)?;
+        let (mut remembered, _) = rows::recall(connection)?;
+        recall_zones(connection, &mut remembered)?;
+        Ok(remembered.inbound)
+    });
+    read.unwrap_or_default()
 }
 
 /// Works on a private copy of a database and its log, in the first temporary directory that has room.

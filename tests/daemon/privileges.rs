@@ -69,6 +69,35 @@ fn a_server_started_as_root_becomes_its_user_and_may_only_bind_ports() {
     }
 }
 
+#[test]
+fn a_file_that_is_refused_at_the_start_does_not_make_the_server_roots() {
+    let nobody = User::from_name("nobody").unwrap().unwrap();
+    let pools = Pools::new();
+    let many = configuration(&pools, &names(30), 30);
+    let place = Place::new(&many.replacen("[server]\n", "[server]\nuser = \"nobody\"\n", 1));
+    let everyone = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(place.dir.path(), everyone).unwrap();
+    chown(place.dir.path(), Some(nobody.uid), None).unwrap();
+    let mut server = place.start();
+    server.kill_9();
+    // A good file, without the line that names the user and without most of the domains.
+    place.configure(&configuration(&pools, &names(2), 30));
+    let mut server = place.start();
+    assert!(
+        server
+            .alarms()
+            .iter()
+            .any(|alarm| alarm.contains("config-rejected"))
+    );
+    let id = nobody.uid.to_string();
+    assert_eq!(status(&server, "Uid:"), [id.as_str(); 4].join(" "));
+    // One that is used is whose it says.
+    server.kill_9();
+    place.configure(&many);
+    let server = place.start();
+    assert_eq!(status(&server, "Uid:"), ["0"; 4].join(" "));
+}
+
 /// Starts a server whose file does not say where the state is.
 fn start_in_state(place: &Place) -> Server {
     let mut command = place.command();
