@@ -552,8 +552,13 @@ async fn a_later_versions_database_is_left_alone() {
     let (store, remembered) = open(dir.path());
     let why = remembered.unavailable.unwrap();
     assert!(
-        why.contains("later version") && why.contains("install that version again"),
+        why.contains("later version") && why.contains("schema 1000"),
         "{why}"
+    );
+    let fix = remembered.unavailable_fix.unwrap();
+    assert!(
+        fix.starts_with("install the later version of repoint again"),
+        "{fix}"
     );
     assert_eq!(
         remembered.reservation.unwrap().generation,

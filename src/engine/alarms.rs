@@ -169,21 +169,19 @@ impl Engine {
                 true => "no pin, drain, freeze or home from before is in force, ",
                 false => "",
             };
-            let remedy = match self.forgotten {
-                true => {
-                    "fix the state directory, then restart repoint; until then add --volatile to commands"
-                }
-                false => {
-                    "fix the disk of the state directory; until then add --volatile to commands"
-                }
+            let fix = match (&self.store_fix, self.forgotten) {
+                (Some(fix), _) => fix,
+                (None, true) => "fix the state directory, then restart repoint",
+                (None, false) => "fix the disk of the state directory",
             };
+            let remedy = format!("{fix}; until then add --volatile to commands");
             raise(
                 AlarmKind::StoreFailing,
                 Severity::Critical,
                 format!(
                     "the store does not commit: {fault}; {memory}{failover}commands are refused unless they are --volatile"
                 ),
-                Some(remedy),
+                Some(&remedy),
             );
         }
         if let Some(doubt) = &self.doubt {

@@ -71,6 +71,8 @@ pub struct Engine {
     /// Serials ahead of ours that other servers claim.
     pub(super) claims: Claims,
     pub(super) store_fault: Option<String>,
+    /// What to do about a store that could not be used at the start, where that is known.
+    pub(super) store_fix: Option<String>,
     /// The state from before could not be read: nothing of it is in force.
     pub(super) forgotten: bool,
     pub(super) rejected: Option<Rejection>,
@@ -149,6 +151,7 @@ impl Engine {
                     .is_some_and(|used| used.goal.is_some()),
             ),
             store_fault: remembered.unavailable,
+            store_fix: remembered.unavailable_fix,
             forgotten: remembered.forgotten,
             rejected: None,
             concerns: BTreeMap::new(),
@@ -382,6 +385,7 @@ impl Engine {
     ) {
         match &result {
             Ok(()) => {
+                self.store_fix = None;
                 if self.store_fault.take().is_some() {
                     out.push(Effect::Log {
                         warn: false,

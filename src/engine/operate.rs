@@ -449,10 +449,12 @@ impl Engine {
             STORE_FAILING,
             format!("cannot {}", request.command.describe()),
             format!("the change could not be stored: {why}"),
-            Some(
-                "fix the state directory, or repeat the command with --volatile: it is then lost at restart"
-                    .into(),
-            ),
+            Some(format!(
+                "{}, or repeat the command with --volatile: it is then lost at restart",
+                self.store_fix
+                    .as_deref()
+                    .unwrap_or("fix the state directory")
+            )),
         )
     }
 

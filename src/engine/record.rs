@@ -197,6 +197,8 @@ pub struct Remembered {
     pub doubt: Option<String>,
     /// Why nothing could be stored from the start: the process goes on without a store.
     pub unavailable: Option<String>,
+    /// What to do about that, where it is not the repair of the state directory.
+    pub unavailable_fix: Option<String>,
     /// Nothing could be read either: no override and no decision from before is in force.
     pub forgotten: bool,
 }

@@ -47,6 +47,27 @@ pub(super) enum Trouble {
     /// The disk or its permissions, or a version that is not ours: it is left alone.
     #[error("{0}")]
     Unusable(String),
+    /// A later version's: it is left alone.
+    #[error("a later version wrote it (schema {found}, this version knows {known})")]
+    Later {
+        /// Its schema.
+        found: usize,
+        /// Ours.
+        known: usize,
+    },
+}
+
+impl Trouble {
+    /// What to do, where that is not the disk's repair.
+    fn fix(&self) -> Option<String> {
+        match self {
+            Trouble::Later { known, .. } => Some(format!(
+                "install the later version of repoint again and restart; or stop repoint, put the copy from before the upgrade \
+                 (repoint.db.schema-{known}) in the place of repoint.db, or restore a backup (repoint state restore FILE), and start it"
+            )),
+            Trouble::Unreadable(_) | Trouble::Unusable(_) => None,
+        }
+    }
 }
 
 impl From<rusqlite::Error> for Trouble {
@@ -77,10 +98,7 @@ impl From<Misfit> for Trouble {
     fn from(misfit: Misfit) -> Trouble {
         match misfit {
             Misfit::Foreign => Trouble::Unreadable("it is not a database of repoint".into()),
-            Misfit::Newer { found, known } => Trouble::Unusable(format!(
-                "a later version wrote it (schema {found}, this version knows {known}); install that version again, \
-                 or put back the copy from before, repoint.db.schema-{known}"
-            )),
+            Misfit::Newer { found, known } => Trouble::Later { found, known },
             Misfit::Copy(error) => Trouble::Unusable(format!(
                 "it is of an older version, and a copy of it could not be made before changing it: {error}"
             )),
@@ -109,16 +127,18 @@ pub(super) fn open(directory: &Directory, at: Wall) -> Opened {
             opened
         }
         Err(Trouble::Unreadable(why)) => renew(directory, &why, at),
-        Err(Trouble::Unusable(why)) => {
-            let why = format!("{}: {why}", path.display());
-            match read_copy(&path, existed) {
+        Err(trouble) => {
+            let why = format!("{}: {trouble}", path.display());
+            let mut opened = match read_copy(&path, existed) {
                 Ok(mut opened) => {
                     opened.remembered.unavailable = Some(why);
                     opened.remembered.doubt = lost.or(opened.remembered.doubt);
                     opened
                 }
                 Err(error) => without(&format!("{why}; nor can it be read: {error}")),
-            }
+            };
+            opened.remembered.unavailable_fix = trouble.fix();
+            opened
         }
     };
     check_numbers(&mut opened, directory, at);
@@ -261,10 +281,10 @@ fn attempt(directory: &Directory, existed: bool, at: Wall) -> Result<Opened, Tro
     match written.map_err(Trouble::from) {
         Ok(()) => Ok(opened),
         Err(Trouble::Unreadable(why)) => Err(Trouble::Unreadable(why)),
-        Err(Trouble::Unusable(why)) => {
+        Err(trouble) => {
             opened.database = Database::Later;
             opened.remembered.unavailable =
-                Some(format!("{}: {why}", directory.database().display()));
+                Some(format!("{}: {trouble}", directory.database().display()));
             Ok(opened)
         }
     }
