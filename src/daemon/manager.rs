@@ -16,6 +16,9 @@ use super::{Daemon, ServedNode};
 use crate::control::{Node, Reload};
 use crate::shell::Handle;
 
+/// How often a listener is tried again that could not be had at the start.
+const LISTEN_AGAIN: Duration = Duration::from_secs(30);
+
 /// The signals that mean something. Listened to before anything else is begun: an early hangup would end the process.
 #[derive(Debug)]
 pub struct Signals {
@@ -55,6 +58,9 @@ pub async fn supervise(mut daemon: Daemon, mut signals: Signals) {
     // Files are read meanwhile: signals and the watchdog do not wait for a disk.
     let mut reloading: Option<Pin<Box<dyn Future<Output = ()> + Send>>> = None;
     let mut asked_again = false;
+    let mut listen_again = tokio::time::interval(LISTEN_AGAIN);
+    listen_again.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    listen_again.reset();
     loop {
         let reloaded = async {
             match &mut reloading {
@@ -71,7 +77,9 @@ pub async fn supervise(mut daemon: Daemon, mut signals: Signals) {
             () = reloaded => {
                 let again = std::mem::take(&mut asked_again);
                 reloading = again.then(|| begin_reload(&daemon));
+                daemon.listen_again().await;
             }
+            _ = listen_again.tick(), if daemon.lacks_listeners() => daemon.listen_again().await,
             () = daemon.engine_ended() => tracing::error!(
                 "critical: the engine's task has ended; answers go on unchanged until the process is restarted"
             ),

@@ -70,6 +70,8 @@ pub struct Daemon {
     /// Looks after the certificate, where there is one.
     keeping: Option<JoinHandle<()>>,
     chosen: Chosen,
+    /// What could not be listened on yet.
+    failed: Vec<(Transport, SocketAddr)>,
 }
 
 /// Why a server did not come to answer.
@@ -124,8 +126,9 @@ impl Daemon {
         let kept = &chosen.remembered.inbound;
         let inbound = Inbound::start(handle.clone(), clock, kept, sources.clone());
         let desk = Desk::new(&authority, &configuration, inbound.clone(), handle.clone());
-        let certificate = listeners
-            .is_encrypted()
+        // Also for what cannot be listened on yet.
+        let is_encrypted = addresses(&configuration.server).is_encrypted();
+        let certificate = (is_encrypted || listeners.is_encrypted())
             .then(|| Arc::new(ShownCertificate::default()));
         if let Some(certificate) = &certificate {
             let files = PairFiles::of(&configuration.server);
@@ -150,6 +153,7 @@ impl Daemon {
         )
         .map_err(DaemonError::Sockets)?;
         failures.extend_from_slice(serving.failures());
+        let failed = failures.iter().filter_map(|failure| failure.at).collect();
         tell_failures(&handle, failures).await;
         let keeping = certificate
             .clone()
@@ -183,7 +187,56 @@ impl Daemon {
             watching,
             keeping,
             chosen,
+            failed,
         })
+    }
+
+    /// Whether there is something that could not be listened on yet.
+    fn lacks_listeners(&self) -> bool {
+        !self.failed.is_empty()
+    }
+
+    /// Listens on what could not be had before, as far as it can be had now, and ends its alarm.
+    async fn listen_again(&mut self) {
+        let workers = addresses(&self.chosen.configuration.server).workers;
+        let listeners = Listeners::again(&self.failed, workers);
+        let still: Vec<_> = listeners
+            .failures()
+            .iter()
+            .filter_map(|one| one.at)
+            .collect();
+        let added = match self.serving.add(listeners) {
+            Ok(failures) if failures.is_empty() => true,
+            Ok(failures) => {
+                for (_, failure) in failures {
+                    tracing::error!("cannot serve on {}: {}", failure.listener, failure.why);
+                }
+                false
+            }
+            Err(error) => {
+                tracing::error!("cannot serve: {error}");
+                false
+            }
+        };
+        if !added {
+            return;
+        }
+        let before = std::mem::replace(&mut self.failed, still);
+        for (transport, address) in before {
+            if self.failed.contains(&(transport, address)) {
+                continue;
+            }
+            let subject = format!("{transport} {address}");
+            tracing::info!("listening on {subject}, which could not be had at the start");
+            let event = Event::Concern {
+                kind: AlarmKind::ListenerFailed,
+                subject,
+                concern: None,
+            };
+            if let Err(refusal) = self.handle.notify(event).await {
+                tracing::error!("the engine does not end the alarm: {}", refusal.why);
+            }
+        }
     }
 
     /// The way to the engine.
@@ -311,7 +364,16 @@ fn answer(
 /// Raises an alarm for each listener that failed. The others go on.
 async fn tell_failures(handle: &Handle, failures: Vec<ListenerFailure>) {
     for failure in failures {
-        let ListenerFailure { listener, why, fix } = failure;
+        let ListenerFailure {
+            listener,
+            why,
+            fix,
+            at,
+        } = failure;
+        let then = match at {
+            Some(_) => "it is tried again every 30 s and at a reload",
+            None => "then restart repoint",
+        };
         let text = format!("cannot listen on {listener}: {why}; the other listeners go on");
         tracing::error!("{text} ({fix})");
         let event = Event::Concern {
@@ -320,7 +382,7 @@ async fn tell_failures(handle: &Handle, failures: Vec<ListenerFailure>) {
             concern: Some(Concern {
                 severity: Severity::Critical,
                 text,
-                remedy: Some(format!("{fix}; then restart repoint")),
+                remedy: Some(format!("{fix}; {then}")),
             }),
         };
         if let Err(refusal) = handle.notify(event).await {

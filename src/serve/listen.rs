@@ -115,6 +115,8 @@ pub struct ListenerFailure {
     pub why: String,
     /// What to do about it.
     pub fix: String,
+    /// Where it can be tried again: not where a service manager made the socket.
+    pub at: Option<(Transport, SocketAddr)>,
 }
 
 impl From<&ListenError> for ListenerFailure {
@@ -123,6 +125,7 @@ impl From<&ListenError> for ListenerFailure {
             listener: format!("{} {}", error.transport, error.address),
             why: error.reason.to_string(),
             fix: error.mend(),
+            at: Some((error.transport, error.address)),
         }
     }
 }
@@ -137,6 +140,7 @@ impl From<InheritError> for ListenerFailure {
             why: error.reason.to_string(),
             fix: "hand over UDP sockets and listening TCP sockets only (ListenDatagram=, ListenStream= with Accept=no)"
                 .into(),
+            at: None,
         }
     }
 }
@@ -154,6 +158,13 @@ pub struct Addresses {
     pub quic: Vec<SocketAddr>,
     /// UDP sockets of each plain address; one per processor when absent.
     pub workers: Option<NonZero<usize>>,
+}
+
+impl Addresses {
+    /// Whether any of it needs a certificate.
+    pub fn is_encrypted(&self) -> bool {
+        !(self.tls.is_empty() && self.https.is_empty() && self.quic.is_empty())
+    }
 }
 
 impl From<Vec<SocketAddr>> for Addresses {
@@ -237,6 +248,28 @@ impl Listeners {
             .failures
             .extend(errors.iter().map(ListenerFailure::from));
         Ok(listeners)
+    }
+
+    /// Binds what could not be had before; what cannot be had now is a failure.
+    pub fn again(wanted: &[(Transport, SocketAddr)], workers: Option<NonZero<usize>>) -> Listeners {
+        let mut listeners = Listeners::default();
+        let workers = workers.map_or_else(processors, NonZero::get);
+        for (transport, address) in wanted.iter().copied() {
+            let bound = match transport {
+                Transport::Udp => bind_udp(address, workers).map(|all| listeners.udp.extend(all)),
+                Transport::Tcp => bind_tcp(address).map(|socket| listeners.tcp.push(socket)),
+                Transport::Tls => bind_tcp(address).map(|socket| listeners.tls.push(socket)),
+                Transport::Https => bind_tcp(address).map(|socket| listeners.https.push(socket)),
+                Transport::Quic => {
+                    udp_socket(address, false).map(|socket| listeners.quic.push(socket))
+                }
+            };
+            if let Err(error) = bound {
+                let error = ListenError::new(transport, address, error);
+                listeners.failures.push((&error).into());
+            }
+        }
+        listeners
     }
 
     fn bound(mut self, addresses: &Addresses) -> (Listeners, Vec<ListenError>) {

@@ -3,6 +3,7 @@
 //! In: bound listeners, the place where zones are published. Out: [`Serving`], which counts and stops.
 //! A worker that fails is started again: answers go on whatever else happens.
 
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -24,12 +25,27 @@ use super::tcp::{self, Door};
 use super::{quic, tls, udp};
 
 /// A server at work. Dropping it stops the server at once; [`Serving::shutdown`] lets it finish.
-#[derive(Debug)]
 pub struct Serving {
     stop: watch::Sender<bool>,
     workers: JoinSet<()>,
     counters: Arc<Counters>,
     failures: Vec<ListenerFailure>,
+    authority: Authority,
+    hall: Arc<Hall>,
+    limits: TcpLimits,
+    identity: Arc<Identity>,
+    /// Where plain DNS is answered.
+    plain: Handle,
+    /// Where handshakes are made.
+    encrypted: Handle,
+}
+
+impl fmt::Debug for Serving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Serving");
+        shown.field("failures", &self.failures);
+        shown.finish_non_exhaustive()
+    }
 }
 
 /// What the encrypted transports need.
@@ -59,105 +75,33 @@ pub fn start_with(
     encryption: Encryption,
 ) -> io::Result<Serving> {
     let counters = Arc::new(Counters::default());
-    let (stop, stopped) = watch::channel(false);
-    let mut workers = JoinSet::new();
-    let mut failures = Vec::new();
-    let mut failed = |transport, address: io::Result<SocketAddr>, error: io::Error| {
-        let at = address.map_or_else(|error| error.to_string(), |address| address.to_string());
-        failures.push(ListenerFailure {
-            listener: format!("{transport} {at}"),
-            why: error.to_string(),
-            fix: "look at what the operating system says".into(),
-        });
+    let hall = Arc::new(Hall::new(limits, authority.clone(), counters.clone()));
+    let mut serving = Serving {
+        stop: watch::channel(false).0,
+        workers: JoinSet::new(),
+        counters,
+        failures: Vec::new(),
+        authority,
+        hall,
+        limits,
+        identity: encryption.identity,
+        plain: Handle::current(),
+        encrypted: encryption.runtime,
     };
-    let mut plain = 0;
-    for socket in listeners.udp {
-        let address = socket.local_addr();
-        let socket = match UdpSocket::from_std(socket) {
-            Ok(socket) => Arc::new(socket),
-            Err(error) => {
-                failed(Transport::Udp, address, error);
-                continue;
-            }
-        };
-        plain += 1;
-        let (authority, counted, stopped) = (authority.clone(), counters.clone(), stopped.clone());
-        workers.spawn(supervise(counters.clone(), move || {
-            udp::serve(
-                socket.clone(),
-                authority.clone(),
-                counted.clone(),
-                stopped.clone(),
-            )
-        }));
-    }
-    let hall = Arc::new(Hall::new(limits, authority, counters.clone()));
-    let mut accept = |listener: std::net::TcpListener, door: Door, runtime: &Handle| {
-        let _inside = runtime.enter();
-        let listener = Arc::new(TcpListener::from_std(listener)?);
-        let (hall, stopped) = (hall.clone(), stopped.clone());
-        let worker = supervise(counters.clone(), move || {
-            tcp::serve(
-                listener.clone(),
-                door.clone(),
-                hall.clone(),
-                stopped.clone(),
-            )
-        });
-        workers.spawn_on(worker, runtime);
-        io::Result::Ok(())
-    };
-    let Encryption { identity, runtime } = encryption;
-    let (dot, doh) = (
-        acceptor(&identity, tls::DOT)?,
-        acceptor(&identity, tls::DOH)?,
-    );
-    let here = Handle::current();
-    for (transport, sockets, door, runtime) in [
-        (Transport::Tcp, listeners.tcp, Door::Tcp, &here),
-        (Transport::Tls, listeners.tls, Door::Tls(dot), &runtime),
-        (
-            Transport::Https,
-            listeners.https,
-            Door::Https(doh),
-            &runtime,
-        ),
-    ] {
-        for listener in sockets {
-            let address = listener.local_addr();
-            if let Err(error) = accept(listener, door.clone(), runtime) {
-                failed(transport, address, error);
-            }
-        }
-    }
-    for socket in listeners.quic {
-        let _inside = runtime.enter();
-        let address = socket.local_addr();
-        let endpoint = match quic::endpoint(socket, identity.clone(), &limits) {
-            Ok(endpoint) => endpoint,
-            Err(error) => {
-                failed(Transport::Quic, address, error);
-                continue;
-            }
-        };
-        let (hall, stopped) = (hall.clone(), stopped.clone());
-        let worker = supervise(counters.clone(), move || {
-            quic::serve(endpoint.clone(), hall.clone(), stopped.clone())
-        });
-        workers.spawn_on(worker, &runtime);
-    }
-    if let (0, Some(failure)) = (plain, failures.first()) {
+    let wanted = listeners.udp.len();
+    let failures = serving.add(listeners)?;
+    let of_udp = failures
+        .iter()
+        .filter(|(transport, _)| *transport == Transport::Udp);
+    let is_silent = of_udp.count() == wanted;
+    serving.failures = failures.into_iter().map(|(_, failure)| failure).collect();
+    if let (true, Some(failure)) = (is_silent, serving.failures.first()) {
         return Err(io::Error::other(format!(
             "{}: {}",
             failure.listener, failure.why
         )));
     }
-    Ok(Serving {
-        stop,
-        workers,
-        counters,
-        failures,
-    })
+    Ok(serving)
 }
 
 fn acceptor(identity: &Arc<Identity>, protocols: &[&[u8]]) -> io::Result<TlsAcceptor> {
@@ -166,6 +110,101 @@ fn acceptor(identity: &Arc<Identity>, protocols: &[&[u8]]) -> io::Result<TlsAcce
 }
 
 impl Serving {
+    /// Serves these listeners as well. One that cannot be served is told and left out.
+    ///
+    /// # Errors
+    /// When no TLS can be spoken at all.
+    pub fn add(&mut self, listeners: Listeners) -> io::Result<Vec<(Transport, ListenerFailure)>> {
+        let mut failures = Vec::new();
+        let mut failed = |transport, address: io::Result<SocketAddr>, error: io::Error| {
+            let at = address.map_or_else(|error| error.to_string(), |address| address.to_string());
+            let failure = ListenerFailure {
+                listener: format!("{transport} {at}"),
+                why: error.to_string(),
+                fix: "look at what the operating system says".into(),
+                at: None,
+            };
+            failures.push((transport, failure));
+        };
+        for socket in listeners.udp {
+            let address = socket.local_addr();
+            if let Err(error) = self.add_udp(socket) {
+                failed(Transport::Udp, address, error);
+            }
+        }
+        let (dot, doh) = (
+            acceptor(&self.identity, tls::DOT)?,
+            acceptor(&self.identity, tls::DOH)?,
+        );
+        for (transport, sockets, door) in [
+            (Transport::Tcp, listeners.tcp, Door::Tcp),
+            (Transport::Tls, listeners.tls, Door::Tls(dot)),
+            (Transport::Https, listeners.https, Door::Https(doh)),
+        ] {
+            for listener in sockets {
+                let address = listener.local_addr();
+                if let Err(error) = self.add_tcp(listener, door.clone()) {
+                    failed(transport, address, error);
+                }
+            }
+        }
+        for socket in listeners.quic {
+            let address = socket.local_addr();
+            if let Err(error) = self.add_quic(socket) {
+                failed(Transport::Quic, address, error);
+            }
+        }
+        Ok(failures)
+    }
+
+    fn add_udp(&mut self, socket: std::net::UdpSocket) -> io::Result<()> {
+        let _inside = self.plain.enter();
+        let socket = Arc::new(UdpSocket::from_std(socket)?);
+        let (authority, counted) = (self.authority.clone(), self.counters.clone());
+        let stopped = self.stop.subscribe();
+        let worker = supervise(self.counters.clone(), move || {
+            udp::serve(
+                socket.clone(),
+                authority.clone(),
+                counted.clone(),
+                stopped.clone(),
+            )
+        });
+        self.workers.spawn_on(worker, &self.plain);
+        Ok(())
+    }
+
+    fn add_tcp(&mut self, listener: std::net::TcpListener, door: Door) -> io::Result<()> {
+        let runtime = match door {
+            Door::Tcp => &self.plain,
+            Door::Tls(_) | Door::Https(_) => &self.encrypted,
+        };
+        let _inside = runtime.enter();
+        let listener = Arc::new(TcpListener::from_std(listener)?);
+        let (hall, stopped) = (self.hall.clone(), self.stop.subscribe());
+        let worker = supervise(self.counters.clone(), move || {
+            tcp::serve(
+                listener.clone(),
+                door.clone(),
+                hall.clone(),
+                stopped.clone(),
+            )
+        });
+        self.workers.spawn_on(worker, runtime);
+        Ok(())
+    }
+
+    fn add_quic(&mut self, socket: std::net::UdpSocket) -> io::Result<()> {
+        let _inside = self.encrypted.enter();
+        let endpoint = quic::endpoint(socket, self.identity.clone(), &self.limits)?;
+        let (hall, stopped) = (self.hall.clone(), self.stop.subscribe());
+        let worker = supervise(self.counters.clone(), move || {
+            quic::serve(endpoint.clone(), hall.clone(), stopped.clone())
+        });
+        self.workers.spawn_on(worker, &self.encrypted);
+        Ok(())
+    }
+
     /// Reads the counters.
     pub fn counts(&self) -> Counts {
         self.counters.read()

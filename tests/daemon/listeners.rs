@@ -1,7 +1,11 @@
 //! Listeners that fail: the others go on, and an alarm names the one that does not.
 
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 
+use nix::sys::signal::Signal;
+
+use crate::dns::query;
 use crate::server::{Place, Pools, Server, configuration, names};
 use crate::tool::tool;
 
@@ -33,7 +37,7 @@ fn an_address_that_cannot_be_had_does_not_take_the_others_down() {
         server.logged(failed);
         assert!(server.status()["alarms"].to_string().contains(failed));
     }
-    assert!(alarm(&server).contains("then restart repoint"));
+    assert!(alarm(&server).contains("it is tried again every 30 s and at a reload"));
     // UDP of the second address is served all the same.
     let line = server.logged("answering on 127.0.0.1:");
     let own = line.split_whitespace().last().unwrap().parse().unwrap();
@@ -42,6 +46,36 @@ fn an_address_that_cannot_be_had_does_not_take_the_others_down() {
         let answer = crate::server::ask(address, "route1.contoso.com", "SOA").unwrap();
         assert_eq!(answer.rcode, 0);
     }
+}
+
+#[test]
+fn an_address_that_can_be_had_later_is_listened_on_and_its_alarm_ends() {
+    let pools = Pools::new();
+    let taken = TcpListener::bind("127.0.0.32:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let text = configuration(&pools, &names(1), 30);
+    let listen = format!("{address}\", \"192.0.2.1:5353\", \"127.0.0.1:0");
+    let place = Place::new(&text.replace("127.0.0.1:0", &listen));
+    let server = place.begin(place.command());
+    server.logged("taking commands on");
+    let failed = || server.status()["alarms"].to_string();
+    let of_tcp = format!("cannot listen on tcp {address}");
+    assert!(failed().contains(&of_tcp));
+    // Nobody answers while the port is another's; afterwards a reload is enough.
+    drop(taken);
+    server.signal(Signal::SIGHUP);
+    server.logged(&format!("listening on tcp {address}"));
+    server.until("the end of the alarm", |_| !failed().contains(&of_tcp));
+    assert!(failed().contains("cannot listen on udp 192.0.2.1:5353"));
+    let length = |octets: &[u8]| u16::try_from(octets.len()).unwrap().to_be_bytes();
+    let query = query("route1.contoso.com", "SOA").octets();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream
+        .write_all(&[&length(&query)[..], &query].concat())
+        .unwrap();
+    let mut head = [0; 2];
+    stream.read_exact(&mut head).unwrap();
+    assert!(u16::from_be_bytes(head) > 12);
 }
 
 #[test]
