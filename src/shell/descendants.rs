@@ -2,9 +2,10 @@
 //!
 //! In: the mark that a run has in its environment. Out: none of them runs any more. A child that begins a session of its
 //! own (`setsid`) is not in the program's process group, so the group alone does not find it.
-//! Never here: processes of anybody else. Those without a mark are ended only where this process adopts orphans, and
-//! where they are orphans that were no children of ours at the start: there, operators' programs have no other parent.
-//! The first process of a machine or container (PID 1) adopts everybody's orphans, and ends those with a mark alone.
+//! Never here: processes of anybody else. Those without a mark are ended only where every process below this one comes from
+//! a run: this process adopts orphans, had no children at the start, whose own children we would adopt as well, and no
+//! other run is under way. The first process of a machine or container (PID 1) adopts everybody's orphans, and ends those
+//! with a mark alone.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -23,18 +24,21 @@ const ROUNDS: usize = 20;
 
 static ADOPTS: AtomicBool = AtomicBool::new(false);
 static CHILDREN: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
-/// Children that were there at the start, by number and time of start: whoever began them wants them to run.
-static THERE_BEFORE: Mutex<BTreeSet<(i32, u64)>> = Mutex::new(BTreeSet::new());
+/// Whether there were children at the start. What they leave behind becomes ours as well, and looks like what a run leaves.
+static HAD_CHILDREN: AtomicBool = AtomicBool::new(false);
 
 /// Orphans of our children become ours, so that they are found, and their ends are collected. For a server's process only.
 pub fn adopt_orphans() {
     let own = std::process::id();
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    there_before().extend(entries.filter_map(|entry| {
-        let pid = entry.file_name().to_str()?.parse().ok()?;
+    let parents = entries.filter_map(|entry| {
+        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
         let stat = stat_of(entry.path().join("stat"))?;
-        (stat.parent == own).then_some((pid, stat.started))
-    }));
+        // A thread of ours is no entry of its own here.
+        (pid != own).then_some(stat.parent)
+    });
+    let had_children = parents.into_iter().any(|parent| parent == own);
+    HAD_CHILDREN.store(had_children, Ordering::Relaxed);
     match nix::sys::prctl::set_child_subreaper(true) {
         Ok(()) => ADOPTS.store(true, Ordering::Relaxed),
         Err(error) => tracing::warn!("cannot adopt what an alarm command leaves running: {error}"),
@@ -44,10 +48,6 @@ pub fn adopt_orphans() {
 /// The children that run. Held while one is begun: before it is another program it looks like an orphan.
 pub(super) fn children() -> MutexGuard<'static, BTreeSet<i32>> {
     CHILDREN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn there_before() -> MutexGuard<'static, BTreeSet<(i32, u64)>> {
-    THERE_BEFORE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Ends everything that a run has left. Blocks for some milliseconds.
@@ -83,6 +83,8 @@ struct Process {
 fn left_by(mark: &str, children: &BTreeSet<i32>) -> Vec<Process> {
     let own = std::process::id();
     let marked = format!("{MARK}={mark}");
+    let has_neighbours = HAD_CHILDREN.load(Ordering::Relaxed) || !children.is_empty();
+    let is_spared = own == 1 || has_neighbours;
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let processes = entries.filter_map(|entry| {
         let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
@@ -92,7 +94,6 @@ fn left_by(mark: &str, children: &BTreeSet<i32>) -> Vec<Process> {
         let stat = stat_of(entry.path().join("stat"))?;
         let is_dead = stat.is_dead;
         let is_orphan = ADOPTS.load(Ordering::Relaxed) && stat.parent == own;
-        let is_spared = own == 1 || there_before().contains(&(pid, stat.started));
         // Of another user, or gone: then there is nothing to read.
         let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
         let mut variables = environment.split(|octet| *octet == 0);
@@ -117,17 +118,14 @@ struct Stat {
     parent: u32,
     /// It has ended and waits to be collected.
     is_dead: bool,
-    /// In ticks since the machine's start.
-    started: u64,
 }
 
 fn stat_of(stat: PathBuf) -> Option<Stat> {
     let text = fs::read_to_string(stat).ok()?;
-    // 4711 (its name) S 1 ...: the name may have anything in it. The time of start is the 22nd field.
+    // 4711 (its name) S 1 ...: the name may have anything in it.
     let mut fields = text.rsplit_once(')')?.1.split_whitespace();
     Some(Stat {
         is_dead: fields.next()? == "Z",
         parent: fields.next()?.parse().ok()?,
-        started: fields.nth(17)?.parse().ok()?,
     })
 }

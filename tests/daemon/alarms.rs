@@ -75,6 +75,42 @@ fn what_ran_before_the_server_began_is_left_alone() {
 }
 
 #[test]
+fn what_a_process_beside_the_server_leaves_behind_is_not_an_alarm_commands() {
+    let place = place("echo \"$REPOINT_ALARM_KIND $REPOINT_ALARM_STATE\" >> told");
+    let plain = place.command();
+    let mut command = tool("/bin/sh");
+    // The neighbour ends, and what it has begun becomes a child of the server.
+    let neighbour =
+        "(until test -e go; do sleep 0.02; done; setsid sleep 1000 & echo $! > left) & exec \"$@\"";
+    command
+        .args(["-c", neighbour, "sh"])
+        .arg(plain.get_program())
+        .args(plain.get_args())
+        .current_dir(place.dir.path());
+    for name in ["NOTIFY_SOCKET", "STATE_DIRECTORY", "JOURNAL_STREAM"] {
+        command.env_remove(name);
+    }
+    let server = place.begin(command);
+    server.logged("taking commands on");
+    std::fs::write(place.file("go"), "").unwrap();
+    let pid = written(&server, &place, "left", "\n").trim().to_owned();
+    let stat = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let adopted = format!(" {} ", server.pid());
+    server.until("the orphan is the server's", |_| {
+        stat().split_whitespace().nth(3) == Some(adopted.trim())
+    });
+    pin_for_ever(&server);
+    written(&server, &place, "told", "override-without-end raised");
+    let unpinned = server.control("DELETE", "/v1/routes/route1/pin", &Value::Null);
+    assert_eq!(unpinned.0, 200, "{unpinned:?}");
+    // The second run of an alarm begins after the first has been cleared away.
+    written(&server, &place, "told", "override-without-end ended");
+    assert!(stat().contains("(sleep) S"), "{}", stat());
+    let pid = nix::unistd::Pid::from_raw(pid.parse().unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+}
+
+#[test]
 fn the_end_of_an_alarm_is_told_after_a_restart() {
     let place = place("echo \"$REPOINT_ALARM_KIND $REPOINT_ALARM_STATE\" >> told");
     let mut server = place.start();
