@@ -139,9 +139,14 @@ enum Command {
 
 /// Does what the command line says. The caller hands the code to the system.
 pub fn run() -> ExitCode {
+    // First of all: a service manager may send a hangup before the command line is read.
+    serve::hold_hangups();
     // A shell that completes a command line runs this program with COMPLETE set; it ends here.
     CompleteEnv::with_factory(Cli::command).complete();
     let cli = Cli::parse();
+    if !matches!(cli.command, Command::Serve(_)) {
+        serve::let_hangups_through();
+    }
     match dispatch(&cli) {
         Ok(code) => code,
         Err(failure) => {

@@ -40,12 +40,25 @@ pub(super) struct Serve {
     allow_removal: bool,
 }
 
+/// The signal that must not end a server, however early it comes.
+fn hangups() -> SigSet {
+    SigSet::from(Signal::SIGHUP)
+}
+
+/// A hangup waits from here on: until the server listens for it, or another command lets it end the process as usual.
+/// Threads inherit this.
+pub(super) fn hold_hangups() {
+    // The system refuses it for a wrong signal only.
+    let _ = hangups().thread_block();
+}
+
+/// A hangup ends the process again.
+pub(super) fn let_hangups_through() {
+    let _ = hangups().thread_unblock();
+}
+
 impl Serve {
     pub(super) fn run(&self) -> ExitCode {
-        // A hangup that comes before it is listened to waits and does not end the process. Threads inherit this.
-        let mut early = SigSet::empty();
-        early.add(Signal::SIGHUP);
-        let _ = early.thread_block();
         // Before any thread is there: it takes the sockets' numbers out of the environment.
         let inherited = Listeners::from_inherited();
         let paths = Paths {
@@ -60,7 +73,7 @@ impl Serve {
                 return NOTHING_TO_SERVE.into();
             }
         };
-        match serve((paths, identity), inherited, &early) {
+        match serve((paths, identity), inherited, &hangups()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(Ended::Nothing(error)) => {
                 eprintln!("{}", harmless::lines(&error.to_string()));
