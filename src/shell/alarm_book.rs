@@ -7,6 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use super::alarm_command::Told;
 use crate::engine::{Alarm, AlarmKind};
 
@@ -20,6 +22,16 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
 const GRACE: Duration = Duration::from_secs(5 * 60);
 
 type Key = (AlarmKind, String);
+
+/// An alarm that the command was run for, as it is kept for the next start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Kept {
+    #[serde(flatten)]
+    pub(super) alarm: Alarm,
+    /// The command has not said that it has told what the alarm is now: it runs, has failed, or waits for its turn.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) is_untold: bool,
+}
 
 /// One alarm.
 #[derive(Clone, Debug)]
@@ -38,6 +50,8 @@ struct Slot {
     running: bool,
     /// It is from before the restart, and has neither come back nor ended.
     unconfirmed: bool,
+    /// The restart cut the command off: should the alarm come back, it is told again.
+    cut_off: bool,
 }
 
 /// All alarms that the command is to be told of, or was told of.
@@ -52,9 +66,9 @@ pub(super) struct Book {
 
 impl Book {
     /// Begins with the alarms that the command had been told of before a restart.
-    pub(super) fn after_restart(told: Vec<Alarm>, now: Instant) -> Book {
+    pub(super) fn after_restart(told: Vec<Kept>, now: Instant) -> Book {
         let mut book = Book::default();
-        for alarm in told {
+        for Kept { alarm, is_untold } in told {
             book.count += 1;
             let slot = Slot {
                 stands: true,
@@ -65,6 +79,7 @@ impl Book {
                 not_before: None,
                 running: false,
                 unconfirmed: true,
+                cut_off: is_untold,
                 alarm,
             };
             let key = (slot.alarm.kind, slot.alarm.subject.clone());
@@ -91,8 +106,10 @@ impl Book {
             }
             return;
         };
-        let came_back = stands && slot.unconfirmed && slot.alarm.severity == alarm.severity;
+        let is_known = slot.alarm.severity == alarm.severity && !slot.cut_off;
+        let came_back = stands && slot.unconfirmed && is_known;
         slot.unconfirmed = false;
+        slot.cut_off = false;
         slot.failures = 0;
         slot.not_before = None;
         slot.alarm = alarm;
@@ -117,6 +134,7 @@ impl Book {
             not_before: None,
             running: false,
             unconfirmed: false,
+            cut_off: false,
             alarm,
         };
         self.slots.insert(key, slot);
@@ -204,9 +222,13 @@ impl Book {
     }
 
     /// What the command has been told of and not of the end, to be kept for the next start.
-    pub(super) fn told(&self) -> Vec<Alarm> {
+    pub(super) fn told(&self) -> Vec<Kept> {
         let begun = self.slots.values().filter(|slot| slot.begun);
-        begun.map(|slot| slot.alarm.clone()).collect()
+        let kept = begun.map(|slot| Kept {
+            alarm: slot.alarm.clone(),
+            is_untold: !slot.stands || slot.pending || slot.running || slot.cut_off,
+        });
+        kept.collect()
     }
 
     /// Ends the time in which alarms from before may come back.
@@ -353,7 +375,11 @@ mod tests {
     #[test]
     fn after_a_restart_what_comes_back_is_not_told_again_and_what_does_not_is_ended() {
         let now = Instant::now();
-        let before = vec![warning("back"), warning("gone"), warning("worse")];
+        let kept = |subject| Kept {
+            alarm: warning(subject),
+            is_untold: false,
+        };
+        let before = ["back", "gone", "worse"].map(kept).to_vec();
         let mut book = Book::after_restart(before, now);
         book.note(warning("back"), true);
         book.note(alarm("worse", Severity::Critical), true);
@@ -373,5 +399,149 @@ mod tests {
         }
         assert_eq!(book.take_left_out(), 11);
         assert_eq!(shown(book.next(now)), "critical raised");
+    }
+
+    #[test]
+    fn what_a_restart_cut_off_is_told_again() {
+        let now = Instant::now();
+        let mut book = Book::default();
+        for subject in ["failed", "runs", "told", "ends"] {
+            book.note(warning(subject), true);
+        }
+        let taken: Vec<Told> = std::iter::from_fn(|| book.next(now)).collect();
+        book.ended(&taken[0], false, now);
+        book.ended(&taken[2], true, now);
+        book.ended(&taken[3], true, now);
+        book.note(warning("ends"), false);
+        let ending = book.next(now).unwrap();
+        assert_eq!(shown(Some(ending)), "ends ended");
+        let mut book = Book::after_restart(book.told(), now);
+        for subject in ["failed", "runs", "told", "ends"] {
+            book.note(warning(subject), true);
+        }
+        let again: Vec<String> = std::iter::from_fn(|| book.next(now))
+            .map(|told| shown(Some(told)))
+            .collect();
+        assert_eq!(again, ["ends raised", "failed raised", "runs raised"]);
+    }
+
+    /// What a command that takes 0.3 s has told, in four lanes, by a clock of its own.
+    struct Pager {
+        book: Book,
+        now: Instant,
+        running: Vec<(Instant, Told)>,
+        heard: Vec<String>,
+    }
+
+    impl Pager {
+        const TAKES: Duration = Duration::from_millis(300);
+
+        /// Lets time pass. One run in seven fails.
+        fn pass(&mut self, time: Duration) {
+            let until = self.now + time;
+            loop {
+                while self.running.len() < 4
+                    && let Some(told) = self.book.next(self.now)
+                {
+                    self.running.push((self.now + Pager::TAKES, told));
+                }
+                let ends = self.running.iter().map(|(at, _)| *at);
+                let deadline = self.book.deadline().filter(|at| *at > self.now);
+                let next = ends.chain(deadline).min();
+                let Some(next) = next.filter(|next| *next <= until) else {
+                    self.now = until;
+                    return;
+                };
+                self.now = self.now.max(next);
+                let (ended, running) = std::mem::take(&mut self.running)
+                    .into_iter()
+                    .partition(|(at, _)| *at <= self.now);
+                self.running = running;
+                let ended: Vec<(Instant, Told)> = ended;
+                for (at, told) in ended {
+                    let fails = (self.heard.len() + self.running.len()) % 7 == 6;
+                    if fails {
+                        // Something that is not told; the next one is.
+                        self.heard.push("failed".into());
+                    } else {
+                        self.heard.push(shown(Some(told.clone())));
+                    }
+                    self.book.ended(&told, !fails, at);
+                }
+            }
+        }
+
+        /// The process is killed and begins again; what ran told somebody, or did not.
+        fn restart(&mut self, tells: bool) {
+            for (_, told) in std::mem::take(&mut self.running) {
+                if tells {
+                    self.heard.push(shown(Some(told)));
+                }
+            }
+            // As it is kept in the file.
+            let kept = serde_json::to_string(&self.book.told()).unwrap();
+            let kept = serde_json::from_str(&kept).unwrap();
+            self.book = Book::after_restart(kept, self.now);
+        }
+    }
+
+    #[test]
+    fn five_hundred_alarms_are_told_with_their_ends_by_a_slow_command_across_restarts() {
+        for tells in [true, false] {
+            let mut pager = Pager {
+                book: Book::default(),
+                now: Instant::now(),
+                running: Vec::new(),
+                heard: Vec::new(),
+            };
+            let routes: Vec<String> = (0..500).map(|n| format!("route{n:03}")).collect();
+            let severity = |n: usize| match n % 10 {
+                0 => Severity::Critical,
+                _ => Severity::Warning,
+            };
+            let raise = |pager: &mut Pager| {
+                for (n, route) in routes.iter().enumerate() {
+                    pager.book.note(alarm(route, severity(n)), true);
+                }
+            };
+            raise(&mut pager);
+            // In the middle of it the process is killed, and all alarms stand again afterwards.
+            pager.pass(Duration::from_secs(15));
+            let first: Vec<&String> = pager.heard.iter().filter(|one| *one != "failed").collect();
+            let worst = first[..40]
+                .iter()
+                .filter(|one| one.as_bytes()[7] == b'0')
+                .count();
+            assert_eq!(worst, 40, "the worst come first: {first:?}");
+            pager.restart(tells);
+            raise(&mut pager);
+            pager.pass(Duration::from_secs(120));
+            for route in &routes {
+                assert!(pager.heard.contains(&format!("{route} raised")), "{route}");
+            }
+            // They end; some come and go meanwhile, and the process is killed again.
+            for (n, route) in routes.iter().enumerate() {
+                for stands in [false, true, false]
+                    .iter()
+                    .take(if n % 5 == 0 { 3 } else { 1 })
+                {
+                    pager.book.note(alarm(route, severity(n)), *stands);
+                }
+            }
+            pager.pass(Duration::from_secs(15));
+            pager.restart(tells);
+            // None of them stands after it: that they do not come back is known after a while.
+            pager.pass(GRACE + Duration::from_secs(120));
+            assert!(pager.book.is_settled() && pager.book.told().is_empty());
+            for route in &routes {
+                let of_route = pager
+                    .heard
+                    .iter()
+                    .filter_map(|one| one.strip_prefix(route.as_str()));
+                let told: Vec<&str> = of_route.collect();
+                assert_eq!(told.first(), Some(&" raised"), "{route}: {told:?}");
+                assert_eq!(told.last(), Some(&" ended"), "{route}: {told:?}");
+            }
+        }
     }
 }

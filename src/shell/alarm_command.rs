@@ -17,7 +17,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 
-use super::alarm_book::Book;
+use super::alarm_book::{Book, Kept};
 use super::descendants;
 use crate::config::AlarmSettings;
 use crate::engine::{Alarm, Severity};
@@ -153,7 +153,7 @@ impl AlarmCommand {
 }
 
 /// The alarms that were told before.
-fn recall(file: &Path) -> Vec<Alarm> {
+fn recall(file: &Path) -> Vec<Kept> {
     let text = match files::read_text(file, LARGEST_KEPT) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
@@ -178,7 +178,7 @@ fn recall(file: &Path) -> Vec<Alarm> {
 struct Keeper {
     file: PathBuf,
     /// What the last write that was begun has.
-    kept: Vec<Alarm>,
+    kept: Vec<Kept>,
     writing: Option<JoinHandle<()>>,
 }
 
@@ -192,7 +192,7 @@ impl Keeper {
     }
 
     /// Writes them, unless an earlier write has not come back; waits for it up to [`KEEP_TIME`].
-    async fn keep(&mut self, told: Vec<Alarm>) {
+    async fn keep(&mut self, told: Vec<Kept>) {
         if told == self.kept || self.writing.is_some() {
             return;
         }
@@ -219,7 +219,7 @@ impl Keeper {
 }
 
 /// Writes them, whole or not at all.
-fn write(file: &Path, told: &[Alarm]) -> std::io::Result<()> {
+fn write(file: &Path, told: &[Kept]) -> std::io::Result<()> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     let fresh = file.with_extension("new");
@@ -554,6 +554,11 @@ mod tests {
             first.tell(alarm(subject), true);
         }
         lines(&dir.path().join("told"), 2).await;
+        // What a restart cuts off is told again: here nothing is.
+        let kept = || std::fs::read_to_string(dir.path().join(KEPT)).unwrap_or_default();
+        while !kept().contains("fabrikam") || kept().contains("is_untold") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         let second = AlarmCommand::new(&quick, dir.path());
         second.tell(alarm("fabrikam"), true);
         second.tell(alarm("tailspin"), true);
