@@ -371,7 +371,7 @@ async fn tell_failures(handle: &Handle, failures: Vec<ListenerFailure>) {
             at,
         } = failure;
         let then = match at {
-            Some(_) => "it is tried again every 30 s and at a reload",
+            Some(_) => "it is tried again every 30 s and at SIGHUP",
             None => "then restart repoint",
         };
         let text = format!("cannot listen on {listener}: {why}; the other listeners go on");

@@ -37,7 +37,7 @@ fn an_address_that_cannot_be_had_does_not_take_the_others_down() {
         server.logged(failed);
         assert!(server.status()["alarms"].to_string().contains(failed));
     }
-    assert!(alarm(&server).contains("it is tried again every 30 s and at a reload"));
+    assert!(alarm(&server).contains("it is tried again every 30 s and at SIGHUP"));
     // UDP of the second address is served all the same.
     let line = server.logged("answering on 127.0.0.1:");
     let own = line.split_whitespace().last().unwrap().parse().unwrap();
@@ -61,7 +61,7 @@ fn an_address_that_can_be_had_later_is_listened_on_and_its_alarm_ends() {
     let failed = || server.status()["alarms"].to_string();
     let of_tcp = format!("cannot listen on tcp {address}");
     assert!(failed().contains(&of_tcp));
-    // Nobody answers while the port is another's; afterwards a reload is enough.
+    // Nobody answers while the port is another's; afterwards a hangup is enough.
     drop(taken);
     server.signal(Signal::SIGHUP);
     server.logged(&format!("listening on tcp {address}"));

@@ -115,6 +115,9 @@ impl MasterFault {
             F::WindowsExport { .. } => {
                 "add A and AAAA records for the hosts that partners ask for, and remove the WINS records".into()
             }
+            F::Private { records } if !records.is_computed() => {
+                "remove them to have no warning".into()
+            }
             F::Private { .. } => {
                 "write A and AAAA records at these names, or delegate them to the server that computes the answers".into()
             }
