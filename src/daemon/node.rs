@@ -16,7 +16,8 @@ use crate::config::{self, Configuration};
 use crate::control::{Answer, NewKey, Node, Probed, Reload, probe_route};
 use crate::delegation::{Selection, Served};
 use crate::engine::{
-    Command, Done, Entry, Event, MISFIT, REMOVAL, Refusal, RefusalKind, Rejection, SIGNING, View,
+    Command, Done, Entry, Event, MISFIT, REMOVAL, Refusal, RefusalKind, Rejection, RejectionKind,
+    SIGNING, View,
 };
 use crate::files;
 use crate::inbound::{Inbound, RefreshError};
@@ -103,7 +104,8 @@ impl ServedNode {
         let configuration = match self.read(what).await {
             Ok(configuration) => configuration,
             Err(refused) => {
-                self.tell_rejected(&reload, refused.problems, false).await?;
+                self.tell_rejected(&reload, refused.problems, RejectionKind::Faulty)
+                    .await?;
                 return Err(refused.refusal);
             }
         };
@@ -116,7 +118,8 @@ impl ServedNode {
             Err(ended) => Some(ended.to_string()),
         };
         if let Some(why) = fault {
-            self.tell_rejected(&reload, why.clone(), false).await?;
+            self.tell_rejected(&reload, why.clone(), RejectionKind::Faulty)
+                .await?;
             return Err(self.refusal(what, "config-rejected", RefusalKind::Invalid, why));
         }
         let (dry_run, files) = (reload.dry_run, PairFiles::of(&configuration.server));
@@ -145,8 +148,12 @@ impl ServedNode {
             }
             Ok(_) => {}
             Err(refusal) if [REMOVAL, MISFIT, SIGNING].contains(&refusal.code.as_str()) => {
-                let removal = refusal.code == REMOVAL;
-                self.tell_rejected(&asked, refusal.why.clone(), removal)
+                let kind = match refusal.code.as_str() {
+                    REMOVAL => RejectionKind::Removal,
+                    SIGNING => RejectionKind::Signing,
+                    _ => RejectionKind::Faulty,
+                };
+                self.tell_rejected(&asked, refusal.why.clone(), kind)
                     .await?;
             }
             Err(_) => {}
@@ -159,12 +166,12 @@ impl ServedNode {
         &self,
         reload: &Reload,
         problems: String,
-        removal: bool,
+        kind: RejectionKind,
     ) -> Result<(), Refusal> {
         if reload.dry_run {
             return Ok(());
         }
-        let rejection = Rejection { problems, removal };
+        let rejection = Rejection { problems, kind };
         self.handle
             .notify(Event::ConfigurationRejected(rejection))
             .await

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::clock::Wall;
 use crate::config::{self, Changes, ConfigProblems, Configuration, ServerSettings, Sources};
-use crate::engine::{Rejection, Remembered, misfit};
+use crate::engine::{Rejection, RejectionKind, Remembered, misfit};
 use crate::files;
 use crate::store::{Store, StoreError, accepted_in, inbound_in};
 
@@ -81,7 +81,7 @@ pub fn choose(paths: Paths, at: Wall) -> Result<Chosen, StartError> {
             let rejected = misfit(&configuration, &remembered.inbound)
                 .map(|problems| Rejection {
                     problems,
-                    removal: false,
+                    kind: RejectionKind::Faulty,
                 })
                 .or_else(|| too_much_removed(&changes, &paths));
             if let Some(rejection) = rejected
@@ -120,7 +120,7 @@ fn too_much_removed(changes: &Changes, paths: &Paths) -> Option<Rejection> {
     let removals: Vec<String> = removals.iter().map(ToString::to_string).collect();
     Some(Rejection {
         problems: format!("it removes what is in use: {}", removals.join("; ")),
-        removal: true,
+        kind: RejectionKind::Removal,
     })
 }
 
@@ -172,7 +172,7 @@ fn accepted_before(
             configuration: Arc::new(configuration),
             rejected: Some(Rejection {
                 problems,
-                removal: false,
+                kind: RejectionKind::Faulty,
             }),
             changed: Vec::new(),
             store,

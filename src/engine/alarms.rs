@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::alarm::{Alarm, AlarmKind, Concern, Severity};
 use super::core::Engine;
 use super::damper::Dampers;
-use super::event::Effect;
+use super::event::{Effect, RejectionKind};
 use super::inbound::{Staleness, in_force};
 use super::record::EntryKind;
 use crate::clock::{Mono, Now, Wall};
@@ -200,10 +200,14 @@ impl Engine {
                 format!(
                     "the configuration was refused ({first}); the one accepted last is in force"
                 ),
-                Some(if rejection.removal {
-                    "look: repoint config reload --dry-run --allow-removal; if it is meant, the same without --dry-run"
-                } else {
-                    "repoint config check FILE, then: repoint config reload"
+                Some(match rejection.kind {
+                    RejectionKind::Removal => {
+                        "look: repoint config reload --dry-run --allow-removal; if it is meant, the same without --dry-run"
+                    }
+                    RejectionKind::Faulty => {
+                        "repoint config check FILE, then: repoint config reload"
+                    }
+                    RejectionKind::Signing => "in a minute: repoint config reload",
                 }),
             );
         }

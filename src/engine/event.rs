@@ -24,8 +24,19 @@ use crate::zone::{Draft, KeyAlgorithm, Outline, Serial, SigningKey, Zones};
 pub struct Rejection {
     /// Every problem, as text.
     pub problems: String,
-    /// The file is valid, and takes away too much to be put in force unasked.
-    pub removal: bool,
+    /// What helps.
+    pub kind: RejectionKind,
+}
+
+/// Why a configuration file is not in force, as far as the remedies differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RejectionKind {
+    /// It cannot be used.
+    Faulty,
+    /// It is valid, and takes away too much to be put in force unasked.
+    Removal,
+    /// It is valid, and zones are still being signed for it.
+    Signing,
 }
 
 /// What the engine is told.

@@ -50,7 +50,7 @@ pub use command::{
     Refusal, RefusalKind, Request, RequestId, RouteChange, SIGNING, STORE_FAILING,
 };
 pub use core::Engine;
-pub use event::{BatchToken, DraftToken, Effect, Event, Rejection, StoreFault};
+pub use event::{BatchToken, DraftToken, Effect, Event, Rejection, RejectionKind, StoreFault};
 pub use inbound::{InboundAttempt, InboundCopy, InboundNews, InboundOutcome, InboundView, misfit};
 pub use keeping::{Keep, KeptInbound};
 pub use planned::Planned;

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use repoint::clock::Wall;
-use repoint::engine::{Claim, Event, InboundNews, InboundOutcome, Rejection, Standing};
+use repoint::engine::{
+    Claim, Event, InboundNews, InboundOutcome, Rejection, RejectionKind, Standing,
+};
 use repoint::topology::DomainName;
 use repoint::zone::{Cancellation, Include, Serial, StaticZone};
 
@@ -27,7 +29,7 @@ impl Story {
                 let problems = "error: unknown key \"falback\" in [[route]]".to_owned();
                 self.world().event(Event::ConfigurationRejected(Rejection {
                     problems,
-                    removal: false,
+                    kind: RejectionKind::Faulty,
                 }));
                 self.wait(Duration::ZERO);
             }
