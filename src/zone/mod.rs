@@ -40,6 +40,7 @@ mod rrsig;
 mod serial;
 mod shape;
 mod signing;
+mod static_targets;
 mod static_zone;
 mod tally;
 mod targets;
