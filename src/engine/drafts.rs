@@ -18,7 +18,7 @@ use super::event::{DraftToken, Effect};
 use super::planned::Planned;
 use super::signing::PAUSE;
 use crate::clock::{Mono, Now};
-use crate::zone::{Draft, Name, Outline, Zones};
+use crate::zone::{Draft, Layout, Name, Outline, Zones};
 
 /// How long a command waits for drafts.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -214,9 +214,11 @@ impl Drafts {
     }
 
     /// What the compilation at hand may use.
-    pub(super) fn take(&mut self) -> BTreeMap<Name, Arc<Draft>> {
+    pub(super) fn take(&mut self, layout: &Layout) -> BTreeMap<Name, Arc<Draft>> {
         let mut drafts = std::mem::take(&mut self.at_hand);
-        drafts.append(&mut self.of_command);
+        // What a zone's primary has sent since the draft of a command was begun may be served already.
+        let of_command = std::mem::take(&mut self.of_command).into_iter();
+        drafts.extend(of_command.filter(|(_, draft)| draft.is_of_layout(layout)));
         drafts
     }
 

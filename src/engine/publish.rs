@@ -334,7 +334,7 @@ impl Engine {
             .collect();
         self.keys_before_compiling(out);
         let (generation, serial) = numbers;
-        let drafts = self.drafts.take();
+        let drafts = self.drafts.take(&self.layout);
         let challenges = self.challenges.rendered();
         let inputs = zone::Inputs {
             layout: &self.layout,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::build::{Build, Overlay};
 use super::compile::with_serial;
 use super::key::KeyFault;
-use super::layout::ZonePlan;
+use super::layout::{Layout, ZonePlan};
 use super::name::Name;
 use super::serial::Serial;
 use super::version::ZoneVersion;
@@ -104,6 +104,13 @@ impl Draft {
 
     pub(super) fn version(&self) -> Option<&Arc<ZoneVersion>> {
         self.version.as_ref().ok()
+    }
+
+    /// Whether it is of the records that a layout has for its zone.
+    pub fn is_of_layout(&self, layout: &Layout) -> bool {
+        let place = layout.index.exact(self.plan.apex.key());
+        let plan = place.map(|at| &layout.plans[at]);
+        plan.is_some_and(|plan| Arc::ptr_eq(&self.plan, plan) || self.plan.says_the_same(plan))
     }
 
     /// Whether its signatures are valid by now.

@@ -10,12 +10,14 @@ use std::time::Duration;
 use repoint::config::{self, Configuration};
 use repoint::decide::OverrideKey;
 use repoint::engine::{
-    Command, Done, KeyChange, KeyVerb, Lifetime, Refusal, RequestId, SIGNING, ZoneView,
+    Command, Done, Event, InboundNews, InboundOutcome, KeyChange, KeyVerb, Lifetime, Refusal,
+    RequestId, SIGNING, ZoneView,
 };
 use repoint::topology::DomainName;
 use repoint::zone::{KeyAlgorithm, SigningKey};
 
 use crate::large::{AWAY, HOME, LARGE, SLOW, fail_over, large_world, points_at, reload};
+use crate::primaries;
 use crate::setup::{self, Words};
 use crate::signed::{active, pass, tags, version, view, world, zone};
 use crate::world::{Happened, World};
@@ -246,4 +248,41 @@ fn a_reload_that_a_zone_cannot_lag_behind_is_refused_until_the_zone_is_signed() 
     assert_eq!(world.drafted, drafted, "what was signed is used");
     let inner: DomainName = "xmpp.contoso.com".parse().unwrap();
     assert!(world.zones.zone(&inner).is_some());
+}
+
+#[test]
+fn a_reload_that_has_waited_brings_no_older_version_of_a_primary_back() {
+    let words = format!("{LARGE} names=within zone=contoso.com");
+    let mut world = world(&words);
+    let apex: DomainName = "contoso.com".parse().unwrap();
+    let send = |world: &mut World, serial| {
+        let outcome = InboundOutcome::Received(primaries::version(&apex, serial));
+        let news = InboundNews {
+            apex: apex.clone(),
+            from: primaries::address(),
+            outcome,
+        };
+        world.event(Event::Inbound(Box::new(news)));
+    };
+    let shown = |world: &World| primaries::shown(&apex, world.zones.zone(&apex).unwrap()).unwrap();
+    world.start();
+    send(&mut world, 1);
+    pass(&mut world, 60);
+    assert!(world.zones.zone(&apex).unwrap().is_signed());
+    // The draft of the reload is of the first version; that of the second one is served just before the reload's time is over.
+    world.drafts_take = Duration::from_millis(1900);
+    let reloaded = reload(&mut world, &format!("{words} v6=yes"));
+    let first = world.elapsed() + Duration::from_millis(100);
+    while world.step(first).is_some() {}
+    send(&mut world, 2);
+    let before_it_is_over = world.elapsed() + Duration::from_millis(3850);
+    while world.step(before_it_is_over).is_some() {}
+    assert_eq!(shown(&world), 2);
+    let until = world.elapsed() + Duration::from_secs(6);
+    let mut happened = Vec::new();
+    while let Some(more) = world.step(until) {
+        happened.extend(more);
+        assert_eq!(shown(&world), 2);
+    }
+    assert!(done(&happened, reloaded).is_some());
 }
