@@ -252,6 +252,8 @@ impl<'a> Work<'a> {
                 .entry(Arc::as_ptr(&plan.soa))
                 .or_insert_with(|| with_serial(&plan.soa, serial))
                 .clone();
+            let renews = !work.signs_enough(inputs.beside);
+            work.is_behind |= !renews && before.is_some_and(|before| before.is_due(now));
             let build = Build {
                 plan,
                 before,
@@ -264,7 +266,7 @@ impl<'a> Work<'a> {
                 soa,
                 serial,
                 now,
-                renews: !work.signs_enough(inputs.beside),
+                renews,
                 least_history: history::least(layout.plans.len()),
             };
             match inputs.beside {

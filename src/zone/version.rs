@@ -121,8 +121,13 @@ impl ZoneVersion {
             (Some(one), Some(other)) => Arc::ptr_eq(one, other) || one == other,
             (one, other) => one.is_none() && other.is_none(),
         };
+        same_keys && self.is_whole() && !self.is_due(now)
+    }
+
+    /// Whether signatures of it are due to be renewed.
+    pub(super) fn is_due(&self, now: Wall) -> bool {
         let keep = Keep::not_due(now);
-        same_keys && self.is_whole() && self.signed().is_none_or(|window| keep.keeps(window))
+        self.signed().is_some_and(|window| !keep.keeps(window))
     }
 
     /// Whether this version, made of the records of a plan and without challenges, can stay a little longer: its keys are

@@ -78,9 +78,11 @@ impl Outside {
                 continue;
             }
             zone.served = Some(version.clone());
-            // One that waits to be signed has what a clock that was ahead has left until it is.
+            // One that waits to be signed, or for its turn, has what a clock that was ahead has left until it is. For how
+            // long that may be, `trust` checks.
             let mut waiting = zones.outlines().iter();
             let waits = waiting.any(|outline| outline.apex() == version.apex());
+            let waits = waits || zones.is_behind();
             let says = self
                 .signatures
                 .check(version, wall, clock_is_wrong || waits);

@@ -51,14 +51,7 @@ impl Promises {
             topology.primary(domain).is_some()
                 && arrived.is_none_or(|arrived| arrived.served.is_none())
         };
-        let steered = route.services.iter().map(|service| &service.owner);
-        let names: Vec<DomainName> = steered
-            .chain(&route.address)
-            .flat_map(|owner| {
-                let domains = route.domains.iter();
-                domains.filter_map(|domain| owner.for_domain(domain).ok())
-            })
-            .collect();
+        let names = names_of(route);
         let unsigned = |name: &DomainName| {
             let name = Name::from(name);
             self.unsigned.iter().any(|apex| name.is_at_or_below(apex))
@@ -113,4 +106,14 @@ impl Promises {
         }
         Ok(())
     }
+}
+
+/// The names that a route steers.
+pub(super) fn names_of(route: &Route) -> Vec<DomainName> {
+    let steered = route.services.iter().map(|service| &service.owner);
+    let names = steered.chain(&route.address).flat_map(|owner| {
+        let domains = route.domains.iter();
+        domains.filter_map(|domain| owner.for_domain(domain).ok())
+    });
+    names.collect()
 }

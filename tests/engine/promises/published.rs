@@ -2,6 +2,7 @@
 //!
 //! In: zones as published. Out: the first broken promise. Never here: why a route points where it does.
 
+use super::arrivals::names_of;
 use super::*;
 
 impl Promises {
@@ -98,6 +99,16 @@ impl Promises {
         self.outside
             .published(zones, propagation, world.elapsed(), clock)?;
         self.published_arrivals(zones)?;
+        let before = self.serving.replace(now.clone());
+        for (route, owner) in before.iter().flat_map(|before| before.keys()) {
+            let topology = &self.in_force.topology;
+            let route = topology.routes.get(route);
+            promise!(
+                route.is_none_or(|route| !names_of(route).contains(owner))
+                    || !self.comes_later(owner),
+                "{owner} was served and is not any more"
+            );
+        }
         for route in self.in_force.topology.routes.values() {
             if self.waits(&route.name) {
                 self.actives.remove(&route.name);
@@ -107,7 +118,7 @@ impl Promises {
             self.actives.insert(route.name.clone(), active);
         }
         self.note_shown(generation, &now)?;
-        if let Some(before) = self.serving.replace(now.clone()) {
+        if let Some(before) = before {
             for ((route, owner), (records, _)) in &now {
                 let old = before.get(&(route.clone(), owner.clone()));
                 // A route that comes back with a reload is served as it was remembered.
@@ -120,12 +131,12 @@ impl Promises {
         Ok(())
     }
 
-    /// Whether a name is new to a zone that is still served as it was.
+    /// Whether a name is not served, as its zone is still served as it was.
     pub(super) fn comes_later(&self, owner: &DomainName) -> bool {
         let name = Name::from(owner);
         let mut served = self.serving.iter().flat_map(|served| served.keys());
-        let is_new = !served.any(|(_, known)| known == owner);
-        is_new && self.lagging.iter().any(|apex| name.is_at_or_below(apex))
+        let is_served = served.any(|(_, known)| known == owner);
+        !is_served && self.lagging.iter().any(|apex| name.is_at_or_below(apex))
     }
 
     /// §9.1 and §9.3: never empty, never only ".", and everything names the same active pool.

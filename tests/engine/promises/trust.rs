@@ -83,6 +83,16 @@ impl Promises {
             }
         }
         let settled = (now - self.started).min(now - self.stepped) > SIGNING;
+        let doubtful = self.alarms.contains_key("clock-doubtful ");
+        let waits =
+            |apex: &Name| (world.zones.outlines().iter()).any(|outline| outline.apex() == apex);
+        let signed = world.zones.iter().filter(|zone| !waits(zone.apex()));
+        let begins = signed.filter_map(|zone| zone.latest_signature()).max();
+        promise!(
+            !settled || doubtful || begins.is_none_or(|(begins, _)| begins <= world.wall()),
+            "a signature begins at {begins:?}, and it is {}",
+            world.wall()
+        );
         let end = world.zones.expiration();
         promise!(
             !settled || end.is_none_or(|end| end >= world.wall() + LEFT),
