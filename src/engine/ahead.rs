@@ -1,6 +1,6 @@
 //! Serials ahead of ours: which servers claim one, which claims count, and the steps that take our serials past one.
 //!
-//! In: [`Claim`]s of other servers, what secondaries hold. Out: alarms for the zones concerned, the serial to aim for.
+//! In: [`Claim`]s of other servers, what secondaries hold. Out: the serial to aim for.
 //! Never here: a stop of automatic failover. A claim concerns the publication of one zone, not our decisions.
 //!
 //! Anybody can run a server that a zone's NS records name. Therefore a claim counts only when a configured secondary
@@ -11,8 +11,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::alarm::{AlarmKind, Severity};
-use super::alarms::Condition;
 use super::core::{Engine, Triggers};
 use super::event::Effect;
 use super::signing_spread::Sighting;
@@ -62,7 +60,7 @@ pub enum Standing {
 /// What other servers claim, by zone and server.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Claims {
-    heard: BTreeMap<Name, BTreeMap<String, (Claim, Mono)>>,
+    pub(super) heard: BTreeMap<Name, BTreeMap<String, (Claim, Mono)>>,
     /// Serials took a large step, and not every secondary is known to hold it yet.
     unconfirmed: bool,
     /// Something has changed that the next step may have waited for.
@@ -90,13 +88,13 @@ impl Claims {
         self.look = true;
     }
 
-    fn of(&self, apex: &Name) -> impl Iterator<Item = &Claim> {
+    pub(super) fn of(&self, apex: &Name) -> impl Iterator<Item = &Claim> {
         let claims = self.heard.get(apex).into_iter().flatten();
         claims.map(|(_, (claim, _))| claim)
     }
 
     /// The farthest serial of a zone that counts. Two servers agree on the lesser of their serials.
-    fn proven(&self, apex: &Name, ours: Serial) -> Option<&Claim> {
+    pub(super) fn proven(&self, apex: &Name, ours: Serial) -> Option<&Claim> {
         let signed = self
             .of(apex)
             .filter(|claim| claim.standing == Standing::SignedSecondary);
@@ -134,7 +132,10 @@ impl Claims {
     }
 }
 
-fn farthest<'a>(claims: impl Iterator<Item = &'a Claim>, from: Serial) -> Option<&'a Claim> {
+pub(super) fn farthest<'a>(
+    claims: impl Iterator<Item = &'a Claim>,
+    from: Serial,
+) -> Option<&'a Claim> {
     claims.max_by_key(|claim| distance(from, claim.serial))
 }
 
@@ -287,7 +288,7 @@ impl Engine {
     }
 
     /// A zone that keeps its serial, so far behind that it could not follow another large step.
-    fn left_behind(&self, last: Serial) -> Option<String> {
+    pub(super) fn left_behind(&self, last: Serial) -> Option<String> {
         let mut zones = self.zones.iter();
         let behind = zones.find(|zone| {
             self.keeps_serial(zone.apex()) && distance(zone.serial(), last) >= MOST_LAG
@@ -386,115 +387,14 @@ impl Engine {
     }
 
     /// A configured secondary that does not hold what is published, and is not ahead of it either.
-    fn awaited(&self) -> Option<String> {
+    pub(super) fn awaited(&self) -> Option<String> {
         let mut zones = self.zones.iter();
         zones.find_map(|zone| self.follower_without(zone.apex(), zone.serial()))
     }
-
-    /// The alarms for claims, one for each server and what its claims are worth: a server may have thousands of zones.
-    pub(super) fn claim_conditions(&self, all: &mut Vec<Condition>) {
-        let mut found: BTreeMap<(Worth, &str), (&Claim, Serial, usize)> = BTreeMap::new();
-        for apex in self.claims.heard.keys() {
-            let Some(ours) = self.zones.version_at(apex).map(|zone| zone.serial()) else {
-                continue;
-            };
-            let proven = self.claims.proven(apex, ours);
-            let Some(claim) = proven.or_else(|| farthest(self.claims.of(apex), ours)) else {
-                continue;
-            };
-            let goal = self.numbers.goal();
-            let worth = match claim.standing {
-                _ if goal.is_some_and(|goal| !claim.serial.is_after(goal)) => Worth::Accepted,
-                _ if proven.is_some() => Worth::Proven,
-                Standing::Nameserver => Worth::Foreign,
-                Standing::Secondary | Standing::SignedSecondary => Worth::Unsigned,
-            };
-            let known = found.entry((worth, &claim.server));
-            known.or_insert((claim, ours, 0)).2 += 1;
-        }
-        let each = found.into_iter();
-        all.extend(each.map(|((worth, server), (claim, ours, zones))| {
-            self.claim_condition(worth, server, claim, ours, zones)
-        }));
-    }
-
-    fn claim_condition(
-        &self,
-        worth: Worth,
-        server: &str,
-        claim: &Claim,
-        ours: Serial,
-        zones: usize,
-    ) -> Condition {
-        let (serial, zone) = (claim.serial, plain(&claim.apex));
-        let more = match zones {
-            1 => String::new(),
-            2 => " (and 1 more zone)".to_owned(),
-            n => format!(" (and {} more zones)", n - 1),
-        };
-        let has = format!("{server} has serial {serial} of {zone}, ahead of our {ours}{more}");
-        let (kind, severity, text, remedy) = match worth {
-            Worth::Accepted => {
-                let behind = || self.left_behind(self.numbers.serial()?);
-                let waits = self.awaited().or_else(behind);
-                let waits = waits.unwrap_or_else(|| "the store".to_owned());
-                (
-                    AlarmKind::SerialAhead,
-                    Severity::Warning,
-                    format!(
-                        "{has}: accepted; serials go past it in steps that secondaries follow, and the next step waits for {waits}"
-                    ),
-                    "see: repoint zone secondaries",
-                )
-            }
-            Worth::Proven => (
-                AlarmKind::StateDoubtful,
-                Severity::Critical,
-                format!(
-                    "{has}: another primary, or state that was lost; failover goes on, keys of the zone wait"
-                ),
-                "find out which of the two it is; when the state was lost: repoint state accept",
-            ),
-            Worth::Unsigned => (
-                AlarmKind::SerialAhead,
-                Severity::Warning,
-                format!(
-                    "{has}; its answer is not signed and nobody else says so, failover goes on"
-                ),
-                "give the secondary a TSIG key; when the state was lost: repoint state accept",
-            ),
-            Worth::Foreign => (
-                AlarmKind::SerialAhead,
-                Severity::Warning,
-                format!("{has}; nobody else says so, and failover goes on"),
-                "find out where that server takes the zone from; a secondary of repoint belongs into [[secondary]], with a key",
-            ),
-        };
-        Condition {
-            kind,
-            subject: server.to_owned(),
-            severity,
-            text,
-            remedy: Some(remedy.to_owned()),
-        }
-    }
-}
-
-/// What a claim is worth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Worth {
-    /// An operator has accepted it.
-    Accepted,
-    /// A secondary signed it, or two servers agree.
-    Proven,
-    /// A configured secondary says so, without a signature.
-    Unsigned,
-    /// Only a nameserver says so.
-    Foreign,
 }
 
 /// A name without its last dot.
-fn plain(name: &Name) -> String {
+pub(super) fn plain(name: &Name) -> String {
     let text = name.to_string();
     text.strip_suffix('.').unwrap_or(&text).to_owned()
 }

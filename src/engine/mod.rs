@@ -4,6 +4,7 @@
 //! sleeps, so a test drives hours of failures in milliseconds. `shell` around it does all of that.
 
 mod ahead;
+mod claim_alarms;
 mod alarm;
 mod command;
 mod event;
