@@ -73,6 +73,11 @@ impl Wall {
         u32::try_from(self.0.div_euclid(1000).max(0) & 0xffff_ffff).unwrap_or(0)
     }
 
+    /// Milliseconds since the last whole second.
+    pub fn millis_of_second(self) -> u16 {
+        u16::try_from(self.0.rem_euclid(1000)).unwrap_or(0)
+    }
+
     /// Time passed since `earlier`; zero when `earlier` is not earlier (a clock that was set back).
     pub fn since(self, earlier: Wall) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

@@ -65,6 +65,7 @@ fn reservation(generation: u64) -> Batch {
             goal: None,
             generation: Generation(generation),
             serial: 7,
+            at: None,
         }),
         ..Batch::default()
     }

@@ -165,6 +165,7 @@ impl Engine {
             return;
         }
         self.prove(&apex);
+        self.claims.look |= self.is_doubted(&apex);
         // Thousands of zones may come at once.
         self.next_look = self.next_look.min(now.mono + GATHER);
     }
@@ -253,7 +254,7 @@ impl Engine {
         self.numbers.set_goal(Some(serial));
         let next = self.next_serial(now);
         self.claims.chosen = Some(next);
-        let reservation = self.numbers.extend(next);
+        let reservation = self.numbers.extend(next, now.wall);
         // Behind one that may be under way, which knows nothing of it.
         self.journal.reserve(reservation);
         self.zones = Arc::new(self.zones.renewed());
@@ -301,7 +302,7 @@ impl Engine {
         let last = self.numbers.serial();
         let next = self.next_serial(now);
         self.claims.chosen = None;
-        let (generation, serial) = self.numbers.take(next)?;
+        let (generation, serial) = self.numbers.take(next, now)?;
         // A zone that was left behind may follow now.
         self.claims.look |= self.numbers.goal().is_some();
         self.claims.unconfirmed |= last.is_some_and(|last| distance(last, serial) >= MOST_LAG);
@@ -324,16 +325,17 @@ impl Engine {
             let next = self.next_serial(now);
             let is_reserved = self
                 .numbers
-                .peek(next)
+                .peek(next, now)
                 .is_some_and(|(_, serial)| serial == next);
             if self.claims.proven.is_some() && !is_reserved && !self.journal.is_reserving() {
-                self.journal.reserve(self.numbers.wish(next));
+                self.journal.reserve(self.numbers.wish(next, now.wall));
             }
+            self.pass_forgotten(is_reserved, now, out);
             return;
         };
         if last.is_after(goal) {
             self.numbers.set_goal(None);
-            let wish = self.numbers.wish(self.next_serial(now));
+            let wish = self.numbers.wish(self.next_serial(now), now.wall);
             self.journal.reserve(wish);
             self.look_again();
             return;
@@ -344,7 +346,7 @@ impl Engine {
         let next = self.next_serial(now);
         if self
             .numbers
-            .peek(next)
+            .peek(next, now)
             .is_some_and(|(_, serial)| serial == next)
         {
             if self.left_behind(last).is_some() {
@@ -357,7 +359,31 @@ impl Engine {
             self.claims.look = self.claims.unconfirmed || self.may_step(next);
             self.look_again();
         } else if !self.journal.is_reserving() {
-            self.journal.reserve(self.numbers.wish(next));
+            self.journal.reserve(self.numbers.wish(next, now.wall));
+        }
+    }
+
+    /// Publishes a version past a serial that counts at once where a process without a store explains it: this one knows
+    /// nothing of serials ahead of the clock, and one before it left nothing behind.
+    fn pass_forgotten(&mut self, is_reserved: bool, now: Now, out: &mut Vec<Effect>) {
+        let next = self.next_serial(now);
+        let clock = Serial(now.wall.unix_seconds());
+        let leans = self.numbers.is_leaning();
+        let has_begun = now.mono.since(self.started.mono) <= CLAIM_LASTS;
+        let is_explained = |claim: Serial| leans || (has_begun && !claim.is_after(clock));
+        let passed = self.claims.heard.keys().any(|apex| {
+            let ours = self.zones.version_at(apex).map(|zone| zone.serial());
+            let claim = ours.and_then(|ours| self.claims.proven(apex, ours));
+            claim.is_some_and(|claim| {
+                let serial = claim.serial;
+                is_explained(serial) && next.is_after(serial) && !self.keeps_serial(apex)
+            })
+        });
+        if passed && is_reserved {
+            self.zones = Arc::new(self.zones.renewed());
+            self.publish_anyway(&Triggers::new(), now, out);
+        } else if passed {
+            self.claims.look_again();
         }
     }
 

@@ -114,6 +114,9 @@ impl Engine {
         now: Now,
     ) -> (Engine, Vec<Effect>) {
         let topology = &configuration.topology;
+        let first = configuration
+            .layout
+            .next_serial(None, now.wall.unix_seconds());
         let mut engine = Engine {
             users: users_of(topology),
             longest_turn: topology.longest_turn(MOST_PROBES),
@@ -138,7 +141,7 @@ impl Engine {
             inbound: BTreeMap::new(),
             unpublished: false,
             keeping: Keeping::default(),
-            numbers: Numbers::after(remembered.reservation),
+            numbers: Numbers::after(remembered.reservation, first, now.wall),
             journal: Journal::default(),
             queue: VecDeque::new(),
             committing: None,
@@ -179,13 +182,10 @@ impl Engine {
             text: format!("files of keys: {fault}"),
         }));
         if engine.store_fault.is_some() {
-            let next = engine.next_serial(now);
-            engine.numbers.without_store(next, now.wall);
-            engine.begin_serving(now, &mut out);
+            engine.lean(now);
         } else {
-            engine
-                .journal
-                .reserve(engine.numbers.wish(engine.next_serial(now)));
+            let next = engine.next_serial(now);
+            engine.journal.reserve(engine.numbers.wish(next, now.wall));
         }
         engine.settle(Triggers::new(), now, &mut out);
         (engine, out)
@@ -267,7 +267,7 @@ impl Engine {
 
     /// What is left for a clean stop. Nothing may be handled after it.
     pub fn finish(&mut self) -> Parting {
-        if let Some(used) = self.numbers.used() {
+        if let Some(used) = self.numbers.used(self.last.wall) {
             self.journal.reserve(used);
         }
         Parting {
@@ -283,8 +283,8 @@ impl Engine {
 
     /// The serial that the clock, the serials of the static zones, and claims of other servers ask for next.
     pub(super) fn next_serial(&self, now: Now) -> zone::Serial {
-        let unix_seconds = now.wall.unix_seconds();
-        self.aimed(self.layout.next_serial(self.numbers.serial(), unix_seconds))
+        let seconds = self.numbers.seconds(now.wall);
+        self.aimed(self.layout.next_serial(self.numbers.serial(), seconds))
     }
 
     pub(super) fn topology(&self) -> &Topology {
@@ -303,6 +303,12 @@ impl Engine {
 
     /// Brings everything up to the moment.
     fn settle(&mut self, mut triggers: Triggers, now: Now, out: &mut Vec<Effect>) {
+        if self.numbers.is_leaning() && !self.numbers.is_pausing(now) {
+            if !self.serving {
+                self.begin_serving(now, out);
+            }
+            triggers.append(&mut self.starved);
+        }
         if self.serving {
             self.expire_overrides(now, &mut triggers, out);
             self.expire_challenges(now, out);
@@ -313,7 +319,9 @@ impl Engine {
             }
             self.publish_drafted(now, out);
             self.publish_received(now, out);
-            self.tend_keys(now, out);
+            if !self.numbers.is_pausing(now) {
+                self.tend_keys(now, out);
+            }
             self.follow_claims(now, out);
             self.next_request(now, out);
         }
@@ -335,9 +343,9 @@ impl Engine {
         if self.serving {
             self.ask_for_draft(now, out);
         }
-        if self.numbers.is_short() && !self.journal.is_reserving() {
-            self.journal
-                .reserve(self.numbers.wish(self.next_serial(now)));
+        if self.numbers.is_short(now.wall) && !self.journal.is_reserving() {
+            let next = self.next_serial(now);
+            self.journal.reserve(self.numbers.wish(next, now.wall));
         }
         if self.next_look <= now.mono {
             self.sweep_claims(now);
@@ -423,11 +431,19 @@ impl Engine {
         }
         if !self.serving {
             let next = self.next_serial(now);
-            if self.numbers.peek(next).is_none() {
-                self.numbers.without_store(next, now.wall);
+            match self.numbers.peek(next, now) {
+                Some(_) => self.begin_serving(now, out),
+                None if self.numbers.is_leaning() => {}
+                None => self.lean(now),
             }
-            self.begin_serving(now, out);
         }
+    }
+
+    /// Numbers are taken without the store, which grants none.
+    fn lean(&mut self, now: Now) {
+        let unix_seconds = self.started.wall.unix_seconds();
+        let first = self.layout.next_serial(None, unix_seconds);
+        self.numbers.without_store(first, self.started, now);
     }
 
     fn kept(&mut self, result: Result<(), String>, now: Now) {

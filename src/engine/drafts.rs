@@ -391,7 +391,7 @@ impl Engine {
             return;
         };
         // A publication that comes before it has a later serial.
-        let Some(serial) = self.numbers.take_serial(self.next_serial(now)) else {
+        let Some(serial) = self.numbers.take_serial(self.next_serial(now), now) else {
             return;
         };
         if let Some(prepared) = &mut self.drafts.prepared

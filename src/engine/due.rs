@@ -25,16 +25,20 @@ impl Engine {
         let rest = (self.zones.is_behind() && is_free).then_some(self.last.mono);
         let rest = rest.map(|at| self.signing.pause.map_or(at, |pause| pause.max(at)));
         let wakes = self.held.values().filter_map(|held| held.wake);
+        // What needs a serial waits for it.
+        let ready = self.numbers.ready_at(self.last);
+        let with_serial = |at: Mono| ready.map_or(at, |ready| ready.max(at));
         [
             self.health.next_deadline(),
             override_end,
             self.challenges.next_end(self.last),
             self.journal.deadline(),
             self.keeping.deadline(),
-            self.signing.next_deadline(),
-            self.drafts.deadline(&self.zones),
-            resign,
-            rest,
+            self.signing.next_deadline().map(with_serial),
+            self.drafts.deadline(&self.zones).map(with_serial),
+            resign.map(with_serial),
+            rest.map(with_serial),
+            ready,
             Some(self.next_look),
         ]
         .into_iter()

@@ -41,7 +41,7 @@ impl Engine {
     pub(super) fn waits_for_row(&self, apex: &DomainName, layout: &Layout) -> bool {
         let row = self.signing.rows.get(apex);
         let first = row.and_then(|row| row_before_serving(row, &self.configuration, layout));
-        first.is_some() && !self.numbers.are_borrowed()
+        first.is_some() && !self.numbers.is_leaning()
     }
 
     /// Whether a version that a primary has sent waits for the store.

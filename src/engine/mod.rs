@@ -15,6 +15,7 @@ mod journal;
 mod keeping;
 mod late;
 mod longer_ttls;
+mod leaning;
 mod challenge;
 mod inbound;
 mod core;

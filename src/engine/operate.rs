@@ -75,7 +75,7 @@ impl Engine {
     /// Begins the next requests until one has to wait for the store.
     pub(super) fn next_request(&mut self, now: Now, out: &mut Vec<Effect>) {
         self.drafts.forget_prepared(now.mono);
-        while self.committing.is_none() {
+        while self.committing.is_none() && !self.numbers.is_pausing(now) {
             let put_aside = self.drafts.next(self.signing.stepping.is_some(), now.mono);
             let fresh = || self.queue.pop_front();
             let Some(attempt) = put_aside.or_else(fresh) else {
@@ -247,9 +247,13 @@ impl Engine {
         if published.out_of_numbers {
             // It is stored and counts: a refusal would be wrong after a restart.
             self.unpublished = true;
-            warnings.push(
-                "it is stored, and served later: no numbers are reserved for a new version".into(),
-            );
+            warnings.push(match self.numbers.is_leaning() {
+                true => "it is served in a second or two, with the next version".into(),
+                false => {
+                    "it is stored, and served later: no numbers are reserved for a new version"
+                        .into()
+                }
+            });
         }
         if let Some(left) = self.died_meanwhile(&plan) {
             self.note(EntryKind::Override, None, left.clone(), now);

@@ -79,6 +79,9 @@ pub struct Reservation {
     /// A serial of another server that an operator accepted: ours go past it, in steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub goal: Option<u32>,
+    /// When it was asked for, in Unix seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<u32>,
 }
 
 /// One line of history.

@@ -169,7 +169,7 @@ mod tests {
     use crate::engine::numbers::Numbers;
     use crate::engine::{Command, Event, KeyChange, KeyVerb, Remembered, Request, RequestId};
     use crate::topology::DomainName;
-    use crate::zone::{KeyAlgorithm, SigningKey};
+    use crate::zone::{KeyAlgorithm, Serial, SigningKey};
 
     const CONFIGURATION: &str = r#"version = 1
 [dns]
@@ -243,7 +243,8 @@ kind = "xmpp-server"
         };
         let effects = engine.handle(Event::Request(Box::new(request)), at(1));
         let reserved = engine.numbers.clone();
-        engine.numbers = Numbers::after(engine.numbers.used());
+        let (used, wall) = (engine.numbers.used(at(1).wall), at(1).wall);
+        engine.numbers = Numbers::after(used, Serial(1), wall);
         let token = effects.iter().find_map(|effect| match effect {
             Effect::Store { token, batch, .. } if !batch.keys.is_empty() => Some(*token),
             _ => None,

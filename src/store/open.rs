@@ -170,6 +170,7 @@ fn check_numbers(opened: &mut Opened, directory: &Directory, at: Wall) {
                     generation: Generation(u64::try_from(at.as_millis()).unwrap_or(0)),
                     serial: at.unix_seconds(),
                     goal: None,
+                    at: None,
                 });
             }
             None
@@ -303,8 +304,9 @@ fn recall_zones(connection: &Connection, remembered: &mut Remembered) -> Result<
     Ok(())
 }
 
-/// A state directory that comes back with a whole machine is not noticed to be old; a mark that is, is not believed.
-const MARK_COUNTS: Duration = Duration::from_secs(60 * 60);
+/// How long the mark of an orderly stop counts. A process that could not read the state directory may have published
+/// since, and leaves nothing behind; and a state directory that comes back with a whole machine is not noticed to be old.
+const MARK_COUNTS: Duration = Duration::from_secs(60);
 
 fn stopped_recently(mark: &str, at: Wall) -> bool {
     let stopped = mark

@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use repoint::clock::Wall;
 use repoint::decide::{Override, OverrideKey};
 use repoint::engine::{
     Batch, Challenge, Entry, Keep, KeptInbound, Remembered, Reservation, StoredRoute,
@@ -12,6 +14,9 @@ use repoint::engine::{
 use repoint::keys::{KeyRing, ZoneRow};
 use repoint::topology::{DomainName, RouteName};
 use repoint::zone::{Change, Name, OwnedRecord, Serial, ZoneVersion};
+
+/// As in the store: what an orderly stop left behind counts for so long.
+const MARK_COUNTS: Duration = Duration::from_secs(60);
 
 /// What is on the disk.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +31,8 @@ pub(crate) struct Disk {
     pub(crate) zones: BTreeMap<Name, KeptZone>,
     /// Nothing was published since that is not in `zones`.
     pub(crate) complete: bool,
+    /// When the last zones were handed over.
+    pub(crate) kept: Wall,
     pub(crate) inbound: Vec<KeptInbound>,
     pub(crate) keys: BTreeMap<DomainName, ZoneRow>,
     /// Files of private keys.
@@ -68,7 +75,7 @@ impl Disk {
         }
         if count >= keep.zones.len() {
             self.inbound = keep.inbound.clone();
-            self.complete = keep.last;
+            (self.complete, self.kept) = (keep.last, keep.at);
         }
     }
 
@@ -96,7 +103,8 @@ impl Disk {
         }
     }
 
-    pub(crate) fn recall(&self) -> Remembered {
+    pub(crate) fn recall(&self, at: Wall) -> Remembered {
+        let is_recent = at >= self.kept && at.since(self.kept) <= MARK_COUNTS;
         Remembered {
             overrides: self.overrides.values().cloned().collect(),
             challenges: self.challenges.values().flatten().cloned().collect(),
@@ -111,7 +119,7 @@ impl Disk {
                     Arc::new(version.expect("what was kept is a version"))
                 })
                 .collect(),
-            complete: self.complete,
+            complete: self.complete && is_recent,
             inbound: self.inbound.clone(),
             doubt: self.doubt.clone(),
             keys: self.keys.values().cloned().collect(),

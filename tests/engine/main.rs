@@ -36,4 +36,5 @@ mod simulation;
 mod slow_store;
 mod truth;
 mod world;
+mod without_store;
 mod wrong_clock;

@@ -86,7 +86,6 @@ pub(crate) struct Promises {
     owner_of_target: BTreeMap<String, PoolName>,
     generations: BTreeSet<u64>,
     last_generation: u64,
-    zones: BTreeMap<String, Arc<ZoneVersion>>,
     /// What secondaries may hold.
     published: Published,
     /// What the running process serves; none before its first publication.
@@ -106,6 +105,8 @@ pub(crate) struct Promises {
     shown: BTreeMap<(u64, RouteName), Shown>,
     alarms: BTreeMap<String, String>,
     started: Duration,
+    /// When the running process published last.
+    published_at: Duration,
     /// The store has granted numbers to the running process.
     granted: bool,
     /// The running process uses numbers that are not reserved; the one before did.
@@ -164,7 +165,6 @@ impl Promises {
             owner_of_target: BTreeMap::new(),
             generations: BTreeSet::new(),
             last_generation: 0,
-            zones: BTreeMap::new(),
             published: Published::default(),
             serving: None,
             actives: BTreeMap::new(),
@@ -177,6 +177,7 @@ impl Promises {
             journaled: BTreeSet::new(),
             alarms: BTreeMap::new(),
             started: Duration::ZERO,
+            published_at: Duration::ZERO,
             granted: false,
             leaning: false,
             leaned: false,
@@ -197,11 +198,14 @@ impl Promises {
         self.in_force = world.configuration.clone();
         self.started = world.elapsed();
         self.serving = None;
-        self.leaning_process = false;
         self.begun.clear();
         self.leaned |= std::mem::take(&mut self.leaning);
+        self.leaning_process = false;
         self.granted = false;
         let unreadable = world.cannot_read_its_disk();
+        let goes_on = world.goes_on_after_a_stop();
+        self.published
+            .process_begins(world.wall(), unreadable, goes_on);
         let propagation = self.in_force.dnssec.propagation;
         let now = world.elapsed();
         self.outside.process_begins(!unreadable, propagation, now);
@@ -264,7 +268,9 @@ impl Promises {
     pub(crate) fn clock_stepped(&mut self, by: i64, world: &World) {
         self.clock_was_set = true;
         self.stepped = world.elapsed();
-        self.published.clock_was_set();
+        if by < 0 {
+            self.published.clock_was_set_back();
+        }
         if by > 0 {
             self.set_forward = Some(world.elapsed());
             self.nobody_knows_the_time(world);
@@ -376,6 +382,7 @@ impl Promises {
                 }
                 Happened::Committed(batch) => {
                     if let Some(upto) = batch.reservation {
+                        self.published.reserved(upto.serial);
                         self.granted |=
                             self.serving.is_none() || upto.generation.0 >= self.last_generation;
                         self.leaning &=

@@ -220,6 +220,12 @@ impl World {
         self.mood == StoreMood::Dead
     }
 
+    /// Whether a process that begins now goes on right after an orderly stop.
+    pub(crate) fn goes_on_after_a_stop(&self) -> bool {
+        let reads = !matches!(self.mood, StoreMood::Dead | StoreMood::Failing);
+        reads && self.disk.recall(self.wall()).complete
+    }
+
     /// Begins a process from what is on the disk.
     pub(crate) fn start(&mut self) -> Vec<Happened> {
         assert!(self.engine.is_none(), "a process runs already");
@@ -235,10 +241,10 @@ impl World {
             StoreMood::Failing => Remembered {
                 unavailable: Some("disk full".into()),
                 complete: false,
-                ..self.disk.recall()
+                ..self.disk.recall(self.wall())
             },
             _ => {
-                let remembered = self.disk.recall();
+                let remembered = self.disk.recall(self.wall());
                 self.disk.complete = false;
                 remembered
             }

@@ -120,6 +120,11 @@ impl Promises {
         Ok(())
     }
 
+    /// Serials that no store reserved come one in a second or two (`docs/architecture.md`, Numbers).
+    fn waits_for_a_serial(&self, now: Duration) -> bool {
+        self.leaning && now - self.published_at < Duration::from_millis(2010)
+    }
+
     /// §9.4: a pool that is down is not active while an undrained one is up.
     pub(super) fn check_down_is_left(
         &self,
@@ -174,7 +179,7 @@ impl Promises {
             .find(|pool| verdict(pool) == Verdict::Up && !drained(pool));
         if let Some(better) = better {
             promise!(
-                verdict(active) != Verdict::Down,
+                verdict(active) != Verdict::Down || self.waits_for_a_serial(now),
                 "§9.4: route {name}: {active} is down and active, {better} is up"
             );
         }
