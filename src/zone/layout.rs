@@ -195,9 +195,13 @@ impl Layout {
 
     /// The serial for the next change: [`Serial::next`], and beyond the serial of every master file, so that
     /// secondaries that hold the zone from elsewhere follow.
+    ///
+    /// A file's serial that is the lower number is behind, even where RFC 1982 calls it later: many files have serial 1,
+    /// and nobody means by it that a zone at 2800000000 is to go on at 2.
     pub fn next_serial(&self, previous: Option<Serial>, unix_seconds: u32) -> Serial {
         let next = Serial::next(previous, unix_seconds);
-        let Some(floor) = self.serial_floor.filter(|floor| !next.is_after(*floor)) else {
+        let is_ahead = |floor: &Serial| !next.is_after(*floor) && floor.0 >= next.0;
+        let Some(floor) = self.serial_floor.filter(is_ahead) else {
             return next;
         };
         let above = Serial::next(Some(floor), floor.0);
@@ -214,6 +218,51 @@ mod tests {
 
     const HEAD: &str =
         "$TTL 3600\n@ SOA ns1.example.net. hostmaster 7 60 30 7d 30\n@ NS ns1.example.net.\n";
+
+    fn with_serials(serials: &[u32]) -> Layout {
+        let route = route("contoso", &["contoso.com"], ZonePlacement::Configured);
+        let mut files = vec![("contoso.com".to_owned(), 7)];
+        files.extend(
+            (0..)
+                .map(|n| format!("zone{n}.example"))
+                .zip(serials.iter().copied()),
+        );
+        let apexes: Vec<&str> = files.iter().map(|(apex, _)| apex.as_str()).collect();
+        let texts: Vec<String> = files
+            .iter()
+            .map(|(_, serial)| HEAD.replace(" 7 ", &format!(" {serial} ")))
+            .collect();
+        let zones: Vec<_> = apexes
+            .iter()
+            .zip(&texts)
+            .map(|(apex, text)| (*apex, text.as_str()))
+            .collect();
+        layout(&topology(vec![route], &apexes), &zones).unwrap()
+    }
+
+    #[test]
+    fn serials_go_past_those_of_master_files_and_never_back_to_a_small_one() {
+        let clock = 1_795_219_200;
+        let next = |serials: &[u32], previous: Option<u32>, clock| {
+            let layout = with_serials(serials);
+            layout.next_serial(previous.map(Serial), clock).0
+        };
+        assert_eq!(next(&[1], None, clock), clock);
+        assert_eq!(next(&[2_026_112_101], None, clock), 2_026_112_102);
+        let high = 2_800_000_000;
+        assert_eq!(next(&[1], Some(high), clock), high + 1);
+        assert_eq!(next(&[high, 1], None, clock), high + 1);
+        assert_eq!(next(&[1, high], None, clock), high + 1);
+        // After 2038 as well.
+        assert_eq!(next(&[1], None, 2_200_000_000), 2_200_000_000);
+        assert_eq!(
+            next(&[1], Some(2_200_000_000), 2_200_000_000),
+            2_200_000_001
+        );
+        // A file that is far ahead is reached in steps that secondaries follow.
+        let far = 3_900_000_000;
+        assert_eq!(next(&[far], Some(clock), clock), clock + (1 << 30) - 1);
+    }
 
     fn configured(text: &str) -> Result<Layout, Vec<LayoutProblem>> {
         let route = route("contoso", &["contoso.com"], ZonePlacement::Configured);

@@ -419,7 +419,7 @@ impl<'a> Placing<'a> {
             // A primary's serial is its own affair: it must not be able to push ours about.
             if let Some(statics) = zone.statics.filter(|statics| !statics.received) {
                 let serial = statics.serial();
-                if serial_floor.is_none_or(|floor| serial.is_after(floor)) {
+                if serial_floor.is_none_or(|floor| serial.0 > floor.0) {
                     serial_floor = Some(serial);
                 }
             }
