@@ -308,6 +308,8 @@ impl Engine {
                 self.begin_serving(now, out);
             }
             triggers.append(&mut self.starved);
+            // What changes by itself may use up every serial that there is.
+            self.next_request(now, out);
         }
         if self.serving {
             self.expire_overrides(now, &mut triggers, out);

@@ -15,7 +15,7 @@ use repoint::topology::DomainName;
 use repoint::zone::{Dnskey, ZoneVersion, Zones};
 
 use crate::chain::{DsSet, Version, broken};
-use crate::signatures::Signatures;
+use crate::signatures::{Signatures, Validity};
 
 /// Between the decision for a version and its publication a slow store may lie.
 const SLACK: Duration = Duration::from_secs(3);
@@ -83,9 +83,12 @@ impl Outside {
             let mut waiting = zones.outlines().iter();
             let waits = waiting.any(|outline| outline.apex() == version.apex());
             let waits = waits || zones.is_behind();
-            let says = self
-                .signatures
-                .check(version, wall, clock_is_wrong || waits);
+            let validity = match (waits, clock_is_wrong) {
+                (true, _) => Validity::Any,
+                (false, true) => Validity::LongEnough,
+                (false, false) => Validity::Now,
+            };
+            let says = self.signatures.check(version, wall, validity);
             let says = says.map_err(|wrong| format!("zone {apex}: {wrong}"))?;
             let lagging = Given::Until(now + propagation.saturating_sub(SLACK));
             let ttl = says.ttl;

@@ -336,7 +336,7 @@ impl Promises {
                 self.disturb_all(world.elapsed());
             }
         }
-        self.learn_owners();
+        self.learn_owners(&self.in_force.clone());
         // A process that was killed may not have said so yet.
         let clock_is_wrong = self.alarms.contains_key("clock-doubtful ")
             || happened.iter().any(|what| match what {

@@ -24,6 +24,17 @@ use crate::chain::Version;
 /// Signatures are to be valid for so long at least: secondaries outlive their primary for seven days.
 const LEAST: Duration = Duration::from_secs(10 * 86_400);
 
+/// What is asked of the time in which signatures are valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Validity {
+    /// It has begun, and lasts long enough.
+    Now,
+    /// It lasts long enough: the clock is known to be wrong, so nothing says that it has begun.
+    LongEnough,
+    /// Nothing: the version waits to be signed anew.
+    Any,
+}
+
 /// Signatures that have been checked already.
 #[derive(Default)]
 pub(crate) struct Signatures(HashSet<u64>);
@@ -36,19 +47,13 @@ struct Key {
 }
 
 impl Signatures {
-    /// Checks a version, and says what a validator takes from it. An unsigned one has no keys. Where the clock is known
-    /// to be wrong, there is no `now` that signatures must not begin after.
+    /// Checks a version, and says what a validator takes from it. An unsigned one has no keys.
     pub(crate) fn check(
         &mut self,
         zone: &ZoneVersion,
         now: Wall,
-        clock_is_wrong: bool,
+        validity: Validity,
     ) -> Result<Version, String> {
-        let latest = if clock_is_wrong {
-            Wall::from_millis(i64::MAX)
-        } else {
-            now
-        };
         let nodes: Vec<&Node> = zone.nodes().iter().map(|node| &**node).collect();
         let keys: Vec<Key> = zone
             .apex_node()
@@ -75,7 +80,7 @@ impl Signatures {
         let mut zone_signers: Option<Vec<u16>> = None;
         for node in &nodes {
             for set in &node.sets {
-                let signers = self.signers(zone, node, set, &keys, (now, latest))?;
+                let signers = self.signers(zone, node, set, &keys, (now, validity))?;
                 let Some(signers) = signers else { continue };
                 if set.rtype == RecordType::DNSKEY {
                     version.key_signers = signers;
@@ -103,7 +108,7 @@ impl Signatures {
         node: &Node,
         set: &Rrset,
         keys: &[Key],
-        (now, latest): (Wall, Wall),
+        (now, validity): (Wall, Validity),
     ) -> Result<Option<Vec<u16>>, String> {
         let what = format!("{} {}", node.name, set.rtype);
         let made = node.signature(set.rtype);
@@ -123,7 +128,9 @@ impl Signatures {
             };
             let (tag, algorithm) = (number(16), wire[2]);
             let (expiration, inception) = (moment(8), moment(12));
-            if inception > latest || expiration < now + LEAST {
+            let early = validity == Validity::Now && inception > now;
+            let short = validity != Validity::Any && expiration < now + LEAST;
+            if early || short {
                 return Err(format!(
                     "{what} is signed from {inception} to {expiration}, and it is {now}"
                 ));

@@ -6,8 +6,8 @@ use super::arrivals::names_of;
 use super::*;
 
 impl Promises {
-    pub(super) fn learn_owners(&mut self) {
-        for pool in self.in_force.topology.pools.values() {
+    pub(super) fn learn_owners(&mut self, configuration: &Configuration) {
+        for pool in configuration.topology.pools.values() {
             for target in &pool.targets {
                 self.owner_of_target
                     .insert(target.name.to_string(), pool.name.clone());

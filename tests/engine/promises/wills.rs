@@ -84,11 +84,10 @@ impl Promises {
             Command::Failover { route, .. } | Command::Failback { route } => {
                 self.homes.remove(route);
             }
+            // Decisions under it may be on the disk: an address that it brought stays until another has proven itself.
+            Command::Reload { configuration, .. } => self.learn_owners(configuration),
             // What the disk says counts at the next start.
-            Command::Reload { .. }
-            | Command::AcceptState
-            | Command::Challenges { .. }
-            | Command::Keys { .. } => {}
+            Command::AcceptState | Command::Challenges { .. } | Command::Keys { .. } => {}
         }
     }
 
