@@ -86,8 +86,11 @@ impl Numbers {
         let clock = wall.unix_seconds();
         let is_ahead = Serial(upto.serial).is_after(Serial(clock.wrapping_add(BLOCK)));
         let age = upto.at.map_or(0, |at| clock.saturating_sub(at));
+        // With a time that is still to come it tells a later process nothing of the time since.
+        let is_early = upto.at.is_some_and(|at| at > clock);
         generations < u64::from(BLOCK / 2)
             || serials < BLOCK / 2
+            || is_early
             || (is_ahead && age > RENEWED_AFTER)
     }
 
@@ -417,5 +420,10 @@ mod tests {
         let next = numbers.wish(ahead, at(1_000 + 2 * RENEWED_AFTER).wall);
         numbers.granted(next);
         assert!(!numbers.is_short(at(1_000 + 2 * RENEWED_AFTER).wall));
+        // A clock that is set back has it renewed as well.
+        assert!(numbers.is_short(at(999).wall));
+        let next = numbers.wish(ahead, at(999).wall);
+        numbers.granted(next);
+        assert!(!numbers.is_short(at(999).wall));
     }
 }

@@ -80,6 +80,8 @@ pub(crate) struct Promises {
     set_forward: Option<Duration>,
     /// When it was last set at all.
     stepped: Duration,
+    /// When it was last in doubt; a process that has just been killed may have doubted it.
+    doubted: Duration,
     /// Zones whose static part comes from a primary.
     inbound: BTreeMap<DomainName, Arrived>,
     owner_of_address: BTreeMap<IpAddr, PoolName>,
@@ -159,6 +161,7 @@ impl Promises {
             outside: Outside::default(),
             set_forward: None,
             stepped: Duration::ZERO,
+            doubted: Duration::ZERO,
             inbound: BTreeMap::new(),
             shown: BTreeMap::new(),
             owner_of_address: BTreeMap::new(),
@@ -343,6 +346,9 @@ impl Promises {
                 Happened::Alarm(alarm, raised) => *raised && alarm.kind == AlarmKind::ClockDoubtful,
                 what => matches!(what, Happened::Killed),
             });
+        if clock_is_wrong {
+            self.doubted = world.elapsed();
+        }
         for what in happened {
             match what {
                 Happened::Published(zones) => self.published(world, zones, clock_is_wrong)?,
@@ -382,7 +388,8 @@ impl Promises {
                 }
                 Happened::Committed(batch) => {
                     if let Some(upto) = batch.reservation {
-                        self.published.reserved(upto.serial);
+                        let early = upto.at.is_some_and(|at| at > world.wall().unix_seconds());
+                        self.published.reserved(upto.serial, early);
                         self.granted |=
                             self.serving.is_none() || upto.generation.0 >= self.last_generation;
                         self.leaning &=

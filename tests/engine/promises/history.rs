@@ -99,9 +99,9 @@ impl Published {
         }
     }
 
-    /// The store has reserved serials for the running process.
-    pub(crate) fn reserved(&mut self, upto: u32) {
-        self.set_back = false;
+    /// The store has reserved serials for the running process; `early` when the clock was set back since that was asked for.
+    pub(crate) fn reserved(&mut self, upto: u32, early: bool) {
+        self.set_back &= early;
         let process = self.process.number;
         let all = self.zones.values_mut();
         let versions = all.flat_map(|held| held.versions.iter_mut());

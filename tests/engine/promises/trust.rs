@@ -83,7 +83,7 @@ impl Promises {
             }
         }
         let settled = (now - self.started).min(now - self.stepped) > SIGNING;
-        let doubtful = self.alarms.contains_key("clock-doubtful ");
+        let doubtful = now - self.doubted <= SIGNING;
         let waits =
             |apex: &Name| (world.zones.outlines().iter()).any(|outline| outline.apex() == apex);
         let signed = world.zones.iter().filter(|zone| !waits(zone.apex()));
