@@ -121,7 +121,7 @@ impl Promises {
     }
 
     /// Serials that no store reserved come one in a second or two (`docs/architecture.md`, Numbers).
-    fn waits_for_a_serial(&self, now: Duration) -> bool {
+    pub(super) fn waits_for_a_serial(&self, now: Duration) -> bool {
         self.leaning && now - self.published_at < Duration::from_millis(2010)
     }
 

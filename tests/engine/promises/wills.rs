@@ -162,7 +162,9 @@ impl Promises {
                 continue;
             };
             promise!(
-                self.actives.get(route) == Some(pool) || self.waits(route),
+                self.actives.get(route) == Some(pool)
+                    || self.waits(route)
+                    || self.waits_for_a_serial(world.elapsed()),
                 "§9.5: route {route} is pinned to {pool}, partners see {:?}",
                 self.actives.get(route)
             );
