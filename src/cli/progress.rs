@@ -64,7 +64,7 @@ pub(super) fn old_answers(until: Option<Wall>, from: Option<&String>, now: Wall)
             both(partners, now),
             length(PARTNER_CACHE)
         ),
-        false => format!("old answers are gone since {}", both(partners, now)),
+        false => format!("old answers have been gone since {}", both(partners, now)),
     })
 }
 

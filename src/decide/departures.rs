@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Decision, Overrides};
+use super::{Decision, PARTNER_CACHE};
 use crate::clock::Wall;
 use crate::topology::{DomainName, PoolName};
 
@@ -51,7 +51,8 @@ impl OldAnswers {
     }
 
     fn are_gone(self, now: Wall) -> bool {
-        self.until().is_some_and(|until| until <= now)
+        self.until()
+            .is_some_and(|until| until + PARTNER_CACHE <= now)
     }
 }
 
@@ -60,7 +61,7 @@ impl OldAnswers {
 pub struct Departures {
     /// Pools that were active.
     pub pools: BTreeMap<PoolName, OldAnswers>,
-    /// Drained targets that were first.
+    /// Targets that were first.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub targets: BTreeMap<DomainName, OldAnswers>,
     /// Answers of a longer TTL than that in force, whichever pool they put first.
@@ -86,14 +87,7 @@ impl Departures {
     }
 
     /// Takes note of a decision that is published instead of `before` with this serial.
-    pub fn note(
-        &mut self,
-        before: &Decision,
-        after: &Decision,
-        overrides: &Overrides,
-        serial: u32,
-        now: Wall,
-    ) {
+    pub fn note(&mut self, before: &Decision, after: &Decision, serial: u32, now: Wall) {
         self.pools.retain(|_, old| !old.are_gone(now));
         self.targets.retain(|_, old| !old.are_gone(now));
         self.longer = self.longer.filter(|old| !old.are_gone(now));
@@ -121,10 +115,9 @@ impl Departures {
         }
         let first = first_targets(after);
         self.targets.retain(|target, _| !first.contains(target));
-        let drained = overrides.drained_targets();
-        let left = drained.filter(|target| !first.contains(target));
-        for target in left.filter(|target| first_targets(before).contains(target)) {
-            self.targets.insert(target.clone(), old);
+        // Each of them may be drained later.
+        for target in first_targets(before).difference(&first) {
+            self.targets.insert((*target).clone(), old);
         }
     }
 

@@ -155,14 +155,6 @@ impl Overrides {
         self.0.contains_key(&key)
     }
 
-    /// The targets that are drained by themselves.
-    pub fn drained_targets(&self) -> impl Iterator<Item = &DomainName> {
-        self.0.keys().filter_map(|key| match key {
-            OverrideKey::DrainTarget { target, .. } => Some(target),
-            _ => None,
-        })
-    }
-
     /// The freeze that holds a route: its own, else the one of all routes.
     pub fn freeze(&self, route: &RouteName) -> Option<&Override> {
         self.0

@@ -28,6 +28,10 @@ const MOST_CLAIMS: usize = 16;
 /// its own step must stay below 2^31 - 1 (RFC 1982 §3.2).
 const MOST_LAG: u32 = 1 << 29;
 
+/// How far ahead of the clock a process without a store may come: a block that was reserved before it, and one serial in two
+/// seconds for the twelve days that it may count on (`leaning`).
+const MOST_FORGOTTEN: u32 = 1 << 20;
+
 /// Alarms for claims are worked out this long after the first one.
 const GATHER: Duration = Duration::from_secs(1);
 
@@ -370,13 +374,19 @@ impl Engine {
         let clock = Serial(now.wall.unix_seconds());
         let leans = self.numbers.is_leaning();
         let has_begun = now.mono.since(self.started.mono) <= CLAIM_LASTS;
-        let is_explained = |claim: Serial| leans || (has_begun && !claim.is_after(clock));
+        // Servers that agree, and that nobody has configured, lead no farther than a lost process can have come.
+        let farthest = Serial(clock.0.wrapping_add(MOST_FORGOTTEN));
+        let is_explained = |claim: &Claim| {
+            let signed = claim.standing == Standing::SignedSecondary;
+            (leans && (signed || !claim.serial.is_after(farthest)))
+                || (has_begun && !claim.serial.is_after(clock))
+        };
         let passed = self.claims.heard.keys().any(|apex| {
             let ours = self.zones.version_at(apex).map(|zone| zone.serial());
             let claim = ours.and_then(|ours| self.claims.proven(apex, ours));
             claim.is_some_and(|claim| {
                 let serial = claim.serial;
-                is_explained(serial) && next.is_after(serial) && !self.keeps_serial(apex)
+                is_explained(claim) && next.is_after(serial) && !self.keeps_serial(apex)
             })
         });
         if passed && is_reserved {

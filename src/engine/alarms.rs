@@ -207,7 +207,9 @@ impl Engine {
                     RejectionKind::Faulty => {
                         "repoint config check FILE, then: repoint config reload"
                     }
-                    RejectionKind::Signing => "in a minute: repoint config reload",
+                    RejectionKind::Signing => {
+                        "within 10 minutes, when `repoint status` names no zone that is being signed: repoint config reload"
+                    }
                 }),
             );
         }

@@ -29,7 +29,7 @@ use crate::clock::{Mono, Now};
 use crate::config::Configuration;
 use crate::decide::{Generation, Overrides, RouteState, Trigger};
 use crate::health::{Health, MOST_PROBES};
-use crate::topology::{CheckId, DomainName, RouteName, Topology};
+use crate::topology::{CheckId, DomainName, PoolName, RouteName, Topology};
 use crate::zone::{self, Layout, ZoneVersion, Zones};
 
 /// How long the store is given before a command is refused.
@@ -97,6 +97,8 @@ pub struct Engine {
     serving: bool,
     /// Questions whose answers could not be published for want of numbers.
     pub(super) starved: Triggers,
+    /// Where a command among them leads.
+    pub(super) starved_move: Option<(RouteName, PoolName)>,
     next_token: u64,
     pub(super) next_look: Mono,
 }
@@ -169,6 +171,7 @@ impl Engine {
             moved: BTreeMap::new(),
             serving: false,
             starved: Triggers::new(),
+            starved_move: None,
             next_token: 0,
             next_look: now.mono,
             configuration,
@@ -317,7 +320,9 @@ impl Engine {
             self.warm_up(&mut triggers);
             self.wake(now, &mut triggers);
             if !triggers.is_empty() {
-                self.reconsider(&triggers, None, now, out);
+                let commanded = self.starved_move.take();
+                let commanded = commanded.as_ref().map(|(route, pool)| (route, pool));
+                self.reconsider(&triggers, commanded, now, out);
             }
             self.publish_drafted(now, out);
             self.publish_received(now, out);

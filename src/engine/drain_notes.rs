@@ -23,13 +23,15 @@ impl Engine {
             .filter_map(|route| self.routes.get(route)?.decision.as_ref());
         let mut decisions = decisions;
         let givers = self.givers();
+        // A route that does not use it any more may have left it just now.
+        let all = || self.routes.keys();
         let (thing, stays, old) = match key {
             OverrideKey::DrainPool { pool } => (
                 pool.as_str(),
                 decisions
                     .any(|decision| decision.active == *pool)
                     .then_some("stays active where no other pool serves"),
-                self.old_answers(&routes, &givers, pool.as_str(), |state| {
+                self.old_answers(all(), &givers, pool.as_str(), |state| {
                     state.left.pools.get(pool).copied()
                 }),
             ),
@@ -38,7 +40,7 @@ impl Engine {
                 decisions
                     .any(|decision: &Decision| first_targets(decision).contains(target))
                     .then_some("stays first where nothing else serves"),
-                self.old_answers(&routes, &givers, target.as_str(), |state| {
+                self.old_answers(all(), &givers, target.as_str(), |state| {
                     state.left.targets.get(target).copied()
                 }),
             ),

@@ -6,6 +6,8 @@
 //! A step of keys waits until caches have forgotten older answers. A process that is killed right behind a publication has
 //! not stored how long that is, and the next one, with shorter TTLs, would not wait long enough.
 
+use std::collections::BTreeMap;
+
 use super::core::Engine;
 use super::event::Effect;
 use super::inbound::Waiting;
@@ -23,9 +25,26 @@ impl Engine {
         configuration: &Configuration,
         layout: &Layout,
     ) -> Vec<TakenStep> {
+        // A step on its way to the store is there first: the row must not take it back.
+        let stepping = self.signing.stepping.iter();
+        let stepping: BTreeMap<_, _> = stepping
+            .flat_map(|stepping| &stepping.steps)
+            .map(|step| (&step.row.apex, &step.row))
+            .collect();
         let rows = self.signing.rows.values();
+        let rows = rows.map(|row| stepping.get(&row.apex).copied().unwrap_or(row));
         let rows = rows.filter_map(|row| row_before_serving(row, configuration, layout));
         rows.map(|row| self.step_to(row)).collect()
+    }
+
+    /// Puts the TTLs of stored rows in force. What else is in the rows in force may be newer, so they are stored again.
+    pub(super) fn take_longer_ttls(&mut self, rows: &[TakenStep]) {
+        for TakenStep { row: stored, .. } in rows {
+            if let Some(row) = self.signing.rows.get_mut(&stored.apex) {
+                row.coming_ttl = row.coming_ttl.max(stored.coming_ttl);
+                self.journal.keys(row.clone());
+            }
+        }
     }
 
     /// The rows of a start. They are stored with the first numbers, and so before anything is served.

@@ -215,14 +215,15 @@ impl Engine {
         let verdicts = routes
             .keys()
             .filter_map(|route| self.health.pool(route, &pool.name));
-        let old = self.old_answers(routes.keys(), givers, pool.name.as_str(), |state| {
+        // A route that does not use it any more may have left it just now.
+        let old = self.old_answers(self.routes.keys(), givers, pool.name.as_str(), |state| {
             state.left.pools.get(&pool.name).copied()
         });
         let (old_answers_until, old_answers_from) = split(old);
         let targets = pool.targets.iter().map(|target| &target.name);
         let drained = targets.filter(|name| self.overrides.target_is_drained(&pool.name, name));
         let drained_targets = drained.map(|name| {
-            let old = self.old_answers(routes.keys(), givers, name.as_str(), |state| {
+            let old = self.old_answers(self.routes.keys(), givers, name.as_str(), |state| {
                 state.left.targets.get(name).copied()
             });
             let (old_answers_until, old_answers_from) = split(old);

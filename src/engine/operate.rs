@@ -255,7 +255,10 @@ impl Engine {
                 }
             });
         }
-        if let Some(left) = self.died_meanwhile(&plan) {
+        if let Some(left) = self
+            .died_meanwhile(&plan)
+            .filter(|_| !published.out_of_numbers)
+        {
             self.note(EntryKind::Override, None, left.clone(), now);
             warnings.push(left);
         }
@@ -393,9 +396,9 @@ impl Engine {
             warn: false,
             text: plan.entry.text.clone(),
         });
-        let rows: Vec<_> = plan.keys.iter().chain(&plan.longer_ttls).cloned().collect();
-        if !rows.is_empty() {
-            self.take_rows(rows, now, out);
+        self.take_longer_ttls(&plan.longer_ttls);
+        if !plan.keys.is_empty() {
+            self.take_rows(plan.keys.clone(), now, out);
         }
         if !plan.keys.is_empty() || plan.accepts_clock {
             let published = self.publish_anyway(&plan.triggers, now, out);

@@ -61,6 +61,9 @@ impl Engine {
                 self.look_again();
             }
             self.starved.extend(triggers.clone());
+            if let Some((route, pool)) = commanded {
+                self.starved_move = Some((route.clone(), pool.clone()));
+            }
             return Published {
                 changes: Vec::new(),
                 out_of_numbers: true,
@@ -179,9 +182,7 @@ impl Engine {
         decision.generation = generation;
         decision.at = now.wall;
         if let Some(before) = &before {
-            let overrides = &self.overrides;
-            let left = &mut state.left;
-            left.note(before, &decision, overrides, serial.0, now.wall);
+            state.left.note(before, &decision, serial.0, now.wall);
         }
         state.decision = Some(decision.clone());
 

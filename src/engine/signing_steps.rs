@@ -139,7 +139,7 @@ impl Engine {
     /// Publishes zones with the keys in force, or with fresh signatures.
     pub(super) fn publish_keys(&mut self, now: Now, out: &mut Vec<Effect>) {
         let published = self.publish_anyway(&Triggers::new(), now, out);
-        if published.out_of_numbers && !self.signing.unpublished {
+        if published.out_of_numbers {
             // What is served later counts from later.
             self.signing.pause = Some(now.mono + PAUSE);
         }

@@ -18,8 +18,8 @@ const MOST: usize = 20_000;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
 /// After a start, alarms from before have this long to come back before their end is told. Longer than any condition has to
-/// last before its alarm is raised: an unknown pool needs 60 s, and its probes need some time more.
-const GRACE: Duration = Duration::from_secs(5 * 60);
+/// last before its alarm is raised: a secondary that stays behind needs five minutes.
+const GRACE: Duration = Duration::from_secs(10 * 60);
 
 type Key = (AlarmKind, String);
 

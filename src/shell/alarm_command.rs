@@ -9,7 +9,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{SigSet, Signal, killpg};
 use nix::unistd::Pid;
 use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -356,6 +356,10 @@ fn spawn(name: &str, arguments: &[String], told: &Told, mark: &str) -> std::io::
     ] {
         command.env_remove(ours);
     }
+    // The thread may have what blocked hangups during the start, and a program would inherit it.
+    SigSet::from(Signal::SIGHUP)
+        .thread_unblock()
+        .map_err(std::io::Error::from)?;
     command.spawn()
 }
 

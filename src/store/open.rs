@@ -62,8 +62,8 @@ impl Trouble {
     fn fix(&self) -> Option<String> {
         match self {
             Trouble::Later { known, .. } => Some(format!(
-                "install the later version of repoint again and restart; or stop repoint, put the copy from before the upgrade \
-                 (repoint.db.schema-{known}) in the place of repoint.db, or restore a backup (repoint state restore FILE), and start it"
+                "install the later version of repoint again and restart; or stop repoint, restore the copy from before the upgrade \
+                 (repoint state restore repoint.db.schema-{known}, in the state directory) or a backup, and start it"
             )),
             Trouble::Unreadable(_) | Trouble::Unusable(_) => None,
         }

@@ -98,13 +98,24 @@ impl<'a> Build<'a> {
         if !self.keys.is_some_and(|keys| keys.is_signed()) {
             return 0;
         }
-        let added = self.overlay.values().map(Vec::len).sum::<usize>() + 1;
+        let overlay = self
+            .overlay
+            .iter()
+            .flat_map(|(name, sets)| sets.iter().map(move |set| (name, set)));
         match self.base() {
             Some(base) if self.may_touch(base) => {
-                added + self.signing().due_signatures(base.nodes())
+                let differs = |(name, set): &(&Name, &Arc<Rrset>)| {
+                    base.set(name.key(), set.rtype) != Some(*set)
+                };
+                let changed = overlay.filter(differs).count();
+                match changed + self.signing().due_signatures(base.nodes()) {
+                    // It may turn out to be as it was.
+                    0 => 0,
+                    signed => signed + 1,
+                }
             }
             // Each name has an NSEC record.
-            _ => added + self.sets() + self.plan.nodes.len(),
+            _ => overlay.count() + 1 + self.sets() + self.plan.nodes.len(),
         }
     }
 

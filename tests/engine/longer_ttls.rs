@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use repoint::engine::{Command, Event, InboundNews, InboundOutcome};
+use repoint::keys::Stage;
 use repoint::topology::DomainName;
 
 use crate::primaries;
 use crate::setup::{self, Words};
-use crate::signed::{pass, world};
+use crate::signed::{active, alarms, pass, point, roll, stages, tags, view, world};
 use crate::world::{Happened, StoreMood, World};
 
 const WORDS: &str = "dnssec=yes names=within zone=contoso.com";
@@ -157,4 +158,35 @@ fn a_reload_with_longer_ttls_is_refused_while_the_store_fails() {
         let longest = world.zones.zone(&apex()).unwrap().longest_ttl();
         assert_eq!(longest, 60, "volatile: {volatile}");
     }
+}
+
+#[test]
+fn a_reload_with_a_longer_ttl_takes_no_step_of_keys_back() {
+    let words = |ttl: &str| format!("dnssec=yes propagation=10s ttl={ttl}");
+    let mut world = world(&words("30s"));
+    world.start();
+    let old = active(&mut world);
+    let new = roll(&mut world);
+    // A step is with the store whenever one comes, and a reload comes every two seconds.
+    world.store(StoreMood::Slow(Duration::from_millis(900)));
+    for turn in 0..4000 {
+        let ttl = ["60s", "30s"][turn % 2];
+        let words = words(ttl);
+        let reload = Command::Reload {
+            configuration: setup::configuration(&Words::parse(words.split_whitespace()).unwrap())
+                .unwrap(),
+            allow_removal: false,
+        };
+        world.request(reload, "ann", None, false, false);
+        pass(&mut world, 2);
+        if stages(&world).last() == Some(&Stage::Offered) {
+            point(&mut world, &[new]);
+        }
+        if tags(&world) == [new] {
+            break;
+        }
+    }
+    pass(&mut world, 60);
+    assert_eq!(tags(&world), [new], "{old} goes: {:?}", view(&world));
+    assert_eq!(alarms(&world), []);
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use repoint::engine::Command;
+use repoint::engine::{ChallengeChange, Command};
 use repoint::zone::Zones;
 
 use crate::in_time::pin;
@@ -137,4 +137,42 @@ fn a_reload_that_changes_many_zones_signs_them_some_at_a_time_and_a_pin_goes_bef
     let new = new_signatures(&before, &happened);
     assert!(new.iter().all(|new| *new <= 20 + OF_ONE_ZONE), "{new:?}");
     assert_eq!(with_77(&world.zones), 40);
+}
+
+#[test]
+fn zones_with_challenges_in_force_keep_no_others_waiting() {
+    let mut world = many_zones();
+    let apexes = world.zones.iter().map(|zone| zone.apex().to_string());
+    let names = apexes.filter_map(|apex| {
+        let name = apex.trim_end_matches('.');
+        let name = name.starts_with("xmpp.").then_some(name)?;
+        format!("_acme-challenge.{name}").parse().ok()
+    });
+    let changes: Vec<_> = names
+        .map(|name| (name, ChallengeChange::Set("value".into())))
+        .collect();
+    assert_eq!(changes.len(), 20);
+    let challenges = Command::Challenges {
+        changes,
+        lifetime: None,
+        lenient: false,
+    };
+    world.request(challenges, "ann", None, false, false);
+    pass(&mut world, 60);
+    let words = format!("{WORDS} zone_ttl=5m");
+    let words = Words::parse(words.split_whitespace()).unwrap();
+    let reload = Command::Reload {
+        configuration: setup::configuration(&words).unwrap(),
+        allow_removal: false,
+    };
+    world.request(reload, "ann", None, false, false);
+    let happened = pass(&mut world, 60);
+    let published = happened
+        .iter()
+        .filter(|one| matches!(one, Happened::Published(_)))
+        .count();
+    assert!(published <= 100, "{published} publications in a minute");
+    assert!(!world.zones.is_behind());
+    let ttls: BTreeSet<u32> = world.zones.iter().map(|zone| zone.soa().ttl).collect();
+    assert_eq!(ttls, BTreeSet::from([300]));
 }

@@ -268,3 +268,22 @@ fn a_drained_target_waits_for_secondaries_as_a_pool_does() {
     let stays = "edge1.contoso.com stays first where nothing else serves: do not stop it";
     assert!(text.contains(stays), "{text}");
 }
+
+#[test]
+fn a_target_that_is_drained_after_its_pool_was_left_waits_all_the_same() {
+    let mut world = started(&format!("targets=2 {WITH_SECONDARY}"));
+    says(&mut world, |ours| ours);
+    let failover = Command::Failover {
+        route: "contoso".parse().unwrap(),
+        to: Some("edgepool2".parse().unwrap()),
+    };
+    answer(&mut world, failover);
+    let key = OverrideKey::DrainTarget {
+        pool: "edgepool1".parse().unwrap(),
+        target: "edge1a.contoso.com".parse().unwrap(),
+    };
+    let text = answer(&mut world, drain(key)).join("\n");
+    let from =
+        "edge1a.contoso.com: old answers are not gone yet: secondary ns2 (192.0.2.53) still serves";
+    assert!(text.contains(from), "{text}");
+}
